@@ -1,0 +1,12 @@
+"""Warps: sampling, composition, exponential, inverse, folding and its repair. All in voxels, all pulling.
+
+The one place that knows the coordinates of a grid; see :mod:`DiffuseMorphCore.warp.sampling` for the convention.
+"""
+
+from DiffuseMorphCore.warp.exponential import exponential, invert
+from DiffuseMorphCore.warp.filters import box_mean, downsample, smooth
+from DiffuseMorphCore.warp.folding import Folding, determinant_minimum, folding, jacobian_determinant
+from DiffuseMorphCore.warp.sampling import compose, resize, resize_displacement, sample_points, warp, warp_points
+
+__all__ = ["Folding", "box_mean", "compose", "determinant_minimum", "downsample", "exponential", "folding", "invert",
+           "jacobian_determinant", "resize", "resize_displacement", "sample_points", "smooth", "warp", "warp_points"]

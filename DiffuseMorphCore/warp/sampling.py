@@ -1,0 +1,88 @@
+"""Sampling of images and fields: the one place that knows how the voxels of a grid are addressed.
+
+Every tensor is (B, C, *spatial) with spatial (D, H, W) or (H, W). A displacement is (B, ndim, *spatial) in voxels of its
+own grid, component order = axis order, and it pulls: warped(p) = image(p + u(p)). The first and last voxel centres are
+the end points of an axis (``align_corners=True``); outside the grid the border value continues.
+"""
+
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as functional
+from torch import Tensor
+
+_LINEAR = {1: "linear", 2: "bilinear", 3: "trilinear"}
+
+
+def _axis_index(size: int, axis: int, ndim: int, like: Tensor) -> Tensor:
+    index = torch.arange(size, device=like.device, dtype=like.dtype)
+    return index.view([-1 if other == axis else 1 for other in range(ndim)])
+
+
+def _sample(image: Tensor, coordinates: Sequence[Tensor], mode: str) -> Tensor:
+    """``image`` at voxel coordinates given per axis, each (B, *target); the only call of grid_sample."""
+    if mode not in ("linear", "nearest"):
+        raise ValueError(f"interpolation must be 'linear' or 'nearest', not {mode!r}")
+    extents = [max(size - 1, 1) for size in image.shape[2:]]
+    grid = torch.stack([coordinate * (2 / extent) - 1 for coordinate, extent in zip(coordinates, extents)][::-1], dim=-1)
+    if image.shape[0] != grid.shape[0]:
+        image = image.expand(grid.shape[0], *image.shape[1:])
+    kind = "bilinear" if mode == "linear" else "nearest"
+    return functional.grid_sample(image, grid, mode=kind, padding_mode="border", align_corners=True)
+
+
+def warp(image: Tensor, displacement: Tensor, mode: str = "linear") -> Tensor:
+    """Pull an image through a displacement: out(p) = image(p + u(p)) (paper, section 3.1, spatial transformation layer).
+
+    Parameters
+    ----------
+    image : (B, C, *spatial) of any range; a batch of one serves every displacement.
+    displacement : (B, ndim, *spatial) in voxels of the same grid.
+    mode : ``"linear"``, or ``"nearest"`` for labels.
+
+    Returns
+    -------
+    (B, C, *spatial), float, where ``"nearest"`` returns only values the image has.
+    """
+    shape = displacement.shape[2:]
+    coordinates = [displacement[:, axis] + _axis_index(size, axis, len(shape), displacement)
+                   for axis, size in enumerate(shape)]
+    return _sample(image.to(displacement.dtype), coordinates, mode)
+
+
+def compose(outer: Tensor, inner: Tensor) -> Tensor:
+    """Displacement of (id + outer) o (id + inner): inner(p) + outer(p + inner(p)); both (B, ndim, *spatial), voxels."""
+    return inner + warp(outer, inner)
+
+
+def resize(image: Tensor, shape: Sequence[int]) -> Tensor:
+    """Linear interpolation of (B, C, *spatial) onto a grid of ``shape`` with the same end points, values unchanged."""
+    shape = tuple(shape)
+    if tuple(image.shape[2:]) == shape:
+        return image
+    return functional.interpolate(image, size=shape, mode=_LINEAR[len(shape)], align_corners=True)
+
+
+def resize_displacement(displacement: Tensor, shape: Sequence[int]) -> Tensor:
+    """A displacement or velocity (B, ndim, *spatial) on a grid of ``shape``, its values in voxels of the new grid."""
+    resized = resize(displacement, shape)
+    if resized is displacement:
+        return displacement
+    ratios = [(new - 1) / max(old - 1, 1) for new, old in zip(shape, displacement.shape[2:])]
+    scale = torch.tensor(ratios, device=displacement.device, dtype=displacement.dtype)
+    return resized * scale.view(1, -1, *[1] * len(ratios))
+
+
+def sample_points(image: Tensor, points: Tensor, mode: str = "linear") -> Tensor:
+    """Values of an image (1, C, *spatial) at voxel coordinates ``points`` (N, ndim), as an (N, C) tensor."""
+    ndim = points.shape[1]
+    coordinates = [points[:, axis].view(1, -1, *[1] * (ndim - 1)) for axis in range(ndim)]
+    return _sample(image.to(points.dtype), coordinates, mode)[0].flatten(1).T
+
+
+def warp_points(points: Tensor, displacement: Tensor) -> Tensor:
+    """p + u(p) for voxel coordinates ``points`` (N, ndim) and a displacement (1, ndim, *spatial) in voxels.
+
+    Points move against images: to carry points of the moving image to the fixed one, give the inverse displacement.
+    """
+    return points + sample_points(displacement, points)
