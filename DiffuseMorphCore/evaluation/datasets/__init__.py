@@ -1,0 +1,40 @@
+"""One file for each data set, all with the interface of `scan.DataSet`.
+
+`open_data_set("brain-oasis", folder)` gives the reader of that name; `DATA_SETS` lists what there is.
+"""
+from __future__ import annotations
+
+from importlib import import_module
+from pathlib import Path
+
+from DiffuseMorphCore.errors import DiffuseMorphError
+from DiffuseMorphCore.evaluation.datasets.scan import DataSet, Pair, Scan
+
+DATA_SETS = {
+    "acdc": ("acdc", "Acdc"),
+    "oasis3": ("oasis3", "Oasis3"),
+    "neurite-oasis": ("neurite_oasis", "NeuriteOasis"),
+    "rafd": ("rafd", "Rafd"),
+    "brain-oasis": ("brain_oasis", "BrainOasis"),
+    "hippocampus": ("hippocampus", "Hippocampus"),
+    "heart-cine": ("heart_cine", "HeartCine"),
+    "lung-ct": ("lung_ct", "LungCt"),
+    "phantom": ("phantom", "CardiacPhantom"),
+}
+"""Name on the command line -> (file, class) of the reader."""
+
+
+def open_data_set(name: str, folder: str | Path | None = None) -> DataSet:
+    """The reader of the data set `name` for `folder`, the data as its owner distributes it.
+
+    The phantom is made, not read, and needs no folder. Raises DiffuseMorphError for an unknown name or a folder that
+    is not there.
+    """
+    if name not in DATA_SETS:
+        raise DiffuseMorphError(f"There is no data set '{name}': choose one of {', '.join(sorted(DATA_SETS))}.")
+    file, reader = DATA_SETS[name]
+    module = import_module(f"DiffuseMorphCore.evaluation.datasets.{file}")
+    return getattr(module, reader)() if name == "phantom" else getattr(module, reader)(folder)
+
+
+__all__ = ["DATA_SETS", "DataSet", "Pair", "Scan", "open_data_set"]
