@@ -1,0 +1,37 @@
+"""DiffuseMorph: deformable registration with a diffusion model.
+
+    from DiffuseMorphCore import register
+    result = register("fixed.nii.gz", "moving.nii.gz")
+    moved = result.warp()
+
+The names below are loaded when they are first used, so that `import DiffuseMorphCore` costs nothing and works without torch.
+"""
+from __future__ import annotations
+
+from importlib import import_module
+
+__version__ = "0.1.0"
+
+_WHERE = {
+    "register": "DiffuseMorphCore.registration",
+    "Registration": "DiffuseMorphCore.registration",
+    "synthesize_image": "DiffuseMorphCore.registration",
+    "load_model": "DiffuseMorphCore.networks",
+    "available_models": "DiffuseMorphCore.networks",
+    "DiffuseMorphError": "DiffuseMorphCore.errors",
+    "Cancelled": "DiffuseMorphCore.errors",
+}
+
+__all__ = ["__version__", *_WHERE]
+
+
+def __getattr__(name: str):
+    if name not in _WHERE:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(_WHERE[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_WHERE})

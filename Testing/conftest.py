@@ -1,0 +1,86 @@
+"""What all tests share: where real data lies, small image pairs, and the number of threads."""
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+import SimpleITK as sitk
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+
+os.environ.setdefault("MPLBACKEND", "Agg")
+
+
+def pytest_configure() -> None:
+    import torch
+
+    threads = int(os.environ.get("OMP_NUM_THREADS") or min(2, os.cpu_count() or 1))
+    torch.set_num_threads(threads)
+    sitk.ProcessObject.SetGlobalDefaultNumberOfThreads(threads)
+
+
+@pytest.fixture(scope="session")
+def repository() -> Path:
+    """The folder of the source tree."""
+    return REPOSITORY
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """The folder of real images that are not part of the product; tests that need it are skipped where it is absent."""
+    folder = Path(os.environ.get("DIFFUSEMORPH_DATA") or REPOSITORY.parent / "shared" / "data")
+    if not folder.is_dir():
+        pytest.skip(f"needs the images for testing: set DIFFUSEMORPH_DATA to their folder ('{folder}' is not there)")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def sample_pair() -> tuple[Path, Path]:
+    """The bundled real pair (fixed, moving): ICBM 152 and Colin 27 at 2 mm."""
+    folder = REPOSITORY / "Resources" / "SampleData"
+    return folder / "icbm152_t1_brain_2mm.nii.gz", folder / "colin27_t1_brain_2mm.nii.gz"
+
+
+def ellipsoids(size: tuple[int, ...], spacing: float = 2.0) -> sitk.Image:
+    """A smooth phantom: a bright ellipsoid with an off-centre dark and an off-centre brighter one inside (0 to 200)."""
+    axes = np.meshgrid(*(np.linspace(-1.0, 1.0, n) for n in reversed(size)), indexing="ij")
+
+    def inside(centre: tuple[float, ...], radii: tuple[float, ...]) -> np.ndarray:
+        distance = sum(((axis - c) / r) ** 2 for axis, c, r in zip(axes, centre, radii))
+        return 1.0 / (1.0 + np.exp(12.0 * (distance - 1.0)))
+
+    n = len(size)
+    values = 120.0 * inside((0.0,) * n, (0.7, 0.6, 0.65)[:n])
+    values -= 70.0 * inside((0.1, -0.2, 0.15)[:n], (0.25, 0.2, 0.3)[:n])
+    values += 80.0 * inside((-0.15, 0.25, -0.1)[:n], (0.2, 0.18, 0.22)[:n])
+    image = sitk.GetImageFromArray(values.astype(np.float32))
+    image.SetSpacing((spacing,) * n)
+    image.SetOrigin(tuple(-spacing * (length - 1) / 2 for length in size))
+    return image
+
+
+def bent(image: sitk.Image, amplitude: float) -> sitk.Image:
+    """`image` pulled along a smooth wave of `amplitude` millimetres that vanishes at the border."""
+    grids = np.meshgrid(*(np.linspace(0.0, np.pi, n) for n in reversed(image.GetSize())), indexing="ij")
+    bump = np.prod([np.sin(g) for g in grids], axis=0)
+    n = image.GetDimension()
+    vectors = np.stack([amplitude * bump * np.cos(2.0 * grids[k]) for k in range(n)], axis=-1)
+    field = sitk.GetImageFromArray(vectors.astype(np.float64), isVector=True)
+    field.CopyInformation(image)
+    return sitk.Resample(image, image, sitk.DisplacementFieldTransform(field), sitk.sitkLinear)
+
+
+@pytest.fixture(scope="session")
+def pair_3d() -> tuple[sitk.Image, sitk.Image]:
+    """A small 3-D pair (fixed, moving), 40 x 36 x 32 at 2 mm; moving is fixed bent by at most 4 mm. Do not change them."""
+    fixed = ellipsoids((40, 36, 32))
+    return fixed, bent(fixed, 4.0)
+
+
+@pytest.fixture(scope="session")
+def pair_2d() -> tuple[sitk.Image, sitk.Image]:
+    """A small 2-D pair (fixed, moving), 64 x 56 at 1 mm; moving is fixed bent by at most 3 mm. Do not change them."""
+    fixed = ellipsoids((64, 56), spacing=1.0)
+    return fixed, bent(fixed, 3.0)
