@@ -13,6 +13,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from DiffuseMorphCore.warp.filters import box_sum
+
 RELATIVE_FLOOR = 1e-5  # local variance, as a share of the whole image's, below which a window counts as constant
 
 
@@ -63,20 +65,6 @@ def _centred(image: Tensor, weight: Tensor | None) -> tuple[Tensor, Tensor]:
     return image - mean, floor
 
 
-def _box_sum(image: Tensor, window: int) -> Tensor:
-    """Sum over the window around every voxel, zeros outside. One banded matrix per axis: products of small matrices
-    are several times faster on a processor than pooling, and exact where running sums lose digits."""
-    for axis in range(2, image.ndim):
-        length = image.shape[axis]
-        index = torch.arange(length, device=image.device)
-        band = ((index[:, None] - index[None, :]).abs() <= window // 2).to(image.dtype)
-        if axis == image.ndim - 1:
-            image = image @ band
-        else:
-            image = (band @ image.flatten(axis + 1)).view(image.shape)
-    return image
-
-
 class _LocalCorrelation(torch.autograd.Function):
     """Forward and closed-form backward.
 
@@ -87,11 +75,11 @@ class _LocalCorrelation(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx, a, b, weight, window, floor_a, floor_b):
-        size = _box_sum(torch.ones_like(a[:1, :1]) if weight is None else weight, window)
+        size = box_sum(torch.ones_like(a[:1, :1]) if weight is None else weight, window)
         size = size.clamp_min(torch.finfo(a.dtype).tiny)
 
         def window_mean(image):
-            return _box_sum(image if weight is None else image * weight, window).div_(size)
+            return box_sum(image if weight is None else image * weight, window).div_(size)
 
         mean_a, mean_b = window_mean(a), window_mean(b)
         variance_a = window_mean(a * a).addcmul_(mean_a, mean_a, value=-1)
@@ -125,13 +113,13 @@ class _LocalCorrelation(torch.autograd.Function):
         needs_a, needs_b = ctx.needs_input_grad[:2]
 
         def adjoint(image):
-            image = _box_sum(image / size, ctx.window)
+            image = box_sum(image / size, ctx.window)
             return image if weight is None else image * weight
 
         with torch.autocast(a.device.type, enabled=False):
             spread_p = adjoint(p)
             if needs_a and needs_b:
-                means = [_box_sum(x if weight is None else x * weight, ctx.window) / size for x in (a, b)]
+                means = [box_sum(x if weight is None else x * weight, ctx.window) / size for x in (a, b)]
                 rest_a, rest_b = p * means[1] - fourth * means[0], p * means[0] - fifth * means[1]
             else:
                 rest_a = rest_b = fifth

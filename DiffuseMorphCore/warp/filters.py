@@ -33,12 +33,12 @@ def _inside(size: int, weights: tuple[float, ...]) -> Tensor:
 
 
 @lru_cache(maxsize=256)
-def _filter_matrix(size: int, weights: tuple[float, ...]) -> Tensor:
+def _filter_matrix(size: int, weights: tuple[float, ...], normalise: bool) -> Tensor:
     distance = (torch.arange(size)[:, None] - torch.arange(size)[None]).abs()
     padded = torch.zeros(size, dtype=torch.float64)
     padded[:min(size, len(weights))] = torch.tensor(weights[:size], dtype=torch.float64)
     matrix = padded[distance]
-    return (matrix / matrix.sum(dim=1, keepdim=True)).float()
+    return (matrix / matrix.sum(dim=1, keepdim=True) if normalise else matrix).float()
 
 
 @lru_cache(maxsize=256)
@@ -64,16 +64,18 @@ def _apply_matrix(image: Tensor, matrix: Tensor, axis: int) -> Tensor:
     return (matrix @ image.reshape(-1, matrix.shape[1], inner)).reshape(shape)
 
 
-def _filter(image: Tensor, weights: tuple[float, ...], axis: int) -> Tensor:
+def _filter(image: Tensor, weights: tuple[float, ...], axis: int, normalise: bool = True) -> Tensor:
     size = image.shape[axis]
     if len(weights) == 1 or size == 1:
         return image
     if not image.is_cpu:
-        return _apply_matrix(image, _filter_matrix(size, weights), axis)
+        return _apply_matrix(image, _filter_matrix(size, weights, normalise), axis)
     total = image * weights[0]
     for offset, weight in enumerate(weights[1:size], start=1):
         total.narrow(axis, offset, size - offset).add_(image.narrow(axis, 0, size - offset), alpha=weight)
         total.narrow(axis, 0, size - offset).add_(image.narrow(axis, offset, size - offset), alpha=weight)
+    if not normalise:
+        return total
     scale = _inside(size, weights).to(image.dtype)
     return total.mul_(scale.view([-1 if other == axis else 1 for other in range(image.dim())]))
 
@@ -91,6 +93,13 @@ def box_mean(image: Tensor, width: int) -> Tensor:
     """Mean of (B, C, *spatial) over a cube of odd ``width`` voxels, over the voxels inside the grid."""
     for axis in range(2, image.dim()):
         image = _filter(image, (1.0,) * (width // 2 + 1), axis)
+    return image
+
+
+def box_sum(image: Tensor, width: int) -> Tensor:
+    """Sum of (B, C, *spatial) over a cube of odd ``width`` voxels, with zeros outside the grid; its own adjoint."""
+    for axis in range(2, image.dim()):
+        image = _filter(image, (1.0,) * (width // 2 + 1), axis, normalise=False)
     return image
 
 
