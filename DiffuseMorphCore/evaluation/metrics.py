@@ -59,6 +59,8 @@ def surface_distance_95(first: np.ndarray, second: np.ndarray, label: int, spaci
 
     NaN where one of the maps does not hold the label.
     """
+    import warnings
+
     import torch
     from monai.metrics import compute_hausdorff_distance
 
@@ -71,8 +73,11 @@ def surface_distance_95(first: np.ndarray, second: np.ndarray, label: int, spaci
         inside = np.flatnonzero(occupied.any(axis=tuple(other for other in range(occupied.ndim) if other != axis)))
         box.append(slice(max(inside[0] - 1, 0), inside[-1] + 2))
     ones = [torch.from_numpy(mask[tuple(box)].astype(np.float32))[None, None] for mask in masks]
-    distance = compute_hausdorff_distance(ones[0], ones[1], include_background=True, percentile=95,
-                                          spacing=[float(step) for step in spacing])
+    with warnings.catch_warnings():
+        # MONAI warns of one of its own deprecated arguments.
+        warnings.simplefilter("ignore", FutureWarning)
+        distance = compute_hausdorff_distance(ones[0], ones[1], include_background=True, percentile=95,
+                                              spacing=[float(step) for step in spacing])
     return float(distance[0, 0])
 
 
@@ -144,15 +149,24 @@ def inverse_error(transform: sitk.Transform, inverse: sitk.Transform, image: sit
     return total / max(len(voxels), 1) / float(np.mean(image.GetSpacing()))
 
 
-def voxel_displacement(transform: sitk.Transform, grid: sitk.Image) -> np.ndarray:
-    """(ndim, *spatial) float32 displacement of a transform on the voxels of `grid`, in voxels, in axis order.
+def displacement_field(transform: sitk.Transform, grid: sitk.Image) -> sitk.Image:
+    """The displacement of a transform at the voxels of `grid`: a vector image in mm, x, y(, z)."""
+    return sitk.TransformToDisplacementField(transform, sitk.sitkVectorFloat32, grid.GetSize(), grid.GetOrigin(),
+                                             grid.GetSpacing(), grid.GetDirection())
+
+
+def voxel_displacement(field: sitk.Image) -> np.ndarray:
+    """(ndim, *spatial) float32 in voxels and axis order, of a displacement field in mm.
 
     The warp module's convention: component order is the order of the array's axes.
     """
-    field = sitk.TransformToDisplacementField(transform, sitk.sitkVectorFloat32, grid.GetSize(), grid.GetOrigin(),
-                                              grid.GetSpacing(), grid.GetDirection())
     millimetres = sitk.GetArrayFromImage(field)
-    ndim = grid.GetDimension()
-    direction = np.array(grid.GetDirection()).reshape(ndim, ndim)
-    to_voxels = np.linalg.inv(direction @ np.diag(grid.GetSpacing())).astype(np.float32)
+    ndim = field.GetDimension()
+    direction = np.array(field.GetDirection()).reshape(ndim, ndim)
+    to_voxels = np.linalg.inv(direction @ np.diag(field.GetSpacing())).astype(np.float32)
     return np.ascontiguousarray(np.moveaxis((millimetres @ to_voxels.T)[..., ::-1], -1, 0))
+
+
+def central_determinant(field: sitk.Image) -> np.ndarray:
+    """Jacobian determinant of a displacement field in mm by central differences (ITK), one value a voxel."""
+    return sitk.GetArrayFromImage(sitk.DisplacementFieldJacobianDeterminant(field, True))

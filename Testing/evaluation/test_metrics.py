@@ -106,8 +106,15 @@ def test_voxel_displacement_follows_spacing_direction_and_axis_order():
     grid = sitk.Image([5, 6, 7], sitk.sitkUInt8)
     grid.SetSpacing((2.0, 1.0, 0.5))
     grid.SetDirection((0, -1, 0, 1, 0, 0, 0, 0, 1))
-    field = metrics.voxel_displacement(sitk.TranslationTransform(3, (3.0, 4.0, 5.0)), grid)
+    field = metrics.voxel_displacement(metrics.displacement_field(sitk.TranslationTransform(3, (3.0, 4.0, 5.0)), grid))
     assert field.shape == (3, 7, 6, 5)
     index = grid.TransformPhysicalPointToContinuousIndex(
         np.add(grid.TransformIndexToPhysicalPoint((1, 1, 1)), (3, 4, 5)).tolist())
     assert field[:, 1, 1, 1] == pytest.approx((np.array(index) - 1)[::-1])
+
+
+def test_central_determinant_of_a_scaling():
+    grid = sitk.Image([8, 8, 8], sitk.sitkUInt8)
+    grid.SetSpacing((1.0, 2.0, 3.0))
+    field = metrics.displacement_field(sitk.ScaleTransform(3, (1.5, 1.0, 2.0)), grid)
+    assert metrics.central_determinant(field)[1:-1, 1:-1, 1:-1] == pytest.approx(3.0)

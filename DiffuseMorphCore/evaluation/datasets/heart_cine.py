@@ -21,6 +21,7 @@ class HeartCine(DataSet):
     title = "the cine heart slices"
     ndim = 2
     prealigned = True
+    length_unit = "pixels"
     structures = {255: "left ventricle cavity"}
     splits = ("train", "validation")
 

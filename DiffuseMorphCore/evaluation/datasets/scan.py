@@ -58,13 +58,14 @@ class DataSet(ABC):
     """A data set with its structures and its split by person.
 
     `structures` maps a label value to the name of the structure; only these labels are scored. `prealigned` says that
-    the images of a pair need no linear alignment. `splits` are the splits that have pairs.
+    the images of a pair need no linear alignment. `length_unit` is the unit of the images' spacing. `splits` are the splits that have pairs.
     """
 
     name: str
     title: str
     ndim: int
     prealigned: bool = False
+    length_unit: str = "mm"
     structures: dict[int, str]
     splits: tuple[str, ...] = SPLITS
 

@@ -1,0 +1,99 @@
+"""`python -m DiffuseMorphCore.evaluation COMMAND`: benchmarks, the paper's tables and figures, data preparation."""
+from __future__ import annotations
+
+import argparse
+import sys
+
+from DiffuseMorphCore.errors import DiffuseMorphError
+from DiffuseMorphCore.evaluation.machine import set_threads
+
+BENCHMARK_HELP = {
+    "brain": "20 ordered pairs of the five validation brains, 138 structures",
+    "hippocampus": "60 ordered pairs of the last 30 people, 2 structures",
+    "heart": "2-D slices of the last 6 people, end-diastole to end-systole",
+    "lung": "one pair of lung CT, landmarks in mm",
+}
+
+
+def _add_common(parser: argparse.ArgumentParser, data: bool = True) -> None:
+    if data:
+        parser.add_argument("--data", metavar="FOLDER", help="folder of the data set, as its owner distributes it")
+    parser.add_argument("--out", metavar="DIR", required=True,
+                        help="folder for the results; a run that was stopped goes on from what is in it")
+    parser.add_argument("--threads", type=int, default=2, help="threads of torch, ITK and ANTs (default: 2)")
+    parser.add_argument("--device", default="auto", choices=["auto", "cpu", "cuda", "mps"], help="default: auto")
+
+
+def _add_benchmarks(commands) -> None:
+    for name, text in BENCHMARK_HELP.items():
+        parser = commands.add_parser(name, help=text, description=f"Benchmark: {text}.")
+        _add_common(parser)
+        parser.add_argument("--pairs", type=int, metavar="N", help="only the first N pairs")
+        parser.add_argument("--methods", help="comma-separated rows: initial, affine, network, zero, network+refine, syn "
+                                              "(default: all)")
+        parser.add_argument("--model", default="default", metavar="NAME|FILE", help="the model to judge")
+        parser.add_argument("--refine", default="auto", metavar="N|auto", help="refinement of the rows that refine")
+        parser.add_argument("--align", default="affine", choices=["none", "center", "rigid", "affine"])
+        parser.add_argument("--modality", default="same", choices=["same", "different"])
+        parser.add_argument("--contrast", default="same", choices=["same", "inverted"],
+                            help="inverted: every method gets the moving image with inverted, gamma-changed contrast")
+        parser.add_argument("--seed", type=int, default=0)
+        parser.set_defaults(run=_benchmark)
+
+
+def _benchmark(options: argparse.Namespace) -> str:
+    from DiffuseMorphCore.evaluation.benchmark import run_benchmark
+    from DiffuseMorphCore.evaluation.methods import MethodSettings
+
+    refine = options.refine if options.refine == "auto" else _whole(options.refine, "--refine")
+    settings = MethodSettings(options.model, refine, options.align, options.modality, options.device, options.seed)
+    table = run_benchmark(options.command, options.data, options.out, methods=options.methods, pairs=options.pairs,
+                          settings=settings, contrast=options.contrast, threads=options.threads)
+    return table.read_text(encoding="utf-8")
+
+
+def _whole(text: str, name: str) -> int:
+    try:
+        return int(text)
+    except ValueError:
+        raise DiffuseMorphError(f"{name} is '{text}', which is not a whole number: give one, or 'auto'.") from None
+
+
+def _memory(options: argparse.Namespace) -> str:
+    from DiffuseMorphCore.evaluation.memory import run_memory
+
+    scales = tuple(float(scale) for scale in options.scales.split(","))
+    page = run_memory(options.out, scales=scales, model=options.model, device=options.device, threads=options.threads)
+    return page.read_text(encoding="utf-8")
+
+
+def parser() -> argparse.ArgumentParser:
+    """All commands with their options."""
+    top = argparse.ArgumentParser(prog="python -m DiffuseMorphCore.evaluation", description=__doc__)
+    commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    _add_benchmarks(commands)
+    memory = commands.add_parser("memory", help="peak memory of a 160x192x224 registration, in a process of its own")
+    _add_common(memory, data=False)
+    memory.add_argument("--scales", default="1", help="comma-separated: times the voxels of 160x192x224 (default: 1)")
+    memory.add_argument("--model", default="default", metavar="NAME|FILE")
+    memory.set_defaults(run=_memory)
+    return top
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one command; 0 for success, 1 for a failed job with one sentence on stderr, 2 for bad arguments."""
+    options = parser().parse_args(arguments)
+    if options.threads < 1:
+        print("error: --threads has to be at least 1.", file=sys.stderr)
+        return 2
+    set_threads(options.threads)
+    try:
+        print(options.run(options))
+    except DiffuseMorphError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

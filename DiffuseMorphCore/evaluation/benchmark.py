@@ -1,0 +1,159 @@
+"""The product against ANTs SyN on real images: the same pairs, the same run, the same scoring for every method."""
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import SimpleITK as sitk
+import torch
+from tqdm import tqdm
+
+from DiffuseMorphCore.errors import DiffuseMorphError
+from DiffuseMorphCore.evaluation import metrics
+from DiffuseMorphCore.evaluation.datasets import DataSet, Pair, open_data_set
+from DiffuseMorphCore.evaluation.machine import load, machine
+from DiffuseMorphCore.evaluation.methods import METHODS, MethodSettings, Outcome, chosen_methods
+from DiffuseMorphCore.evaluation.records import Records
+from DiffuseMorphCore.evaluation.report import Column, comparison, facts
+from DiffuseMorphCore.warp.folding import folding
+
+BENCHMARKS = {"brain": "brain-oasis", "hippocampus": "hippocampus", "heart": "heart-cine", "lung": "lung-ct"}
+"""Command -> data set."""
+
+ETAS = tuple(np.linspace(0, 1, 11))
+
+COLUMNS = (
+    Column("dice", "Dice", with_worst=True),
+    Column("hd95", "HD95 (mm)", 2, higher_is_better=False),
+    Column("tre", "landmark error (mm)", 2, higher_is_better=False, with_spread=False),
+    Column("tre_median", "its median (mm)", 2, higher_is_better=False, with_spread=False),
+    Column("folded", "folded voxels (%)", 5, higher_is_better=False, scale=100, with_spread=False),
+    Column("folded_etas", "the same, worst of 11 etas (%)", 5, higher_is_better=False, scale=100, with_spread=False),
+    Column("sd_log_jacobian", "SD log J", 3, higher_is_better=False, with_spread=False),
+    Column("inverse_error", "inverse after forward (voxels)", 3, higher_is_better=False, with_spread=False),
+    Column("seconds", "seconds", 1, higher_is_better=False),
+    Column("peak_gib", "peak memory (GiB)", 2, higher_is_better=False, with_spread=False),
+)
+
+
+def folded_share(transform: sitk.Transform, grid: sitk.Image) -> tuple[float, float, np.ndarray]:
+    """Share of folded voxels by the ten-determinant rule on the whole `grid`, the smallest determinant, log-J values.
+
+    A linear part of positive determinant scales all ten determinants alike, so it changes no sign: transforms with
+    and without their alignment are judged equally.
+    """
+    field = metrics.displacement_field(transform, grid)
+    counted = folding(torch.from_numpy(metrics.voxel_displacement(field))[None])
+    return float(counted.share), float(counted.minimum), metrics.central_determinant(field)
+
+
+def score(outcome: Outcome, pair: Pair, fixed: sitk.Image, moving: sitk.Image, structures: dict[int, str],
+          with_surfaces: bool, with_etas: bool) -> dict:
+    """Every measure of one outcome, as a flat row; `label_N` columns hold the Dice of each structure."""
+    row: dict = {}
+    fixed_labels, moving_labels = pair.fixed.labels(), pair.moving.labels()
+    mask = np.ones(fixed.GetSize()[::-1], bool)
+    if fixed_labels is not None and moving_labels is not None:
+        target, source = (sitk.GetArrayFromImage(labels) for labels in (fixed_labels, moving_labels))
+        warped = sitk.GetArrayFromImage(outcome.move_labels(moving_labels))
+        shared = metrics.shared_labels(target, source, structures)
+        scores = metrics.dice(target, warped, shared)
+        row.update(dice=float(np.mean(list(scores.values()))), labels=len(shared))
+        mask = target > 0
+        if with_surfaces:
+            distances = [metrics.surface_distance_95(target, warped, label, fixed_labels.GetSpacing()[::-1])
+                         for label in shared]
+            row["hd95"] = float(np.nanmean(distances)) if np.isfinite(distances).any() else None
+        row.update({f"label_{label}": value for label, value in scores.items()})
+    points = pair.fixed.landmarks(), pair.moving.landmarks()
+    if points[0] is not None:
+        inside = metrics.points_inside(fixed, points[0]) & metrics.points_inside(moving, points[1])
+        errors = metrics.landmark_errors(outcome.transform, points[0][inside], points[1][inside])
+        row.update(tre=float(errors.mean()), tre_median=float(np.median(errors)), tre_max=float(errors.max()),
+                   landmarks=int(inside.sum()))
+    share, minimum, determinant = folded_share(outcome.transform, fixed)
+    row.update(folded=share, smallest_determinant=minimum,
+               sd_log_jacobian=metrics.sd_log_jacobian(determinant, mask),
+               inverse_error=metrics.inverse_error(outcome.transform, outcome.inverse, fixed, mask))
+    if with_etas and outcome.at is not None:
+        row["folded_etas"] = max(folded_share(outcome.at(float(eta)), fixed)[0] for eta in ETAS)
+    return row
+
+
+def other_contrast(image: sitk.Image, gamma: float = 0.6) -> sitk.Image:
+    """The image with inverted, gamma-changed contrast inside its foreground (values above 0); outside stays 0."""
+    array = sitk.GetArrayFromImage(image).astype(np.float32)
+    inside = array > 0
+    top = float(np.percentile(array[inside], 99.5)) if inside.any() else 1.0
+    changed = np.where(inside, 0.05 + (1 - np.clip(array / top, 0, 1)) ** gamma, 0) * top
+    result = sitk.GetImageFromArray(changed.astype(np.float32))
+    result.CopyInformation(image)
+    return result
+
+
+def run_case(method: str, pair: Pair, data_set: DataSet, settings: MethodSettings, contrast: str) -> dict:
+    """Register one pair by one method and score it."""
+    fixed, moving = pair.fixed.image(), pair.moving.image()
+    given = other_contrast(moving) if contrast == "inverted" else moving
+    busy = load()
+    outcome: Outcome = METHODS[method][1](fixed, given, settings)
+    row = {"case": pair.name, "method": method, "seconds": outcome.seconds, "peak_gib": outcome.peak_gib or None,
+           "load_before": busy, **{f"seconds_{stage}": value for stage, value in outcome.details.get("stages", {}).items()}}
+    small = fixed.GetNumberOfPixels() < 500_000
+    row.update(score(outcome, pair, fixed, moving, data_set.structures, small, method == "network+refine"))
+    return row
+
+
+def run_benchmark(command: str, folder: str | Path, out: str | Path, *, methods: str | None = None,
+                  pairs: int | None = None, settings: MethodSettings = MethodSettings(), contrast: str = "same",
+                  threads: int = 2, quiet: bool = False) -> Path:
+    """Run one benchmark and write `cases.csv` and `table.md` into `out`; what is there already is not run again.
+
+    Parameters
+    ----------
+    command : a key of `BENCHMARKS`.
+    methods : comma-separated keys of `METHODS`, in the order of the table; all of them if None.
+    pairs : only the first so many pairs.
+    contrast : `"inverted"` gives every method the moving image with inverted contrast.
+
+    Returns the path of the table. Raises DiffuseMorphError for missing data or methods.
+    """
+    data_set = open_data_set(BENCHMARKS[command], folder)
+    names = chosen_methods(methods or ",".join(METHODS))
+    cases = data_set.pairs("validation")[:pairs]
+    if not cases:
+        raise DiffuseMorphError("There is no pair to register: --pairs has to be at least 1.")
+    records = Records(out, {"benchmark": command, "contrast": contrast, "threads": threads, **settings.to_dict()})
+    rows: dict[str, list[dict]] = {name: [] for name in names}
+    jobs = [(pair, name) for pair in cases for name in names]
+    for pair, name in tqdm(jobs, desc=command, unit="registration", disable=quiet):
+        make = partial(run_case, name, pair, data_set, settings, contrast)
+        rows[name].append(records.row((name, pair.name), make))
+    records.write_csv("cases.csv", [row for name in names for row in rows[name]])
+    return records.write_text("table.md", benchmark_page(command, data_set, rows, records.settings))
+
+
+def benchmark_page(command: str, data_set: DataSet, rows: dict[str, list[dict]], settings: dict) -> str:
+    """The Markdown page of a benchmark: the table, the ratio of times, and what it was measured on."""
+    everything = [row for group in rows.values() for row in group]
+    columns = [replace(column, heading=column.heading.replace("(mm)", f"({data_set.length_unit})"))
+               for column in COLUMNS if any(row.get(column.key) is not None for row in everything)]
+    if any("dice" in row for row in everything):
+        test_key = "dice"
+    else:
+        test_key = "tre"
+    table = comparison(rows, columns, "syn" if "syn" in rows else None, test_key, lambda name: METHODS[name][0])
+    notes = [f"`initial` takes the images as their headers place them; every registration of {data_set.title} is one case.",
+             "Mean (standard deviation) over the cases. Dice: nearest-neighbour labels on the fixed grid, mean over the "
+             "structures that both people have. Folded voxels: any of ten determinants not positive, whole fixed grid. "
+             "Seconds: registration and moved image, images in memory, nothing written. p: Wilcoxon signed-rank test."]
+    if "syn" in rows:
+        mean = {name: np.mean([row["seconds"] for row in group]) for name, group in rows.items()}
+        ratios = ", ".join(f"{METHODS[name][0]} {mean[name] / mean['syn']:.2f}"
+                           for name in rows if name not in ("syn", "initial"))
+        notes.append(f"Time as a share of SyN's: {ratios or 'nothing to compare'}.")
+    loads = [row["load_before"] for row in everything]
+    information = {**settings, **machine(), "load before each registration": f"{min(loads):.1f} to {max(loads):.1f}"}
+    return "\n\n".join([f"# Benchmark: {command}", table, *notes, "## Measured on", facts(information)]) + "\n"

@@ -1,0 +1,141 @@
+"""The ways of registering one pair that the benchmark compares, each behind the same interface."""
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+import SimpleITK as sitk
+
+from DiffuseMorphCore.errors import DiffuseMorphError
+from DiffuseMorphCore.evaluation.machine import peak_memory, reset_peak_memory
+
+
+@dataclass(frozen=True)
+class MethodSettings:
+    """Options of `register` that a benchmark sets for all of its rows; the defaults are the product's."""
+
+    model: str = "default"
+    refine: str | int = "auto"
+    align: str = "affine"
+    modality: str = "same"
+    device: str = "auto"
+    seed: int = 0
+
+    def to_dict(self) -> dict[str, str | int]:
+        return asdict(self)
+
+
+@dataclass
+class Outcome:
+    """What one method made of one pair.
+
+    `transform` maps fixed points to moving points and `inverse` goes back, both in mm. `move_labels` brings a label
+    map of the moving image onto the fixed grid by nearest neighbour. `at` gives the transform at an eta, for methods
+    with a trajectory. `seconds` is the registration alone: no import, no reading, no writing, no scoring.
+    """
+
+    transform: sitk.Transform
+    inverse: sitk.Transform
+    move_labels: Callable[[sitk.Image], sitk.Image]
+    seconds: float
+    peak_gib: float
+    at: Callable[[float], sitk.Transform] | None = None
+    details: dict = field(default_factory=dict)
+
+
+def resample_labels(labels: sitk.Image, grid: sitk.Image, transform: sitk.Transform) -> sitk.Image:
+    """Labels on the voxels of `grid` by nearest neighbour; outside the label map 0."""
+    return sitk.Resample(labels, grid, transform, sitk.sitkNearestNeighbor, 0, labels.GetPixelID())
+
+
+def initial(fixed: sitk.Image, moving: sitk.Image, settings: MethodSettings) -> Outcome:
+    """Nothing done: the two images as their headers place them."""
+    identity = sitk.Transform(fixed.GetDimension(), sitk.sitkIdentity)
+    return Outcome(identity, identity, lambda labels: resample_labels(labels, fixed, identity), 0.0, 0.0)
+
+
+def _diffusemorph(fixed: sitk.Image, moving: sitk.Image, settings: MethodSettings, model: str | None,
+                  refine: str | int) -> Outcome:
+    from DiffuseMorphCore.registration import register
+
+    reset_peak_memory()
+    start = time.perf_counter()
+    result = register(fixed, moving, model=model, refine=refine, align=settings.align, modality=settings.modality,
+                      device=settings.device, seed=settings.seed)
+    result.warp()
+    seconds = time.perf_counter() - start
+    return Outcome(result.transform(), result.inverse_transform(), result.warp_labels, seconds, peak_memory(),
+                   result.transform, {"stages": result.report["seconds"], "device": result.report["device"]})
+
+
+def alignment(fixed: sitk.Image, moving: sitk.Image, settings: MethodSettings) -> Outcome:
+    """The linear alignment alone."""
+    return _diffusemorph(fixed, moving, settings, None, 0)
+
+
+def network(fixed: sitk.Image, moving: sitk.Image, settings: MethodSettings) -> Outcome:
+    """Alignment and the network, without refinement."""
+    return _diffusemorph(fixed, moving, settings, settings.model, 0)
+
+
+def zero(fixed: sitk.Image, moving: sitk.Image, settings: MethodSettings) -> Outcome:
+    """Alignment and refinement from zero: no network at all."""
+    return _diffusemorph(fixed, moving, settings, None, settings.refine)
+
+
+def network_and_refinement(fixed: sitk.Image, moving: sitk.Image, settings: MethodSettings) -> Outcome:
+    """What a user gets: alignment, network, refinement."""
+    return _diffusemorph(fixed, moving, settings, settings.model, settings.refine)
+
+
+def syn(fixed: sitk.Image, moving: sitk.Image, settings: MethodSettings) -> Outcome:
+    """ANTs SyN through antspyx with its defaults, its own affine included.
+
+    Raises DiffuseMorphError where antspyx is not installed.
+    """
+    try:
+        import ants
+    except ImportError as error:
+        raise DiffuseMorphError("ANTs SyN needs the package antspyx: install it, or leave 'syn' out of --methods.") from error
+    target, source = (ants.from_sitk(sitk.Cast(image, sitk.sitkFloat32)) for image in (fixed, moving))
+    with tempfile.TemporaryDirectory() as folder:
+        reset_peak_memory()
+        start = time.perf_counter()
+        result = ants.registration(target, source, type_of_transform="SyN", outprefix=str(Path(folder) / "syn"),
+                                   random_seed=settings.seed + 1)
+        seconds = time.perf_counter() - start
+        peak = peak_memory()
+        warp_file, linear_file = result["fwdtransforms"]
+        linear = sitk.ReadTransform(linear_file)
+        forward = sitk.CompositeTransform([linear, _field_transform(warp_file)])
+        inverse = sitk.CompositeTransform([_field_transform(result["invtransforms"][1]), linear.GetInverse()])
+    return Outcome(forward, inverse, lambda labels: resample_labels(labels, fixed, forward), seconds, peak)
+
+
+def _field_transform(path: str) -> sitk.Transform:
+    return sitk.DisplacementFieldTransform(sitk.ReadImage(path, sitk.sitkVectorFloat64))
+
+
+METHODS: dict[str, tuple[str, Callable[[sitk.Image, sitk.Image, MethodSettings], Outcome]]] = {
+    "initial": ("as the scanner left it", initial),
+    "affine": ("after alignment", alignment),
+    "network": ("network alone", network),
+    "zero": ("refinement from zero", zero),
+    "network+refine": ("network and refinement", network_and_refinement),
+    "syn": ("ANTs SyN", syn),
+}
+"""Name on the command line -> (name in the table, function)."""
+
+
+def chosen_methods(names: str) -> list[str]:
+    """The method names of a comma-separated list. Raises DiffuseMorphError for an unknown one."""
+    chosen = [name.strip() for name in names.split(",") if name.strip()]
+    for name in chosen:
+        if name not in METHODS:
+            raise DiffuseMorphError(f"There is no method '{name}': choose from {', '.join(METHODS)}.")
+    if not chosen:
+        raise DiffuseMorphError(f"No method was named: choose from {', '.join(METHODS)}.")
+    return chosen
