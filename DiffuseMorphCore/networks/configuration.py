@@ -1,0 +1,216 @@
+"""What a model is made of, as plain values that travel in its file, and how a preset is trained."""
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any
+
+from DiffuseMorphCore.errors import DiffuseMorphError
+
+OUTPUTS = ("displacement", "velocity")
+ATTENTIONS = ("softmax", "linear")
+INITIALISATIONS = ("normal", "kaiming")
+
+
+@dataclass(frozen=True)
+class ScheduleConfiguration:
+    """The noise schedule: `steps` betas that grow linearly from `first` to `last`."""
+
+    steps: int = 2000
+    first: float = 1e-6
+    last: float = 1e-2
+
+    def __post_init__(self) -> None:
+        _require(self.steps >= 1, "the noise schedule has no steps")
+        _require(0 < self.first <= self.last < 1, "the betas of the noise schedule do not grow between 0 and 1")
+
+
+@dataclass(frozen=True)
+class DiffusionConfiguration:
+    """The diffusion network G, a U-Net.
+
+    width: channels of the finest level. multipliers: channels of each level, finest first, in units of `width`.
+    blocks: residual blocks a level on the way down (one more on the way up). groups: of the group normalisation.
+    attention: "softmax" or "linear", with `heads` heads, at the levels listed in `attention_levels` (0 = finest) and
+    always between the two residual blocks at the coarsest level. time_width: length of the time code; None = `width`.
+    """
+
+    width: int
+    multipliers: tuple[int, ...] = (1, 2, 4, 4)
+    blocks: int = 1
+    groups: int = 4
+    attention: str = "linear"
+    heads: int = 4
+    attention_levels: tuple[int, ...] = ()
+    time_width: int | None = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "multipliers", tuple(self.multipliers))
+        object.__setattr__(self, "attention_levels", tuple(self.attention_levels))
+        _require(len(self.multipliers) >= 1 and min(self.multipliers) >= 1 and self.blocks >= 1,
+                 "the diffusion network has a level without channels or blocks")
+        _require(self.groups >= 1 and self.width >= 1 and self.width % self.groups == 0,
+                 "the width of the diffusion network is no multiple of its normalisation groups")
+        _require(self.code_width >= 4 and self.code_width % 2 == 0, "the time code is not an even length of at least 4")
+        _require(self.attention in ATTENTIONS and self.heads >= 1,
+                 f"the attention of the diffusion network is not one of {', '.join(ATTENTIONS)}")
+        attending = [self.width * self.multipliers[level] for level in {*self.attention_levels, len(self.multipliers) - 1}
+                     if level < len(self.multipliers)]
+        _require(all(channels % self.heads == 0 for channels in attending),
+                 "the channels that attention works on are no multiple of its heads")
+        _require(all(0 <= level < len(self.multipliers) for level in self.attention_levels),
+                 "attention is asked for at a level the diffusion network does not have")
+
+    @property
+    def code_width(self) -> int:
+        return self.width if self.time_width is None else self.time_width
+
+
+@dataclass(frozen=True)
+class DeformationConfiguration:
+    """The deformation network M, VoxelMorph's encoder and decoder.
+
+    encoder: channels of each level, finest first; every level after the first halves the grid.
+    decoder: channels of the blocks on the way up, one a level; then of one more block on the second finest grid; last of
+    the block on the finest grid, before the layer that gives the field. (VoxelMorph-1: 32, 32, 32, 8, 8.)
+    convolutions: convolutions a block. initialisation: "normal" (all weights of standard deviation 0.02, as the authors
+    have it) or "kaiming" (keeps the size of the signal through the layers; the field starts near zero).
+    """
+
+    encoder: tuple[int, ...]
+    decoder: tuple[int, ...]
+    convolutions: int = 1
+    initialisation: str = "normal"
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "encoder", tuple(self.encoder))
+        object.__setattr__(self, "decoder", tuple(self.decoder))
+        _require(len(self.encoder) >= 2 and min(self.encoder) >= 1 and self.convolutions >= 1,
+                 "the deformation network needs two levels or more, each with channels")
+        _require(len(self.decoder) == len(self.encoder) and min(self.decoder) >= 1,
+                 "the decoder of the deformation network does not have as many blocks as its encoder")
+        _require(self.initialisation in INITIALISATIONS,
+                 f"the initialisation of the deformation network is not one of {', '.join(INITIALISATIONS)}")
+
+
+@dataclass(frozen=True)
+class ModelConfiguration:
+    """A whole model: both networks, what M's output means, the schedule, and the grid the model was trained for.
+
+    ndim: 2 or 3. output: "displacement" (voxels) or "velocity" (voxels; the deformation is its exponential).
+    working_side: longest side, in voxels, of the grid the model was trained for; None = the images' own grid.
+    """
+
+    ndim: int
+    diffusion: DiffusionConfiguration
+    deformation: DeformationConfiguration
+    output: str = "displacement"
+    working_side: int | None = None
+    schedule: ScheduleConfiguration = field(default_factory=ScheduleConfiguration)
+
+    def __post_init__(self) -> None:
+        _require(self.ndim in (2, 3), "the images have neither 2 nor 3 dimensions")
+        _require(self.output in OUTPUTS, f"the output is not one of {', '.join(OUTPUTS)}")
+        _require(self.working_side is None or self.working_side >= 8, "the working side is shorter than 8 voxels")
+
+    def to_dict(self) -> dict[str, Any]:
+        """The configuration as nested dicts of primitives, tuples written as lists."""
+        return _listed(asdict(self))
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> ModelConfiguration:
+        """The inverse of `to_dict`. Raises DiffuseMorphError when a value is missing, unknown or impossible."""
+        parts = {"diffusion": DiffusionConfiguration, "deformation": DeformationConfiguration,
+                 "schedule": ScheduleConfiguration}
+        values = dict(_mapping(values, "model"))
+        for name, part in parts.items():
+            if name in values:
+                values[name] = _build(part, values[name], name)
+        return _build(cls, values, "model")
+
+
+@dataclass(frozen=True)
+class TrainingSettings:
+    """How a preset is trained: L = noise + registration_weight * (similarity + smoothness_weight * smoothness).
+
+    registration_weight is the paper's lambda (equation 7), smoothness_weight its lambda_phi (equation 9). betas are Adam's.
+    """
+
+    registration_weight: float
+    learning_rate: float
+    epochs: int
+    smoothness_weight: float = 1.0
+    betas: tuple[float, float] = (0.5, 0.999)
+    batch_size: int = 1
+
+
+@dataclass(frozen=True)
+class Preset:
+    """A named model with the settings it is trained with."""
+
+    model: ModelConfiguration
+    training: TrainingSettings
+
+
+def _build(kind: type, values: Any, name: str) -> Any:
+    values = _mapping(values, name)
+    unknown = sorted(set(values) - {entry.name for entry in fields(kind)})
+    _require(not unknown, f"'{name}' has the unknown entries {', '.join(map(str, unknown))}")
+    try:
+        return kind(**values)
+    except (TypeError, ValueError, AttributeError) as error:
+        raise DiffuseMorphError(f"The model's configuration cannot be used: '{name}' is incomplete or malformed "
+                                f"({error}).") from error
+
+
+def _mapping(values: Any, name: str) -> dict[str, Any]:
+    _require(isinstance(values, dict), f"'{name}' is not a table")
+    return values
+
+
+def _listed(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _listed(entry) for key, entry in value.items()}
+    return [_listed(entry) for entry in value] if isinstance(value, (tuple, list)) else value
+
+
+def _require(condition: bool, problem: str) -> None:
+    if not condition:
+        raise DiffuseMorphError(f"The model's configuration cannot be used: {problem}.")
+
+
+_AUTHORS_3D = ModelConfiguration(
+    ndim=3,
+    diffusion=DiffusionConfiguration(width=8, groups=4, attention="linear", heads=4),
+    deformation=DeformationConfiguration(encoder=(16, 32, 32, 32, 32), decoder=(32, 32, 32, 8, 8)))
+
+PRESETS: dict[str, Preset] = {
+    # The paper's three experiments. 2-D: 15,936,129 and 74,736,258 parameters; 3-D: 715,665 and 361,299.
+    "face2d": Preset(
+        ModelConfiguration(
+            ndim=2,
+            diffusion=DiffusionConfiguration(width=64, groups=32, attention="softmax", heads=1),
+            deformation=DeformationConfiguration(
+                encoder=(64, 128, 256, 512, 1024), decoder=(1024, 512, 256, 128, 64), convolutions=2)),
+        TrainingSettings(registration_weight=2, learning_rate=5e-6, epochs=40)),
+    "cardiac3d": Preset(_AUTHORS_3D, TrainingSettings(registration_weight=20, learning_rate=2e-4, epochs=800)),
+    "brain3d": Preset(_AUTHORS_3D, TrainingSettings(registration_weight=10, learning_rate=1e-4, epochs=60)),
+    # Our own: velocities on a coarse working grid, attention where it fires, a time code with enough frequencies.
+    "default3d": Preset(
+        ModelConfiguration(
+            ndim=3,
+            diffusion=DiffusionConfiguration(
+                width=8, groups=4, attention="linear", heads=4, attention_levels=(2,), time_width=32),
+            deformation=DeformationConfiguration(
+                encoder=(16, 32, 32, 48, 48), decoder=(48, 48, 32, 16, 16), initialisation="kaiming"),
+            output="velocity", working_side=48),
+        TrainingSettings(registration_weight=10, learning_rate=4e-4, epochs=100, betas=(0.9, 0.999))),
+    "default2d": Preset(
+        ModelConfiguration(
+            ndim=2,
+            diffusion=DiffusionConfiguration(
+                width=16, groups=4, attention="linear", heads=4, attention_levels=(2,), time_width=32),
+            deformation=DeformationConfiguration(
+                encoder=(16, 32, 48, 64, 64), decoder=(64, 64, 48, 32, 16), initialisation="kaiming"),
+            output="velocity", working_side=128),
+        TrainingSettings(registration_weight=10, learning_rate=4e-4, epochs=100, betas=(0.9, 0.999))),
+}

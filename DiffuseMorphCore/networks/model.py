@@ -1,0 +1,62 @@
+"""The whole model: diffusion network, deformation network, schedule, and what their output means."""
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from DiffuseMorphCore.networks.configuration import ModelConfiguration
+from DiffuseMorphCore.networks.deformation import DeformationNetwork
+from DiffuseMorphCore.networks.diffusion import DiffusionNetwork
+from DiffuseMorphCore.samplers.schedule import NoiseSchedule
+from DiffuseMorphCore.warp import exponential
+
+
+class DiffuseMorph(nn.Module):
+    """The pair of networks of the paper, trained together end to end.
+
+    Attributes: configuration; diffusion (G); deformation (M); schedule; information (what the model's file says about
+    it: name, version, training_data, terms, description, recipe; empty for a model that was not loaded).
+    """
+
+    def __init__(self, configuration: ModelConfiguration) -> None:
+        super().__init__()
+        self.configuration = configuration
+        self.ndim = configuration.ndim
+        self.diffusion = DiffusionNetwork(configuration.ndim, configuration.diffusion)
+        self.deformation = DeformationNetwork(configuration.ndim, configuration.deformation)
+        schedule = configuration.schedule
+        self.schedule = NoiseSchedule(schedule.steps, schedule.first, schedule.last)
+        self.information: dict[str, Any] = {}
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        return next(self.parameters()).device
+
+    def latent(self, moving: Tensor, fixed: Tensor, noisy: Tensor | None = None, step: Tensor | int = 0) -> Tensor:
+        """The latent of a pair (equation 10): G(moving, fixed, noisy, step).
+
+        moving, fixed, noisy: (B, 1, *spatial) in [-1, 1]; without `noisy` the fixed image itself stands in, noise-free,
+        as the paper registers. step: one index, or (B,) int64. Returns (B, 1, *spatial).
+        """
+        if isinstance(step, int):
+            step = torch.full((moving.shape[0],), step, dtype=torch.int64, device=moving.device)
+        return self.diffusion(moving, fixed, fixed if noisy is None else noisy, step)
+
+    def field(self, moving: Tensor, latent: Tensor) -> Tensor:
+        """M's own output for a latent: (B, ndim, *spatial), displacement or velocity in voxels, pulling."""
+        return self.deformation(moving, latent)
+
+    def displacement(self, field: Tensor) -> Tensor:
+        """What a field of `field` does: its exponential if it is a velocity, itself if it is a displacement.
+
+        (B, ndim, *spatial) in voxels -> the same shape: warped(p) = moving(p + u(p)).
+        """
+        return exponential(field) if self.configuration.output == "velocity" else field
+
+    def forward(self, moving: Tensor, fixed: Tensor, noisy: Tensor, step: Tensor) -> tuple[Tensor, Tensor]:
+        """Both networks in one call, for training on several processes: (latent, field) of the noisy fixed image."""
+        latent = self.diffusion(moving, fixed, noisy, step)
+        return latent, self.deformation(moving, latent)
