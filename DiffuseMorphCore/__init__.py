@@ -4,7 +4,7 @@
     result = register("fixed.nii.gz", "moving.nii.gz")
     moved = result.warp()
 
-The names below are loaded when they are first used, so that `import DiffuseMorphCore` costs nothing and works without torch.
+The names below are loaded when they are first used: `import DiffuseMorphCore` costs nothing and works without torch.
 """
 from __future__ import annotations
 

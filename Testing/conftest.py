@@ -49,7 +49,7 @@ def ellipsoids(size: tuple[int, ...], spacing: float = 2.0) -> sitk.Image:
 
     def inside(centre: tuple[float, ...], radii: tuple[float, ...]) -> np.ndarray:
         distance = sum(((axis - c) / r) ** 2 for axis, c, r in zip(axes, centre, radii))
-        return 1.0 / (1.0 + np.exp(12.0 * (distance - 1.0)))
+        return 0.5 - 0.5 * np.tanh(6.0 * (distance - 1.0))
 
     n = len(size)
     values = 120.0 * inside((0.0,) * n, (0.7, 0.6, 0.65)[:n])
@@ -74,13 +74,13 @@ def bent(image: sitk.Image, amplitude: float) -> sitk.Image:
 
 @pytest.fixture(scope="session")
 def pair_3d() -> tuple[sitk.Image, sitk.Image]:
-    """A small 3-D pair (fixed, moving), 40 x 36 x 32 at 2 mm; moving is fixed bent by at most 4 mm. Do not change them."""
+    """A small 3-D pair (fixed, moving), 40 x 36 x 32 at 2 mm; moving is fixed bent by up to 4 mm. Not to be changed."""
     fixed = ellipsoids((40, 36, 32))
     return fixed, bent(fixed, 4.0)
 
 
 @pytest.fixture(scope="session")
 def pair_2d() -> tuple[sitk.Image, sitk.Image]:
-    """A small 2-D pair (fixed, moving), 64 x 56 at 1 mm; moving is fixed bent by at most 3 mm. Do not change them."""
+    """A small 2-D pair (fixed, moving), 64 x 56 at 1 mm; moving is fixed bent by up to 3 mm. Not to be changed."""
     fixed = ellipsoids((64, 56), spacing=1.0)
     return fixed, bent(fixed, 3.0)

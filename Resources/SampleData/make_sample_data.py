@@ -2,8 +2,8 @@
 
     python make_sample_data.py ICBM_FILE COLIN_FILE
 
-Both files are brain-extracted T1-weighted images at 1 mm. Each is cropped to the brain, and 2 x 2 x 2 voxels are averaged
-into one, so that nothing finer than the new grid is left to alias. The result is written beside this script.
+Both files are brain-extracted T1-weighted images at 1 mm. Each is cropped to the brain, and 2 x 2 x 2 voxels are
+averaged into one, so that nothing finer than the new grid is left to alias. The result is written beside this script.
 """
 
 import sys
