@@ -9,5 +9,5 @@ from DiffuseMorphCore.networks.model import DiffuseMorph
 from DiffuseMorphCore.networks.model_file import ModelEntry, available_models, load_model, save_model
 
 __all__ = ["PRESETS", "DeformationConfiguration", "DeformationNetwork", "DiffuseMorph", "DiffusionConfiguration",
-           "DiffusionNetwork", "ModelConfiguration", "ModelEntry", "Preset", "ScheduleConfiguration", "TrainingSettings",
-           "available_models", "load_model", "save_model"]
+           "DiffusionNetwork", "ModelConfiguration", "ModelEntry", "Preset", "ScheduleConfiguration",
+           "TrainingSettings", "available_models", "load_model", "save_model"]

@@ -53,12 +53,11 @@ class DiffusionConfiguration:
         _require(self.code_width >= 4 and self.code_width % 2 == 0, "the time code is not an even length of at least 4")
         _require(self.attention in ATTENTIONS and self.heads >= 1,
                  f"the attention of the diffusion network is not one of {', '.join(ATTENTIONS)}")
-        attending = [self.width * self.multipliers[level] for level in {*self.attention_levels, len(self.multipliers) - 1}
-                     if level < len(self.multipliers)]
-        _require(all(channels % self.heads == 0 for channels in attending),
-                 "the channels that attention works on are no multiple of its heads")
-        _require(all(0 <= level < len(self.multipliers) for level in self.attention_levels),
+        levels = range(len(self.multipliers))
+        _require(all(level in levels for level in self.attention_levels),
                  "attention is asked for at a level the diffusion network does not have")
+        _require(all(self.width * self.multipliers[level] % self.heads == 0 for level in (*self.attention_levels, -1)),
+                 "the channels that attention works on are no multiple of its heads")
 
     @property
     def code_width(self) -> int:
@@ -70,8 +69,8 @@ class DeformationConfiguration:
     """The deformation network M, VoxelMorph's encoder and decoder.
 
     encoder: channels of each level, finest first; every level after the first halves the grid.
-    decoder: channels of the blocks on the way up, one a level; then of one more block on the second finest grid; last of
-    the block on the finest grid, before the layer that gives the field. (VoxelMorph-1: 32, 32, 32, 8, 8.)
+    decoder: channels of the blocks on the way up, one a level; then of one more block on the second finest grid; last
+    of the block on the finest grid, before the layer that gives the field. (The authors, 3-D: 32, 32, 32, 8, 8.)
     convolutions: convolutions a block. initialisation: "normal" (all weights of standard deviation 0.02, as the authors
     have it) or "kaiming" (keeps the size of the signal through the layers; the field starts near zero).
     """
@@ -132,7 +131,8 @@ class ModelConfiguration:
 class TrainingSettings:
     """How a preset is trained: L = noise + registration_weight * (similarity + smoothness_weight * smoothness).
 
-    registration_weight is the paper's lambda (equation 7), smoothness_weight its lambda_phi (equation 9). betas are Adam's.
+    registration_weight is the paper's lambda (equation 7), smoothness_weight its lambda_phi (equation 9); betas are
+    those of Adam.
     """
 
     registration_weight: float

@@ -14,7 +14,7 @@ class DeformationNetwork(nn.Module):
     """VoxelMorph's encoder and decoder (M in the paper, equations 10 and 11), without normalisation.
 
     The encoder halves the grid by strided convolutions. The decoder doubles it by transposed convolutions, joins the
-    encoder's features of the same grid and convolves; one more block works on the second finest grid, one on the finest.
+    encoder's features of the same grid and convolves; one more block works on the second finest grid.
     """
 
     def __init__(self, ndim: int, configuration: DeformationConfiguration) -> None:

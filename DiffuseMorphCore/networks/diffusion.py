@@ -14,8 +14,8 @@ class DiffusionNetwork(nn.Module):
     """A DDPM U-Net conditioned on the moving and the fixed image (G in the paper, equation 8).
 
     One level holds `blocks` residual blocks on the way down and one more on the way up; strided convolutions halve the
-    grid, nearest-neighbour doubling and a convolution bring it back. Every feature map of the way down is kept and joined
-    on the way up. Weights start orthogonal, biases zero.
+    grid, nearest-neighbour doubling and a convolution bring it back. Every feature map of the way down is kept and
+    joined on the way up. Weights start orthogonal, biases zero.
     """
 
     def __init__(self, ndim: int, configuration: DiffusionConfiguration) -> None:

@@ -35,17 +35,18 @@ class ModelEntry:
 def save_model(path: str | Path, model: DiffuseMorph, information: dict[str, Any]) -> Path:
     """Write a model to one file. What was there stays untouched until the new file is complete.
 
-    information: text, numbers, lists and dicts. Expected are version, description, training_data, terms and recipe (how it
-    was trained, free-form). Weights are stored as 16-bit floats. Returns the path. Raises DiffuseMorphError when a weight
-    is not finite in 16 bits, when the information holds something else, or when the file cannot be written.
+    information: text, numbers, lists and dicts. Expected are version, description, training_data, terms and recipe (how
+    it was trained, free-form). Weights are stored as 16-bit floats. Returns the path. Raises DiffuseMorphError when a
+    weight is not finite in 16 bits, when the information holds something else, or when the file cannot be written.
     """
     path = Path(path)
     _check_primitive(information, "information")
-    weights = {name: tensor.detach().to("cpu", torch.float16).contiguous() for name, tensor in model.state_dict().items()}
+    weights = {name: tensor.detach().to("cpu", torch.float16).contiguous()
+               for name, tensor in model.state_dict().items()}
     for name, tensor in weights.items():
         if not torch.isfinite(tensor).all():
-            raise DiffuseMorphError(f"The model was not written to '{path}': its weight '{name}' is not finite in 16 bits, "
-                                    "so the training went wrong.")
+            raise DiffuseMorphError(f"The model was not written to '{path}': its weight '{name}' is not finite in 16 "
+                                    "bits, so the training went wrong.")
     content = {"format": FORMAT, "format_version": FORMAT_VERSION, "package_version": __version__,
                "configuration": model.configuration.to_dict(), "information": information, "weights": weights}
     temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
@@ -66,20 +67,19 @@ def load_model(name: str | Path, device: str | torch.device = "cpu", ndim: int |
     name: "default" (the bundled default for 3-D images, or for `ndim`), another bundled name, or a path.
     ndim: 2 or 3 when the images' dimension is known; a model for another one is refused.
     The model's `information` holds what its file says: name, version, description, training_data, terms, recipe,
-    package_version. Raises DiffuseMorphError for an unknown name, and for a file that is missing, damaged, foreign, of a
-    newer format, or whose weights do not fit its configuration.
+    package_version. Raises DiffuseMorphError for an unknown name, and for a file that is missing, damaged, foreign, of
+    a newer format, or whose weights do not fit its configuration.
     """
     path = _locate(name, ndim)
     content = _read(path, check=True)
     configuration = _configuration(path, content)
     if ndim is not None and configuration.ndim != ndim:
-        raise DiffuseMorphError(f"The model '{name}' is for {configuration.ndim}-D images, but the images are {ndim}-D: "
-                                "choose another model.")
+        raise DiffuseMorphError(f"The model '{name}' is for {configuration.ndim}-D images, but the images are "
+                                f"{ndim}-D: choose another model.")
     # Without memory of its own until the weights are known to fit: no time for a random start, no surprise from a file.
     with torch.device("meta"):
         model = DiffuseMorph(configuration)
     model.load_state_dict(_fitting_weights(path, content["weights"], model), assign=True)
-    model.requires_grad_(True)
     model.information = {**content["information"], "name": path.stem, "package_version": content["package_version"]}
     return model.eval().to(device)
 
@@ -114,7 +114,7 @@ def _locate(name: str | Path, ndim: int | None) -> Path:
         raise DiffuseMorphError(f"'{path}' is a folder: name the model file (.pt) in it.")
     if path.suffix or len(path.parts) > 1 or isinstance(name, Path):
         raise DiffuseMorphError(f"The model file '{path}' does not exist: check its name.")
-    there = f"the models that come with the package are {', '.join(names)}" if names else "no model came with the package"
+    there = f"the package comes with {', '.join(names)}" if names else "the package came without models"
     raise DiffuseMorphError(f"The model '{name}' is unknown: {there}; a path of a model file is possible too.")
 
 
@@ -132,8 +132,8 @@ def _read(path: Path, check: bool) -> dict[str, Any]:
         content = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
     except PermissionError as error:
         raise DiffuseMorphError(f"The model file '{path}' may not be read: check its permissions.") from error
-    except (OSError, RuntimeError, EOFError, ValueError, KeyError, TypeError, AttributeError, NotImplementedError,
-            pickle.UnpicklingError, zipfile.BadZipFile) as error:
+    except (OSError, RuntimeError, EOFError, ValueError, KeyError, TypeError, AttributeError, pickle.UnpicklingError,
+            zipfile.BadZipFile) as error:
         raise damaged from error
     if not isinstance(content, dict) or content.get("format") != FORMAT:
         raise damaged
@@ -141,7 +141,8 @@ def _read(path: Path, check: bool) -> dict[str, Any]:
     if isinstance(version, int) and version > FORMAT_VERSION:
         raise DiffuseMorphError(f"The model file '{path}' was written by a newer DiffuseMorph "
                                 f"({content.get('package_version')}): update this one ({__version__}).")
-    expected = {"format_version": int, "package_version": str, "configuration": dict, "information": dict, "weights": dict}
+    expected = {"format_version": int, "package_version": str, "configuration": dict, "information": dict,
+                "weights": dict}
     if any(not isinstance(content.get(key), kind) for key, kind in expected.items()):
         raise damaged
     return content
@@ -163,7 +164,7 @@ def _fitting_weights(path: Path, weights: dict[str, Any], model: DiffuseMorph) -
                                     f"(the first one is '{name}').")
         if not torch.isfinite(tensor).all():
             raise DiffuseMorphError(f"The model file '{path}' cannot be used: its weight '{name}' is not finite.")
-    return {name: tensor.to(torch.float32).clone() for name, tensor in weights.items()}
+    return {name: tensor.to(torch.float32, copy=True) for name, tensor in weights.items()}
 
 
 def _check_primitive(value: Any, where: str) -> None:
@@ -175,8 +176,8 @@ def _check_primitive(value: Any, where: str) -> None:
         for entry in value:
             _check_primitive(entry, where)
     elif type(value) not in (str, int, float, bool, type(None)):
-        raise DiffuseMorphError(f"The model was not written: its {where} holds a {type(value).__name__}, but only text, "
-                                "numbers, lists and dicts can be stored.")
+        raise DiffuseMorphError(f"The model was not written: its {where} holds a {type(value).__name__}, but only "
+                                "text, numbers, lists and dicts can be stored.")
 
 
 def _first_line(error: BaseException) -> str:

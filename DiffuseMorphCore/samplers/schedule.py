@@ -10,8 +10,8 @@ from DiffuseMorphCore.errors import DiffuseMorphError
 class NoiseSchedule:
     """A diffusion process of betas and, from them, alpha-bars; tables in float64 on the processor.
 
-    Attributes: betas, alpha_bars: (steps,) float64. alpha_bars[t] is the share of the image's power left after step t (the
-    paper's alpha_t, equation 3). Index 0 already holds a little noise, as in the authors' code: it is the paper's t = 1.
+    Attributes: betas, alpha_bars: (steps,) float64. alpha_bars[t] is the share of the image's power left after step t
+    (the paper's alpha_t, equation 3). Index 0 already holds a little noise, as in the authors' code.
     original: (steps,) int64, the index each step has in the schedule a network was trained with.
     """
 
@@ -60,7 +60,8 @@ class NoiseSchedule:
         shrink = self.betas / (1 - self.alpha_bars).sqrt()
         return (noisy - self._at(shrink, step, noisy) * latent) / self._at((1 - self.betas).sqrt(), step, noisy)
 
-    def reverse_step(self, noisy: Tensor, step: int, latent: Tensor, noise: Tensor | None, clamp: bool = True) -> Tensor:
+    def reverse_step(self, noisy: Tensor, step: int, latent: Tensor, noise: Tensor | None = None,
+                     clamp: bool = True) -> Tensor:
         """One reverse step x_t -> x_(t-1) (equation 13).
 
         noise: (B, C, *spatial) standard normal; not used at step 0, whose posterior has no variance. None = the mean.
@@ -73,12 +74,13 @@ class NoiseSchedule:
     def strided(self, start: int, steps: int) -> NoiseSchedule:
         """The part of this schedule from index 0 up to and including `start`, thinned to `steps` evenly spread indices.
 
-        Its alpha-bars are those of the kept indices, its betas are computed anew from them (as WaveGrad and DDIM do), and
+        Its alpha-bars are those of the kept indices, its betas are computed anew from them (as WaveGrad does), and
         `original` says which index to tell the network. Raises DiffuseMorphError for a start or a number of steps that
         the schedule does not have.
         """
         if not 0 <= start < len(self):
-            raise DiffuseMorphError(f"The start step {start} is not in the noise schedule: choose 0 to {len(self) - 1}.")
+            raise DiffuseMorphError(f"The start step {start} is not in the noise schedule: choose 0 to "
+                                    f"{len(self) - 1}.")
         if not 1 <= steps <= start + 1:
             raise DiffuseMorphError(
                 f"From start step {start}, {steps} reverse steps are not possible: choose 1 to {start + 1}.")

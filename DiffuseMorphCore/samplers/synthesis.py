@@ -1,0 +1,43 @@
+"""Synthetic images by reverse diffusion from the noisy moving image towards the fixed one (Algorithm 2)."""
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from DiffuseMorphCore.progress import Progress, advance
+
+if TYPE_CHECKING:
+    from DiffuseMorphCore.networks.model import DiffuseMorph
+
+
+@torch.no_grad()
+def synthesize(model: DiffuseMorph, moving: Tensor, fixed: Tensor, start: int = 200, steps: int = 80, seed: int = 0,
+               clamp: bool = True, progress: Progress | None = None) -> Tensor:
+    """Generate an image with the content of the moving one and the shape of the fixed one.
+
+    The moving image gets the noise of index `start` at once (equation 12); `steps` reverse steps (equation 13) from the
+    same index down to 0 take it away, each guided by G given the pair. With fewer steps than start + 1, the betas are
+    recomputed for the indices that are kept.
+
+    moving, fixed: (B, 1, *spatial) in [-1, 1], 2-D or 3-D. start: index into the model's schedule (paper: 200).
+    steps: number of calls of G (paper: 80; all of them: start + 1). clamp: keep the estimate of the clean image in
+    [-1, 1] at every step, as the authors' code does. seed: all noise is drawn on the processor, so that a seed means
+    the same on every device. progress: called with the stage "synthesize"; may cancel.
+    Returns (B, 1, *spatial), in [-1, 1] with `clamp`. Raises DiffuseMorphError for a start or a number of steps that
+    the schedule does not have, Cancelled when `progress` returns False.
+    """
+    schedule = model.schedule.strided(start, steps)
+    generator = torch.Generator("cpu").manual_seed(seed)
+
+    def draw() -> Tensor:
+        return torch.randn(moving.shape, generator=generator).to(moving.device)
+
+    advance(progress, "synthesize", 0.0)
+    image = schedule.add_noise(moving, len(schedule) - 1, draw())
+    for done, step in enumerate(reversed(range(len(schedule))), start=1):
+        latent = model.latent(moving, fixed, image, int(schedule.original[step]))
+        image = schedule.reverse_step(image, step, latent, draw() if step else None, clamp)
+        advance(progress, "synthesize", done / len(schedule))
+    return image
