@@ -84,3 +84,23 @@ def pair_2d() -> tuple[sitk.Image, sitk.Image]:
     """A small 2-D pair (fixed, moving), 64 x 56 at 1 mm; moving is fixed bent by up to 3 mm. Not to be changed."""
     fixed = ellipsoids((64, 56), spacing=1.0)
     return fixed, bent(fixed, 3.0)
+
+
+@pytest.fixture(scope="session")
+def small_model():
+    """small_model(ndim, output) makes an untrained model built like the real ones, its fields voxels long."""
+    import torch
+
+    from DiffuseMorphCore.networks import (DeformationConfiguration, DiffuseMorph, DiffusionConfiguration,
+                                           ModelConfiguration)
+
+    def make(ndim: int = 3, output: str = "velocity") -> DiffuseMorph:
+        torch.manual_seed(ndim)
+        model = DiffuseMorph(ModelConfiguration(
+            ndim=ndim, output=output,
+            diffusion=DiffusionConfiguration(width=8, multipliers=(1, 2, 2), attention_levels=(1,)),
+            deformation=DeformationConfiguration(encoder=(8, 8, 8), decoder=(8, 8, 8), initialisation="kaiming")))
+        model.deformation.exit.weight.data.mul_(300)  # an untrained field is too small to show much
+        return model.eval()
+
+    return make

@@ -1,0 +1,172 @@
+"""The trajectory: identity at eta = 0, the paper's field at 1, keyframes that are exact, and a stated error between."""
+import time
+
+import pytest
+import torch
+
+from DiffuseMorphCore.errors import DiffuseMorphError
+from DiffuseMorphCore.samplers import Trajectory, choose_etas, even_etas, interpolate, interpolation_error, latent_at
+from DiffuseMorphCore.warp import exponential, warp
+
+
+@pytest.fixture
+def pair():
+    """Makes a pair of smooth images (1, 1, *spatial)."""
+    def make(ndim):
+        shape = (11, 14, 9)[:ndim]
+        axes = torch.meshgrid(*(torch.linspace(-1, 1, side) for side in shape), indexing="ij")
+        distance = sum(axis.square() for axis in axes)
+        return tuple((0.9 * torch.tanh(4 * (radius - distance)))[None, None] for radius in (0.5, 0.7))
+
+    return make
+
+
+class Parabola:
+    """A trajectory that is known: a shift of 8 eta^2 voxels along the first axis."""
+
+    def exact(self, eta):
+        shift = torch.zeros(1, 2, 3, 4)
+        shift[:, 0] = 8 * eta ** 2
+        return shift
+
+
+@pytest.mark.parametrize("ndim", [2, 3])
+@pytest.mark.parametrize("output", ["velocity", "displacement"])
+def test_eta_zero_is_exactly_the_moving_image(small_model, pair, ndim, output):
+    moving, fixed = pair(ndim)
+    trajectory = Trajectory(small_model(ndim, output), moving, fixed)
+    displacement = trajectory.exact(0)
+    assert displacement.shape == (1, ndim, *moving.shape[2:])
+    assert not displacement.any()
+    assert torch.allclose(warp(moving, displacement), moving, atol=1e-6)  # up to the rounding of grid coordinates
+    assert float(trajectory.exact(1).abs().max()) > 0.1
+
+
+def test_forms_are_what_they_say(small_model, pair):
+    model, (moving, fixed) = small_model(3), pair(3)
+    anchored, faithful = (Trajectory(model, moving, fixed, form) for form in ("anchored", "faithful"))
+    with torch.no_grad():
+        latent = model.latent(moving, fixed)
+        rest = model.field(moving, torch.zeros_like(latent))
+        assert float(rest.abs().max()) > 0.01  # otherwise anchoring would show nothing
+        for eta in (0.0, 0.3, 1.0):
+            network = model.field(moving, eta * latent)
+            assert torch.allclose(faithful.field(eta), network, atol=1e-5)
+            assert torch.allclose(anchored.field(eta), network - (1 - eta) * rest, atol=1e-5)
+        assert torch.equal(anchored.field(1.0), faithful.field(1.0))
+        assert torch.allclose(anchored.exact(0.3), exponential(anchored.field(0.3)), atol=1e-6)
+
+
+@pytest.mark.parametrize("form", ["anchored", "faithful"])
+def test_a_stack_of_etas_is_its_etas_one_by_one(small_model, pair, form):
+    trajectory = Trajectory(small_model(2), *pair(2), form)
+    stack = trajectory.field([0.0, 0.4, 1.0, 0.0])
+    for row, eta in zip(stack, (0.0, 0.4, 1.0, 0.0)):
+        assert torch.allclose(row, trajectory.field(eta)[0], atol=1e-5)
+    assert form == "faithful" or not stack[0].any() and not stack[3].any()
+    assert trajectory.field([0.0, 0.0]).shape == stack[:2].shape
+
+
+def test_the_trajectory_is_continuous_and_moves_on(small_model, pair):
+    trajectory = Trajectory(small_model(3), *pair(3))
+    frames = trajectory.keyframes(even_etas(41))
+    steps = frames.diff(dim=0).abs().flatten(1).amax(1)
+    assert float(steps.max()) < 0.2 * float(frames[-1].abs().max()) and float(steps.max()) > 0
+
+
+def test_nothing_keeps_a_graph(small_model, pair):
+    trajectory = Trajectory(small_model(2), *pair(2))
+    assert not trajectory.latent.requires_grad and not trajectory.exact(0.5).requires_grad
+
+
+def test_keyframes_are_exact_and_met_exactly(small_model, pair):
+    trajectory, etas = Trajectory(small_model(3), *pair(3)), even_etas(4)
+    frames = trajectory.keyframes(etas)
+    assert frames.shape == (4, 3, 11, 14, 9)
+    for index, eta in enumerate(etas):
+        assert torch.equal(frames[index:index + 1], trajectory.exact(eta))
+        assert torch.equal(interpolate(frames, etas, eta), frames[index:index + 1])
+
+
+def test_interpolation_is_linear_between_uneven_keyframes_and_in_place():
+    frames = torch.randn(3, 2, 5, 6)
+    etas, out = (0.0, 0.2, 1.0), torch.empty(1, 2, 5, 6)
+    assert torch.allclose(interpolate(frames, etas, 0.05), 0.75 * frames[:1] + 0.25 * frames[1:2], atol=1e-6)
+    for eta in (0.4, 0.2):
+        found = interpolate(frames, etas, eta, out)
+        assert found.data_ptr() == out.data_ptr() and torch.equal(found, interpolate(frames, etas, eta))
+    before = frames.clone()
+    interpolate(frames, etas, 0.2).add_(1)
+    assert torch.equal(frames, before)  # a keyframe is handed out as a copy
+
+
+@pytest.mark.parametrize("eta", [-0.01, 1.01, float("nan")])
+def test_eta_outside_is_refused(small_model, pair, eta):
+    with pytest.raises(DiffuseMorphError, match="must be from 0"):
+        interpolate(torch.zeros(2, 2, 3, 3), (0.0, 1.0), eta)
+    with pytest.raises(DiffuseMorphError, match="must be from 0"):
+        Trajectory(small_model(2), *pair(2)).exact(eta)
+
+
+def test_interpolation_error_of_a_known_curve():
+    # Midway between keyframes h apart, a parabola c eta^2 is missed by c h^2 / 4.
+    for count in (2, 3, 5):
+        error = interpolation_error(Parabola(), even_etas(count))
+        assert error.mean == pytest.approx(8 / (count - 1) ** 2 / 4, rel=1e-4)
+        assert error.maximum == pytest.approx(error.mean, rel=1e-4)
+    at_keyframes = interpolation_error(Parabola(), even_etas(3), at=even_etas(3))
+    assert at_keyframes.maximum == 0
+    assert interpolation_error(Parabola(), (0.0, 1.0), at=[0.25]).mean == pytest.approx(8 * 0.25 * 0.75, rel=1e-5)
+
+
+def test_the_fewest_keyframes_within_tolerance_are_chosen():
+    # 8 / (4 n^2) < 0.05 needs n = 7 intervals.
+    assert choose_etas(Parabola(), tolerance=0.05) == even_etas(8)
+    assert choose_etas(Parabola(), tolerance=10) == (0.0, 1.0)
+    with pytest.raises(DiffuseMorphError, match="4 keyframes do not bring"):
+        choose_etas(Parabola(), tolerance=0.05, most=4)
+
+
+def test_chosen_keyframes_keep_their_promise(small_model, pair):
+    trajectory = Trajectory(small_model(3), *pair(3))
+    etas = choose_etas(trajectory, tolerance=0.05)
+    assert interpolation_error(trajectory, etas).mean < 0.05
+    assert interpolation_error(trajectory, etas, at=[0.07, 0.41, 0.93]).mean < 0.05
+    assert len(etas) == 2 or interpolation_error(trajectory, even_etas(len(etas) - 1)).mean >= 0.05
+
+
+def test_a_drawn_latent_depends_on_its_seed_and_level(small_model, pair):
+    model, (moving, fixed) = small_model(3), pair(3)
+    one = latent_at(model, moving, fixed, step=300, seed=1)
+    assert one.shape == fixed.shape and torch.equal(one, latent_at(model, moving, fixed, step=300, seed=1))
+    assert not torch.equal(one, latent_at(model, moving, fixed, step=300, seed=2))
+    assert not torch.equal(one, latent_at(model, moving, fixed, step=900, seed=1))
+    drawn, free = Trajectory(model, moving, fixed, latent=one), Trajectory(model, moving, fixed)
+    assert drawn.latent is one and not torch.equal(drawn.exact(1), free.exact(1))
+    # Index 0 has almost no noise, so its latent is close to the noise-free one.
+    near = latent_at(model, moving, fixed, step=0, seed=1)
+    assert float((near - free.latent).abs().mean()) < 0.1 * float((one - free.latent).abs().mean())
+    for step in (-1, 2000):
+        with pytest.raises(DiffuseMorphError, match="choose 0 to 1999"):
+            latent_at(model, moving, fixed, step=step, seed=0)
+
+
+def test_misuse_is_refused(small_model, pair):
+    model, (moving, fixed) = small_model(2), pair(2)
+    with pytest.raises(DiffuseMorphError, match="anchored, faithful"):
+        Trajectory(model, moving, fixed, form="straight")
+    with pytest.raises(ValueError, match="one pair"):
+        Trajectory(model, moving.repeat(2, 1, 1, 1), fixed.repeat(2, 1, 1, 1))
+    with pytest.raises(ValueError, match="as many etas"):
+        interpolate(torch.zeros(3, 2, 4, 4), (0.0, 1.0), 0.5)
+
+
+def test_any_eta_within_ten_milliseconds_on_a_half_size_grid():
+    frames, etas, out = torch.randn(6, 3, 80, 96, 112), even_etas(6), torch.empty(1, 3, 80, 96, 112)
+    seconds = []
+    for repeat in range(60):
+        start = time.perf_counter()
+        interpolate(frames, etas, (repeat % 59 + 0.5) / 59.5, out)
+        seconds.append(time.perf_counter() - start)
+    # The quickest shows what the work costs; the others also what else the machine was doing.
+    assert min(seconds) < 0.010
