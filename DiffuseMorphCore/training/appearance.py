@@ -1,0 +1,89 @@
+"""From labels to images: random contrast, texture, bias field, gamma, blur and noise, after SynthMorph's recipe
+(Hoffmann et al., "SynthMorph: learning contrast-invariant registration without acquired images", TMI 2022)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from DiffuseMorphCore.training.augmentation import smooth_noise, uniform
+from DiffuseMorphCore.warp import smooth
+
+# FreeSurfer ids of the right half, and their twins on the left: both halves of a structure look alike in a scan.
+_TWINS = {41: 2, 42: 3, 43: 4, 44: 5, 46: 7, 47: 8, 49: 10, 50: 11, 51: 12, 52: 13, 53: 17, 54: 18, 57: 25, 58: 26,
+          60: 28, 62: 30, 63: 31, 137: 136, 164: 163}
+_FLUID = {4, 5, 14, 15, 24, 30, 72}
+_WHITE = {2, 7, 16, 28, 60, 85}
+
+
+@dataclass(frozen=True)
+class Appearance:
+    """Limits of the random appearance.
+
+    natural : share of pairs whose tissues are as bright as in a T1- or T2-weighted brain scan (FreeSurfer ids only).
+    texture : largest standard deviation of slow intensity changes inside a label, intensities being in [0, 1].
+    bias : largest standard deviation of the logarithm of the multiplicative bias field.
+    gamma : largest standard deviation of the logarithm of gamma.
+    blur : (smallest, largest) Gaussian sigma in voxels of the label map that is rendered.
+    noise : largest standard deviation of the noise of a voxel.
+    """
+
+    natural: float = 0.5
+    texture: float = 0.06
+    bias: float = 0.3
+    gamma: float = 0.25
+    blur: tuple[float, float] = (0.5, 1.2)
+    noise: float = 0.04
+
+
+def random_contrast(ids: Sequence[int], natural: float, random: torch.Generator) -> Tensor:
+    """Brightness (len(ids),) in [0, 1] of every label; the background (first) black, twins of both halves equal."""
+    values = torch.rand(len(ids), generator=random)
+    if uniform(0, 1, random) < natural:
+        fluid, white, grey = uniform(0, 0.25, random), uniform(0.75, 1, random), uniform(0.4, 0.75, random)
+        if uniform(0, 1, random) < 0.3:  # as in a T2-weighted scan: fluid brightest, white matter darkest
+            fluid, white, grey = uniform(0.85, 1, random), uniform(0.2, 0.4, random), uniform(0.45, 0.7, random)
+        spread = 0.06 * (2 * values - 1)
+        tissue = [_TWINS.get(label, label) for label in ids]
+        means = torch.tensor([fluid if t in _FLUID else white if t in _WHITE else grey for t in tissue])
+        values = (means + spread).clamp(0, 1)
+    place = {label: index for index, label in enumerate(ids)}
+    for index, label in enumerate(ids):
+        values[index] = values[place.get(_TWINS.get(label, label), index)]
+    values[0] = 0
+    return values
+
+
+def render(labels: Tensor, contrast: Tensor, limits: Appearance, random: torch.Generator) -> Tensor:
+    """Image (1, 1, *spatial) in about [0, 1] of a label map (1, 1, *spatial) of indices into `contrast`.
+
+    The background keeps its brightness exactly, as after brain extraction; edges are blurred by the scanner's width.
+    """
+    shape, device = labels.shape[2:], labels.device
+    image = contrast.to(device)[labels.long()]
+    texture = smooth_noise(shape, uniform(2, 8, random), 1, random, device) * uniform(0, limits.texture, random)
+    image = image + texture * (labels > 0)
+    return smooth(image, uniform(*limits.blur, random))
+
+
+def degrade(image: Tensor, limits: Appearance, random: torch.Generator) -> Tensor:
+    """Bias field, gamma and noise on an image in about [0, 1], then scaled to [-1, 1] by its 0.1 and 99.9 percentiles."""
+    shape, device = image.shape[2:], image.device
+    coarse = max(shape) * uniform(0.3, 0.6, random)
+    bias = smooth_noise(shape, coarse, 1, random, device) * uniform(0, limits.bias, random)
+    noise = torch.randn(image.shape, generator=random).to(device) * uniform(0, limits.noise, random)
+    gamma = float(torch.randn((), generator=random) * limits.gamma)
+    inside = image > 1e-3
+    image = image.clamp_min(0).mul(bias.exp())
+    image = (image / image.amax().clamp_min(1e-6)).pow(2.718281828 ** gamma)
+    return scaled((image + noise * inside).clamp_min(0))
+
+
+def scaled(image: Tensor) -> Tensor:
+    """Any image brought to [-1, 1] by its 0.1 and 99.9 percentiles; a constant image becomes -1."""
+    values = image.flatten().sort().values
+    low, high = values[int(0.001 * (len(values) - 1))], values[int(round(0.999 * (len(values) - 1)))]
+    return ((image - low) / (high - low).clamp_min(1e-6)).clamp(0, 1) * 2 - 1

@@ -1,0 +1,74 @@
+"""Checkpoints: everything a training run needs to go on as if it had never stopped, and the way to a model file."""
+
+from __future__ import annotations
+
+import os
+import pickle
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from DiffuseMorphCore.errors import DiffuseMorphError
+from DiffuseMorphCore.networks.configuration import ModelConfiguration
+from DiffuseMorphCore.networks.model import DiffuseMorph
+from DiffuseMorphCore.networks.model_file import save_model
+
+FORMAT = "DiffuseMorph checkpoint 1"
+
+
+def write_checkpoint(path: Path, content: dict[str, Any]) -> None:
+    """Write tensors and plain values to `path`; it holds the old checkpoint until the new one is complete.
+
+    Raises DiffuseMorphError when there is no room, or no right, to write.
+    """
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        torch.save({"format": FORMAT, **content}, temporary)
+        os.replace(temporary, path)
+    except (OSError, RuntimeError) as problem:
+        raise DiffuseMorphError(f"The checkpoint '{path}' could not be written: make room, or choose a folder you may "
+                                "write to; the run can then be resumed from the checkpoint before.") from problem
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def read_checkpoint(path: str | Path) -> dict[str, Any]:
+    """What write_checkpoint was given. Nothing in the file is executed.
+
+    Raises DiffuseMorphError when the file is missing, damaged, or no checkpoint.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise DiffuseMorphError(f"The checkpoint '{path}' does not exist: give the folder or file of a training run.")
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except (OSError, RuntimeError, EOFError, pickle.UnpicklingError, zipfile.BadZipFile) as problem:
+        raise DiffuseMorphError(f"The checkpoint '{path}' is damaged: delete it and resume from another one.") \
+            from problem
+    if not isinstance(content, dict) or content.get("format") != FORMAT:
+        raise DiffuseMorphError(f"The file '{path}' is no checkpoint of a training run of this version.")
+    return content
+
+
+def export_model(checkpoint: str | Path, path: str | Path, information: dict[str, Any] | None = None) -> Path:
+    """Make a model file for registration from a checkpoint (or from a run's folder: its best one, else its last).
+
+    The averaged weights are taken where the run kept them. `information` overrides what the run's settings say about
+    the model (version, description, training_data, terms). Returns `path`.
+
+    Raises DiffuseMorphError as read_checkpoint and save_model do.
+    """
+    checkpoint = Path(checkpoint)
+    if checkpoint.is_dir():
+        best = checkpoint / "best.pt"
+        checkpoint = best if best.is_file() else checkpoint / "last.pt"
+    content = read_checkpoint(checkpoint)
+    model = DiffuseMorph(ModelConfiguration.from_dict(content["configuration"]))
+    model.load_state_dict(content["average"] or content["model"])
+    settings = content["settings"]
+    about = {key: settings["output"][key] for key in ("description", "training_data", "terms")}
+    about |= {"version": "1", "recipe": {"step": content["step"], "validation": content["validation"],
+                                         "settings": settings}}
+    return save_model(path, model, about | (information or {}))

@@ -1,0 +1,61 @@
+"""The log of a run: CSV files that continue after an interruption, and TensorBoard on request."""
+
+from __future__ import annotations
+
+import csv
+import os
+from pathlib import Path
+
+from DiffuseMorphCore.errors import DiffuseMorphError
+
+
+class Table:
+    """A CSV file that grows by rows which start with a step.
+
+    Opened at a step, it forgets the rows after it: they were written by a run that was stopped before it could save
+    its state, and will come again. Its columns are those of the first row; a value missing later stays empty.
+    """
+
+    def __init__(self, path: Path, step: int) -> None:
+        self.path = path
+        self.columns: list[str] | None = None
+        if path.is_file():
+            with path.open(newline="", encoding="utf-8") as file:
+                rows = list(csv.reader(file))
+            if step > 0 and rows:
+                self.columns = rows[0]
+                temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
+                with temporary.open("w", newline="", encoding="utf-8") as file:
+                    csv.writer(file).writerows(
+                        [rows[0], *(row for row in rows[1:] if len(row) == len(rows[0]) and int(row[0]) <= step)])
+                os.replace(temporary, path)
+            else:
+                path.unlink()
+
+    def add(self, row: dict[str, float]) -> None:
+        if self.columns is None:
+            self.columns = list(row)
+            with self.path.open("w", newline="", encoding="utf-8") as file:
+                csv.writer(file).writerow(self.columns)
+        with self.path.open("a", newline="", encoding="utf-8") as file:
+            csv.writer(file).writerow([f"{row[name]:.9g}" if name in row else "" for name in self.columns])
+
+
+class TensorBoard:
+    """Scalars as TensorBoard shows them. Raises DiffuseMorphError when TensorBoard is not installed."""
+
+    def __init__(self, folder: Path) -> None:
+        try:
+            from torch.utils.tensorboard import SummaryWriter
+        except ImportError as problem:
+            raise DiffuseMorphError("TensorBoard is not installed: run 'pip install tensorboard', or set "
+                                    "'output.tensorboard' to false.") from problem
+        self._writer = SummaryWriter(str(folder))
+
+    def add(self, group: str, row: dict[str, float]) -> None:
+        for name, value in row.items():
+            if name != "step":
+                self._writer.add_scalar(f"{group}/{name}", value, int(row["step"]))
+
+    def close(self) -> None:
+        self._writer.close()

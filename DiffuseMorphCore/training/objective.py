@@ -1,0 +1,130 @@
+"""The joint objective of diffusion and registration, end to end (paper, equations 7 to 9)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor, nn
+
+from DiffuseMorphCore.networks.model import DiffuseMorph
+from DiffuseMorphCore.similarity import local_correlation
+from DiffuseMorphCore.training.augmentation import uniform
+from DiffuseMorphCore.training.losses import folding_penalty, noise_loss, smoothness, soft_dice
+from DiffuseMorphCore.training.pair import Pair
+from DiffuseMorphCore.warp import warp
+
+REGISTRATION_STEPS = ("same", "zero", "both", "alternate")
+
+
+@dataclass(frozen=True)
+class LossWeights:
+    """Weights of the terms: noise + registration * (1 - LNCC + smoothness * smoothness + labels * (1 - Dice)
+    + folding * folding).
+
+    registration is the paper's lambda, smoothness its lambda_phi. window is that of the LNCC. label_count labels are
+    drawn for every step. registration_steps says from which latent the deformation is made: "same", the paper's,
+    from the step drawn for the noise; "zero" from step 0 and the clean fixed image, as inference has it; "both";
+    "alternate": zero_share of the training steps have only the registration from step 0, the others are the paper's.
+    random_eta adds smoothness and folding of the field at a random eta, so that the way there is as regular as its end.
+    """
+
+    noise: float = 1.0
+    registration: float = 10.0
+    smoothness: float = 1.0
+    labels: float = 0.0
+    label_count: int = 8
+    folding: float = 0.0
+    window: int = 9
+    registration_steps: str = field(default="same", metadata={"allowed": REGISTRATION_STEPS})
+    zero_share: float = 0.5
+    random_eta: bool = False
+
+
+@dataclass(frozen=True)
+class Draw:
+    """What is random about the objective itself in one training step.
+
+    step : (B,) int64 time step; noise : (B, 1, *spatial); labels : (K,) label values, maybe none;
+    at_zero : whether an alternating objective is at step 0; eta : for the term at a random eta.
+    """
+
+    step: Tensor
+    noise: Tensor
+    labels: Tensor
+    at_zero: bool
+    eta: float
+
+
+def draw(pair: Pair, weights: LossWeights, steps: int, random: torch.Generator) -> Draw:
+    """Draw time steps, noise, labels and eta for one batch; the noise schedule has `steps` steps."""
+    step = torch.randint(steps, (pair.fixed.shape[0],), generator=random)
+    noise = torch.randn(pair.fixed.shape, generator=random)
+    at_zero = uniform(0, 1, random) < weights.zero_share
+    eta = uniform(0, 1, random)
+    labels = torch.empty(0)
+    if weights.labels > 0 and pair.fixed_labels is not None and pair.moving_labels is not None:
+        present = pair.fixed_labels.unique().cpu()
+        present = present[present != 0]
+        labels = present[torch.randperm(len(present), generator=random)[:weights.label_count]]
+    device = pair.fixed.device
+    return Draw(step.to(device), noise.to(device), labels.to(device), at_zero, eta)
+
+
+class JointObjective(nn.Module):
+    """Model and objective as one module, so that several processes can share its gradients.
+
+    With `control`, a second deformation network that is given the fixed image in place of the latent (VoxelMorph with
+    the same network) is trained on the same pairs by the same registration loss; it shares nothing with the model.
+    """
+
+    def __init__(self, model: DiffuseMorph, weights: LossWeights, control: nn.Module | None = None) -> None:
+        super().__init__()
+        self.model, self.weights, self.control = model, weights, control
+
+    def forward(self, pair: Pair, drawn: Draw) -> dict[str, Tensor]:
+        """The loss and its terms as scalars, "loss" among them; "similarity" is the mean LNCC, 1 at best."""
+        weights = self.weights
+        mode = weights.registration_steps
+        if mode == "alternate":
+            mode = "only zero" if drawn.at_zero else "same"
+        latents, terms = [], {}
+        total = pair.fixed.new_zeros(())
+        if mode != "only zero":
+            noisy = self.model.schedule.add_noise(pair.fixed, drawn.step, drawn.noise)
+            latent = self.model.diffusion(pair.moving, pair.fixed, noisy, drawn.step)
+            terms["noise"] = noise_loss(latent, drawn.noise)
+            total = total + weights.noise * terms["noise"]
+            if mode != "zero":
+                latents.append(latent)
+        if mode != "same":
+            latents.append(self.model.latent(pair.moving, pair.fixed))
+        for latent in latents:
+            field = self.model.field(pair.moving, latent)
+            registration, parts = self._registration(pair, field, drawn)
+            if weights.random_eta:
+                partial = self.model.field(pair.moving, drawn.eta * latent)
+                registration = registration + weights.smoothness * smoothness(partial)
+                registration = registration + weights.folding * folding_penalty(self.model.displacement(partial))
+            for name, value in parts.items():
+                terms[name] = terms.get(name, 0) + value / len(latents)
+            total = total + weights.registration * registration / len(latents)
+        if self.control is not None:
+            registration, parts = self._registration(pair, self.control(pair.moving, pair.fixed), drawn)
+            terms["control_similarity"] = parts["similarity"]
+            total = total + weights.registration * registration
+        return {"loss": total, **terms}
+
+    def _registration(self, pair: Pair, field: Tensor, drawn: Draw) -> tuple[Tensor, dict[str, Tensor]]:
+        """Equation 9 for one field, and its terms."""
+        weights = self.weights
+        displacement = self.model.displacement(field)
+        parts = {"similarity": local_correlation(warp(pair.moving, displacement), pair.fixed, weights.window),
+                 "smoothness": smoothness(field)}
+        loss = 1 - parts["similarity"] + weights.smoothness * parts["smoothness"]
+        if len(drawn.labels):
+            parts["label_loss"] = soft_dice(pair.moving_labels, pair.fixed_labels, displacement, drawn.labels)
+            loss = loss + weights.labels * parts["label_loss"]
+        if weights.folding > 0:
+            loss = loss + weights.folding * folding_penalty(displacement)
+        return loss, parts

@@ -1,0 +1,214 @@
+"""What a training run is made of, read from a TOML file and checked key by key."""
+
+from __future__ import annotations
+
+import tomllib
+import types
+import typing
+from dataclasses import MISSING, dataclass, field, fields, is_dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from DiffuseMorphCore.errors import DiffuseMorphError
+from DiffuseMorphCore.networks.configuration import PRESETS, Preset
+from DiffuseMorphCore.training.appearance import Appearance
+from DiffuseMorphCore.training.objective import LossWeights
+from DiffuseMorphCore.training.synthetic import Geometry
+
+SOURCES = ("labelmaps", "shapes", "images", "pairs", "subjects", "atlas")
+
+
+def _choice(default: str, allowed: tuple[str, ...]) -> Any:
+    return field(default=default, metadata={"allowed": allowed})
+
+
+def _number(default: Any, least: float) -> Any:
+    return field(default=default, metadata={"least": least})
+
+
+@dataclass(frozen=True)
+class ModelChoice:
+    """preset : name of a preset, whose networks are trained from random weights; start : a model to go on from instead
+    (file or bundled name); control : train a VoxelMorph control beside it."""
+
+    preset: str = _choice("default3d", tuple(PRESETS))
+    start: str = ""
+    control: bool = False
+
+
+@dataclass(frozen=True)
+class Data:
+    """Where pairs come from; see the commented configurations and the classes of the sources.
+
+    source : one of SOURCES. folder : label maps or images. table : CSV of pairs. atlas : image everything is
+    registered to. whole_head : keep the tissues outside the brain of label maps. map_spacing : mm at which label maps
+    are kept. held_out : how many people (or images, subjects, pairs), last in the order, only validate.
+    image_suffix, label_suffix : how a file name ends, before its extension, if it is an image or a label map.
+    pattern : regular expression with a group `subject`, for subjects told apart by file name.
+    flips : axes ("x", "y", "z") that pairs of images are mirrored along; affine : size of random affine maps, 0 to 1.
+    """
+
+    source: str = _choice("labelmaps", SOURCES)
+    folder: str = ""
+    table: str = ""
+    atlas: str = ""
+    whole_head: bool = False
+    map_spacing: float = _number(2.25, 0.1)
+    held_out: int = _number(3, 0)
+    image_suffix: str = ""
+    label_suffix: str = ""
+    pattern: str = ""
+    flips: tuple[str, ...] = ()
+    affine: float = _number(0.0, 0)
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A part of a run on a grid of its own: until step `until`, `shape` voxels of `spacing` mm."""
+
+    until: int
+    shape: tuple[int, ...]
+    spacing: float
+
+
+@dataclass(frozen=True)
+class Optimisation:
+    """Adam. None means: what the preset says. warm_up : steps until the full rate; decay : "cosine" down to
+    final_rate times the rate at the last step, or "constant". accumulation : batches whose gradients are averaged into
+    one step. clip : largest norm of the gradient, 0 for none. average : decay of the moving average of the weights, 0
+    for none. precision : "auto" takes bf16 where the device has it natively, "float32" never."""
+
+    steps: int | None = _number(None, 1)
+    epochs: int | None = _number(None, 1)
+    learning_rate: float | None = _number(None, 0)
+    betas: tuple[float, ...] | None = None
+    batch: int | None = _number(None, 1)
+    accumulation: int = _number(1, 1)
+    warm_up: int = _number(0, 0)
+    decay: str = _choice("constant", ("constant", "cosine"))
+    final_rate: float = _number(0.02, 0)
+    clip: float = _number(0.0, 0)
+    average: float = _number(0.0, 0)
+    precision: str = _choice("auto", ("auto", "float32"))
+    seed: int = _number(0, 0)
+
+
+@dataclass(frozen=True)
+class Validation:
+    """every : steps between validations; pairs : how many pairs; choose : which figure decides what the best model is."""
+
+    every: int = _number(500, 1)
+    pairs: int = _number(6, 0)
+    choose: str = _choice("similarity", ("similarity", "dice"))
+
+
+@dataclass(frozen=True)
+class Output:
+    """folder : where checkpoints and the log go; checkpoint_minutes : at most so long between checkpoints;
+    log_every : steps between lines of the log; tensorboard : write events for TensorBoard too;
+    description, training_data, terms : what the model file will say about itself."""
+
+    folder: str = "training"
+    checkpoint_minutes: float = _number(2.0, 0)
+    log_every: int = _number(50, 1)
+    tensorboard: bool = False
+    description: str = ""
+    training_data: str = ""
+    terms: str = ""
+
+
+@dataclass(frozen=True)
+class TrainingRun:
+    """All settings of a run. `stages`, ordered by `until`, precede the grid of `geometry`, which lasts to the end."""
+
+    model: ModelChoice = field(default_factory=ModelChoice)
+    data: Data = field(default_factory=Data)
+    geometry: Geometry = field(default_factory=Geometry)
+    appearance: Appearance = field(default_factory=Appearance)
+    stages: tuple[Stage, ...] = ()
+    loss: LossWeights = field(default_factory=LossWeights)
+    optimisation: Optimisation = field(default_factory=Optimisation)
+    validation: Validation = field(default_factory=Validation)
+    output: Output = field(default_factory=Output)
+    device: str = "auto"
+
+    @property
+    def preset(self) -> Preset:
+        return PRESETS[self.model.preset]
+
+
+def read_settings(path: str | Path) -> TrainingRun:
+    """Read a TOML file. Paths in it are relative to the file.
+
+    Raises DiffuseMorphError, in one sentence naming file and key, when the file is missing or malformed, a key is
+    unknown, or a value has the wrong type or is not allowed.
+    """
+    path = Path(path).expanduser()
+    if not path.is_file():
+        raise DiffuseMorphError(f"The training settings '{path}' do not exist: give a TOML file.")
+    try:
+        values = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as problem:
+        raise DiffuseMorphError(f"The training settings '{path}' are no valid TOML: {problem}.") from problem
+    run = settings_from(values, str(path))
+    base = path.resolve().parent
+    data = replace(run.data, **{key: str(base / Path(value).expanduser()) for key in ("folder", "table", "atlas")
+                                if (value := getattr(run.data, key))})
+    output = replace(run.output, folder=str(base / Path(run.output.folder).expanduser()))
+    return replace(run, data=data, output=output)
+
+
+def settings_from(values: dict[str, Any], name: str = "settings") -> TrainingRun:
+    """Settings from nested dicts, as TOML gives them; what is not given keeps its default, and the loss weights that
+    are not given are the preset's. Raises DiffuseMorphError as read_settings does."""
+    run = _build(TrainingRun, values, name, "")
+    given = values.get("loss", {})
+    training = run.preset.training
+    preset = {"registration": training.registration_weight, "smoothness": training.smoothness_weight}
+    run = replace(run, loss=replace(run.loss, **{key: value for key, value in preset.items() if key not in given}))
+    untils = [stage.until for stage in run.stages]
+    if untils != sorted(untils):
+        raise DiffuseMorphError(f"In '{name}' the stages are not in the order of their key 'until': sort them.")
+    for shape in (run.geometry.shape, *(stage.shape for stage in run.stages)):
+        if len(shape) != run.preset.model.ndim or min(shape) < 8:
+            raise DiffuseMorphError(f"In '{name}' a grid has the shape {list(shape)}: the preset '{run.model.preset}' "
+                                    f"needs {run.preset.model.ndim} sides of at least 8 voxels.")
+    return run
+
+
+def _build(kind: type, values: Any, name: str, prefix: str) -> Any:
+    if not isinstance(values, dict):
+        raise DiffuseMorphError(f"In '{name}' the key '{prefix.rstrip('.')}' must be a table, not {values!r}.")
+    known = {entry.name: entry for entry in fields(kind)}
+    for key in values:
+        if key not in known:
+            raise DiffuseMorphError(f"In '{name}' the key '{prefix}{key}' is unknown: allowed are {', '.join(known)}.")
+    for key, entry in known.items():
+        if key not in values and entry.default is MISSING and entry.default_factory is MISSING:
+            raise DiffuseMorphError(f"In '{name}' the key '{prefix}{key}' is missing: add it.")
+    hints = typing.get_type_hints(kind)
+    return kind(**{key: _value(hints[key], value, known[key].metadata, name, prefix + key)
+                   for key, value in values.items()})
+
+
+def _value(hint: Any, value: Any, rules: typing.Mapping[str, Any], name: str, key: str) -> Any:
+    if typing.get_origin(hint) in (typing.Union, types.UnionType):
+        hint = next(option for option in typing.get_args(hint) if option is not type(None))
+    if typing.get_origin(hint) is tuple:
+        if not isinstance(value, list):
+            raise DiffuseMorphError(f"In '{name}' the key '{key}' must be a list in square brackets, not {value!r}.")
+        parts = typing.get_args(hint)
+        if len(parts) == 2 and parts[1] is not Ellipsis and len(value) != 2:
+            raise DiffuseMorphError(f"In '{name}' the key '{key}' must be a list of two values, not {value!r}.")
+        return tuple(_value(parts[0], entry, rules, name, key) for entry in value)
+    if is_dataclass(hint):
+        return _build(hint, value, name, key + ".")
+    fits = (isinstance(value, (int, float)) and not isinstance(value, bool)) if hint is float else type(value) is hint
+    if not fits:
+        words = {float: "a number", int: "a whole number", str: "a text in quotes", bool: "true or false"}
+        raise DiffuseMorphError(f"In '{name}' the key '{key}' must be {words[hint]}, not {value!r}.")
+    if "allowed" in rules and value not in rules["allowed"]:
+        raise DiffuseMorphError(f"In '{name}' the key '{key}' is '{value}': allowed are {', '.join(rules['allowed'])}.")
+    if "least" in rules and value < rules["least"]:
+        raise DiffuseMorphError(f"In '{name}' the key '{key}' is {value}: it must be at least {rules['least']}.")
+    return hint(value)

@@ -1,0 +1,136 @@
+"""Synthetic pairs: two people's label maps, deformed and rendered as images, so that no scan is needed to train.
+
+Both images of a pair show the same grid, in the common pose of the label maps, which stands for the affine alignment
+that precedes every registration. They share a random orientation, field of view and tilt; each has a small affine map, a
+smooth deformation of several scales, a bias field, blur and noise of its own. The contrast is shared, or independent.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from DiffuseMorphCore.errors import DiffuseMorphError
+from DiffuseMorphCore.training.appearance import Appearance, degrade, random_contrast, render
+from DiffuseMorphCore.training.augmentation import (AffineRange, generator, grid_points, random_affine,
+                                                    random_displacement, random_orientation, uniform)
+from DiffuseMorphCore.training.labelmaps import LabelMap
+from DiffuseMorphCore.training.pair import Pair
+from DiffuseMorphCore.warp import sample_points
+
+_VALIDATION_STREAM = 1 << 31  # seeds of validation pairs, far from any training sample
+
+
+@dataclass(frozen=True)
+class Geometry:
+    """Grid and random geometry of synthetic pairs.
+
+    shape : grid in voxels, (D, H, W) or (H, W); a 2-D grid shows a random slice.
+    spacing : voxel size of the grid in mm, and zoom: the largest random change of it, as a fraction.
+    common : affine map shared by both images; shift in mm.
+    own : affine map of each image, what an affine alignment leaves; shift in mm.
+    scales, strength : of each image's smooth deformation in voxels, see random_displacement.
+    flips, permute : mirror any axis, exchange the axes, so that no orientation is special.
+    same_person : share of pairs that show one person twice, differently deformed.
+    independent_contrast : share of pairs whose images have contrasts of their own.
+    """
+
+    shape: tuple[int, ...] = (40, 48, 40)
+    spacing: float = 4.5
+    zoom: float = 0.12
+    common: AffineRange = field(default_factory=lambda: AffineRange(15.0, 0.1, 0.0, 6.0))
+    own: AffineRange = field(default_factory=lambda: AffineRange(3.0, 0.04, 0.02, 2.0))
+    scales: tuple[float, ...] = (16.0, 8.0, 4.0)
+    strength: float = 0.1
+    flips: bool = True
+    permute: bool = True
+    same_person: float = 0.2
+    independent_contrast: float = 0.0
+
+
+class Anatomies(Protocol):
+    """What SyntheticPairs takes its anatomy from: real label maps, or random shapes."""
+
+    ids: tuple[int, ...]
+
+    def choose(self, count: int, random: torch.Generator) -> list[LabelMap]:
+        """`count` different anatomies for one pair."""
+
+
+class People:
+    """Label maps of real people."""
+
+    def __init__(self, maps: Sequence[LabelMap], ids: Sequence[int]) -> None:
+        if not maps:
+            raise DiffuseMorphError("There are no label maps to synthesise images from: give at least one.")
+        self.maps, self.ids = list(maps), tuple(ids)
+
+    def choose(self, count: int, random: torch.Generator) -> list[LabelMap]:
+        order = torch.randperm(len(self.maps), generator=random).tolist()
+        return [self.maps[order[number % len(order)]] for number in range(count)]
+
+
+class SyntheticPairs:
+    """A PairSource that renders pairs from anatomies. See the module's docstring for what is random."""
+
+    def __init__(self, training: Anatomies, validating: Anatomies | None, geometry: Geometry,
+                 appearance: Appearance = Appearance(), seed: int = 0, validation_pairs: int = 6) -> None:
+        self.geometry, self.appearance, self.seed = geometry, appearance, seed
+        self.ndim = len(geometry.shape)
+        self._training, self._validating = training, validating
+        self._validation_pairs = validation_pairs if validating is not None else 0
+
+    def draw(self, index: int, device: torch.device) -> Pair:
+        return self._pair(self._training, generator(self.seed, index), device)
+
+    def validation(self, device: torch.device) -> list[Pair]:
+        """The same pairs for every seed, so that runs can be compared."""
+        return [self._pair(self._validating, generator(_VALIDATION_STREAM, index), device)
+                for index in range(self._validation_pairs)]
+
+    def _pair(self, anatomies: Anatomies, random: torch.Generator, device: torch.device) -> Pair:
+        geometry = self.geometry
+        alone = uniform(0, 1, random) < geometry.same_person
+        chosen = anatomies.choose(1 if alone else 2, random)
+        moving_map, fixed_map = chosen[0], chosen[-1]
+        contrast = random_contrast(anatomies.ids, self.appearance.natural, random)
+        other = contrast
+        if uniform(0, 1, random) < geometry.independent_contrast:
+            other = random_contrast(anatomies.ids, self.appearance.natural, random)
+        view = self._common_view(random)
+        moving, moving_labels = self._image(moving_map, contrast, view, random, device)
+        fixed, fixed_labels = self._image(fixed_map, other, view, random, device)
+        return Pair(moving, fixed, moving_labels, fixed_labels)
+
+    def _common_view(self, random: torch.Generator) -> tuple[Tensor, Tensor]:
+        """Matrix (3, ndim) and shift (3,): from voxels of the grid about its centre to mm of the common pose."""
+        geometry = self.geometry
+        turn = random_orientation(3, (geometry.flips,) * 3, geometry.permute, random)
+        matrix, shift = random_affine(3, geometry.common, random)
+        size = geometry.spacing * (1 + uniform(-geometry.zoom, geometry.zoom, random))
+        matrix = size * (turn @ matrix)
+        if self.ndim == 2:  # the slice's plane leaves the centre along its normal, within the inner half of the body
+            shift = shift + turn[:, 0] * uniform(-40, 40, random)
+            matrix = matrix[:, 1:]
+        return matrix, shift
+
+    def _image(self, anatomy: LabelMap, contrast: Tensor, view: tuple[Tensor, Tensor], random: torch.Generator,
+               device: torch.device) -> tuple[Tensor, Tensor]:
+        geometry = self.geometry
+        shape = geometry.shape
+        own, own_shift = random_affine(3, geometry.own, random)
+        displacement = random_displacement(shape, geometry.scales, geometry.strength, random, device)
+        labels = anatomy.labels.to(device)
+        matrix = anatomy.matrix @ own @ view[0]
+        shift = anatomy.matrix @ (own @ view[1] + own_shift) + anatomy.shift
+        points = grid_points(shape, device) + displacement[0].flatten(1).T
+        points = points @ matrix.T.to(device) + shift.to(device)
+        rendered = render(labels, contrast, self.appearance, random)
+        image = sample_points(rendered, points).T.reshape(1, 1, *shape)
+        sampled = sample_points(labels, points, "nearest").T.reshape(1, 1, *shape)
+        return degrade(image, self.appearance, random), sampled
+

@@ -1,0 +1,313 @@
+"""The training loop: diffusion and deformation network together, end to end, in pieces of any length."""
+
+from __future__ import annotations
+
+import math
+import os
+import time
+from contextlib import nullcontext
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.distributed as distributed
+from torch import nn
+from torch.nn.parallel import DistributedDataParallel
+from torch.optim.swa_utils import AveragedModel
+from tqdm import tqdm
+
+from DiffuseMorphCore.devices import choose_device
+from DiffuseMorphCore.errors import Cancelled, DiffuseMorphError
+from DiffuseMorphCore.networks.deformation import DeformationNetwork
+from DiffuseMorphCore.networks.model import DiffuseMorph
+from DiffuseMorphCore.networks.model_file import load_model
+from DiffuseMorphCore.progress import Progress, advance
+from DiffuseMorphCore.training.augmentation import generator
+from DiffuseMorphCore.training.checkpoint import read_checkpoint, write_checkpoint
+from DiffuseMorphCore.training.log import Table, TensorBoard
+from DiffuseMorphCore.training.objective import JointObjective, draw
+from DiffuseMorphCore.training.pair import Pair, PairSource, stack
+from DiffuseMorphCore.training.settings import TrainingRun, read_settings
+from DiffuseMorphCore.training.sources import build_sources
+from DiffuseMorphCore.training.validation import validate
+
+TERMS = ("loss", "noise", "similarity", "smoothness", "label_loss", "control_similarity")  # columns of the log
+_OBJECTIVE_STREAM = 1 << 29  # seeds of time steps and noise, apart from those of the pairs
+
+
+@dataclass(frozen=True)
+class TrainingResult:
+    """Where a run stands: steps done of `steps`, its folder, and the last validation (empty if there was none)."""
+
+    step: int
+    steps: int
+    folder: Path
+    validation: dict[str, float]
+
+    @property
+    def finished(self) -> bool:
+        return self.step >= self.steps
+
+
+def train(settings: TrainingRun | str | Path, *, resume: str = "auto", max_minutes: float | None = None,
+          max_steps: int | None = None, data: str | Path | None = None, progress: Progress | None = None
+          ) -> TrainingResult:
+    """Train a model, or go on with a run that was stopped.
+
+    Parameters
+    ----------
+    settings : a TrainingRun, or the path of a TOML file.
+    resume : "auto" goes on from `last.pt` of the run's folder if it is there; "never" refuses to touch such a folder.
+    max_minutes, max_steps : stop, resumably, after so much time or so many steps; the run's own number of steps, which
+        the learning rate follows, stays what the settings say.
+    data : folder to take in place of the settings' `data.folder`.
+    progress : called with "train" and the fraction done; without one, a bar with the time left is shown.
+
+    The folder of the run gets `last.pt` and `best.pt` (checkpoints; see export_model), `log.csv` and `validation.csv`.
+    Started by torchrun, the processes share every step: each draws its own pairs, their gradients are averaged.
+    Samples, noise and time steps depend on the seed and the step alone, so a resumed run repeats the unbroken one.
+
+    Raises DiffuseMorphError for settings or data that cannot be used, a folder that holds another run, and a loss that
+    is no longer finite; Cancelled when `progress` returns False, after writing `last.pt`.
+    """
+    run = settings if isinstance(settings, TrainingRun) else read_settings(settings)
+    if data is not None:
+        run = replace(run, data=replace(run.data, folder=str(data)))
+    trainer = Trainer(run, resume)
+    try:
+        return trainer.train(max_minutes, max_steps, progress)
+    finally:
+        trainer.close()
+
+
+class Trainer:
+    """One process of a run."""
+
+    def __init__(self, run: TrainingRun, resume: str = "auto") -> None:
+        if resume not in ("auto", "never"):
+            raise DiffuseMorphError(f"To resume a run, 'auto' and 'never' are possible, not '{resume}'.")
+        self.run, self.folder = run, Path(run.output.folder)
+        self._join()
+        last = self.folder / "last.pt"
+        if last.is_file() and resume == "never":
+            raise DiffuseMorphError(f"The folder '{self.folder}' already holds a training run: resume it, or choose "
+                                    "another folder.")
+        self.board = TensorBoard(self.folder / "tensorboard") if run.output.tensorboard and self.first else None
+        self.sources = build_sources(run)
+        torch.manual_seed(run.optimisation.seed)
+        self._build_networks()
+        self.step, self.best, self.validation = 0, -math.inf, {}
+        self.sums: dict[str, list[float]] = {}
+        if last.is_file():
+            self._restore(last)
+        if self.first:
+            self._open_folder()
+        self._pairs: list[Pair] | None = None
+
+    def _join(self) -> None:
+        """Take part in the group of processes that torchrun started, if it did."""
+        self.world, self.rank = int(os.environ.get("WORLD_SIZE", 1)), int(os.environ.get("RANK", 0))
+        self.first = self.rank == 0
+        self.device = choose_device(self.run.device)
+        if self.device.type == "cuda" and self.world > 1:
+            self.device = torch.device("cuda", int(os.environ.get("LOCAL_RANK", 0)))
+        self.joined = self.world > 1 and not distributed.is_initialized()
+        if self.joined:
+            distributed.init_process_group("nccl" if self.device.type == "cuda" else "gloo")
+
+    def _build_networks(self) -> None:
+        run, optimisation, preset = self.run, self.run.optimisation, self.run.preset
+        if run.model.start:
+            model = load_model(run.model.start, ndim=preset.model.ndim).train()
+        else:
+            model = DiffuseMorph(preset.model)
+        control = DeformationNetwork(model.ndim, model.configuration.deformation) if run.model.control else None
+        self.model, self.control = model.to(self.device), control
+        self.objective: nn.Module = JointObjective(self.model, run.loss, control).to(self.device)
+        if self.world > 1:
+            self.objective = DistributedDataParallel(self.objective)
+        self.rate = preset.training.learning_rate if optimisation.learning_rate is None else optimisation.learning_rate
+        self.batch = optimisation.batch or preset.training.batch_size
+        self.optimiser = torch.optim.Adam(self.objective.parameters(), lr=self.rate,
+                                          betas=optimisation.betas or preset.training.betas)
+        self.average = AveragedModel(self.model, avg_fn=self._blend) if optimisation.average else None
+        pairs_a_step = self.batch * optimisation.accumulation * self.world
+        epochs = optimisation.epochs or preset.training.epochs
+        self.steps = optimisation.steps or math.ceil(
+            epochs * getattr(self.sources[-1][1], "pair_count", 1000) / pairs_a_step)
+
+    def _blend(self, average: torch.Tensor, current: torch.Tensor, count: torch.Tensor) -> torch.Tensor:
+        """Exponential moving average that forgets its start: early on, the mean of the steps so far counts."""
+        decay = min(self.run.optimisation.average, (1 + int(count)) / (10 + int(count)))
+        return average + (1 - decay) * (current - average)
+
+    def _open_folder(self) -> None:
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+        except OSError as problem:
+            raise DiffuseMorphError(f"The folder '{self.folder}' for the training run cannot be made: choose another "
+                                    "one.") from problem
+        self.log = Table(self.folder / "log.csv", self.step)
+        self.validation_log = Table(self.folder / "validation.csv", self.step)
+
+    def train(self, max_minutes: float | None, max_steps: int | None, progress: Progress | None) -> TrainingResult:
+        """Work until the run is finished or its time is up; see train()."""
+        start = saved = time.monotonic()
+        goal = self.steps if max_steps is None else min(self.steps, self.step + max_steps)
+        cancelled = None
+        with tqdm(total=self.steps, initial=self.step, unit="step", desc="training", smoothing=0.05, mininterval=2,
+                  disable=progress is not None or not self.first) as bar:
+            while self.step < goal and not cancelled:
+                terms = self._one_step()
+                self.step += 1
+                bar.update()
+                bar.set_postfix(loss=f"{terms['loss']:.3f}", refresh=False)
+                try:
+                    advance(progress if self.first else None, "train", self.step / self.steps)
+                except Cancelled as reason:
+                    cancelled = reason
+                now = time.monotonic()
+                stop = self._agree(bool(cancelled) or max_minutes is not None and now - start > 60 * max_minutes)
+                last = stop or self.step == goal
+                if self.first:
+                    self._record(terms, last and not cancelled)
+                    if last or now - saved > 60 * self.run.output.checkpoint_minutes:
+                        self._save("last.pt")
+                        saved = time.monotonic()
+                if stop:
+                    break
+        if cancelled:
+            raise cancelled
+        return TrainingResult(self.step, self.steps, self.folder, self.validation)
+
+    def _one_step(self) -> dict[str, float]:
+        """One update of the weights; returns the terms of the objective, averaged over the accumulated batches."""
+        optimisation = self.run.optimisation
+        for group in self.optimiser.param_groups:
+            group["lr"] = self._rate_now()
+        self.optimiser.zero_grad()
+        terms: dict[str, float] = {}
+        for part in range(optimisation.accumulation):
+            number = (self.step * optimisation.accumulation + part) * self.world + self.rank
+            pair = stack([self._source().draw(number * self.batch + index, self.device) for index in range(self.batch)])
+            drawn = draw(pair, self.run.loss, len(self.model.schedule),
+                         generator(optimisation.seed, _OBJECTIVE_STREAM + number))
+            # Gradients of several processes need to meet only once, at the last batch.
+            waiting = self.world > 1 and part + 1 < optimisation.accumulation
+            with self.objective.no_sync() if waiting else nullcontext():
+                with self._precision():
+                    found = self.objective(pair, drawn)
+                (found["loss"] / optimisation.accumulation).backward()
+            for name, value in found.items():
+                terms[name] = terms.get(name, 0.0) + float(value.detach()) / optimisation.accumulation
+        if not math.isfinite(terms["loss"]):
+            raise DiffuseMorphError(f"The loss is no longer finite at step {self.step + 1}: resume with a smaller "
+                                    "learning rate, or set 'optimisation.clip' to 1.")
+        if optimisation.clip:
+            nn.utils.clip_grad_norm_(self.objective.parameters(), optimisation.clip)
+        self.optimiser.step()
+        if self.average is not None:
+            self.average.update_parameters(self.model)
+        return terms
+
+    def _source(self) -> PairSource:
+        return next(source for until, source in self.sources if until is None or self.step < until)
+
+    def _rate_now(self) -> float:
+        optimisation = self.run.optimisation
+        rate = self.rate * min(1.0, (self.step + 1) / max(optimisation.warm_up, 1))
+        if optimisation.decay == "cosine":
+            falling = 0.5 * (1 + math.cos(math.pi * self.step / self.steps))
+            rate *= optimisation.final_rate + (1 - optimisation.final_rate) * falling
+        return rate
+
+    def _precision(self):
+        """bf16 where the device computes with it natively; elsewhere, processors included, it would only be slower."""
+        native = self.device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
+        if native and self.run.optimisation.precision == "auto":
+            return torch.autocast("cuda", dtype=torch.bfloat16)
+        return nullcontext()
+
+    def _agree(self, stop: bool) -> bool:
+        """The first process decides for all, since their clocks differ."""
+        if self.world == 1:
+            return stop
+        decision = torch.tensor([int(stop)], device=self.device)
+        distributed.broadcast(decision, 0)
+        return bool(decision.item())
+
+    def _record(self, terms: dict[str, float], last: bool) -> None:
+        """Write the logs that are due, validate, and keep the best model."""
+        for name, value in terms.items():
+            self.sums.setdefault(name, []).append(value)
+        if self.step % self.run.output.log_every == 0:
+            means = {name: sum(values) / len(values) for name, values in self.sums.items()}
+            row = {"step": self.step, "rate": self._rate_now(), **{name: means.get(name, math.nan) for name in TERMS}}
+            self.log.add(row)
+            if self.board:
+                self.board.add("training", row)
+            self.sums = {}
+        if self.step % self.run.validation.every == 0 or last:
+            self._validate()
+
+    def _validate(self) -> None:
+        source = self.sources[-1][1]
+        if self._pairs is None:
+            self._pairs = source.validation(self.device)
+        if not self._pairs:
+            return
+        model = self.model if self.average is None else self.average.module
+        model.eval()
+        self.validation = validate(model, self._pairs, self.run.loss.window, self.control)
+        model.train()
+        row = {"step": self.step, **self.validation}
+        self.validation_log.add(row)
+        if self.board:
+            self.board.add("validation", row)
+        figure = self.validation.get(self.run.validation.choose, self.validation["similarity"])
+        if figure > self.best:
+            self.best = figure
+            self._save("best.pt")
+
+    def _save(self, name: str) -> None:
+        write_checkpoint(self.folder / name, {
+            "step": self.step, "best": self.best, "validation": self.validation, "sums": self.sums,
+            "configuration": self.model.configuration.to_dict(), "settings": plain(self.run),
+            "model": self.model.state_dict(), "average": self.average and self.average.module.state_dict(),
+            "averaged": int(self.average.n_averaged) if self.average else 0,
+            "control": self.control and self.control.state_dict(), "optimiser": self.optimiser.state_dict()})
+
+    def _restore(self, path: Path) -> None:
+        content = read_checkpoint(path)
+        fits = (content["configuration"] == self.model.configuration.to_dict()
+                and (content["control"] is None) == (self.control is None)
+                and (content["average"] is None) == (self.average is None))
+        if not fits:
+            raise DiffuseMorphError(f"The run in '{self.folder}' has other networks, or another choice of control and "
+                                    "moving average, than these settings: choose another folder.")
+        self.model.load_state_dict(content["model"])
+        if self.average is not None:
+            self.average.module.load_state_dict(content["average"])
+            self.average.n_averaged.fill_(content["averaged"])
+        if self.control is not None:
+            self.control.load_state_dict(content["control"])
+        self.optimiser.load_state_dict(content["optimiser"])
+        self.step, self.best = content["step"], content["best"]
+        self.validation, self.sums = content["validation"], content["sums"]
+
+    def close(self) -> None:
+        """Leave the group of processes, finish the log."""
+        if self.board:
+            self.board.close()
+        if self.joined:
+            distributed.destroy_process_group()
+
+
+def plain(run: TrainingRun) -> dict[str, Any]:
+    """The settings as nested dicts of plain values, with lists in place of tuples."""
+    def listed(value: Any) -> Any:
+        if isinstance(value, dict):
+            return {key: listed(entry) for key, entry in value.items()}
+        return [listed(entry) for entry in value] if isinstance(value, (tuple, list)) else value
+    return listed(asdict(run))
