@@ -8,6 +8,7 @@ import gzip
 import math
 import os
 import struct
+import tempfile
 import zlib
 from collections.abc import Callable
 from pathlib import Path
@@ -101,6 +102,17 @@ def write_image(image: sitk.Image, path: str | Path) -> None:
         raise DiffuseMorphError(f"A volume cannot be written as '{path.name}': choose .nii.gz, .nrrd or .mha.")
     write_complete(path, lambda part: sitk.WriteImage(image, str(part), useCompression=True), suffix,
                    f"{image.GetPixelIDTypeAsString()} in {image.GetDimension()} dimensions")
+
+
+def check_writable(path: str | Path) -> None:
+    """Refuse, before long work, a path that `write_image` cannot write to: unknown format, missing or closed folder."""
+    path = Path(path)
+    if path.is_dir():
+        raise DiffuseMorphError(f"'{path}' is a folder: name the image file to write.")
+    with tempfile.TemporaryDirectory() as folder:
+        write_image(sitk.Image([2, 2], sitk.sitkUInt8), Path(folder) / f"trial{image_suffix(path)}")
+    if not path.parent.is_dir() or not os.access(path.parent, os.W_OK):
+        raise DiffuseMorphError(f"There is no folder '{path.parent}' that may be written to: make it first.")
 
 
 def write_complete(path: Path, write: Callable[[Path], None], suffix: str, content: str) -> None:

@@ -1,0 +1,81 @@
+"""`diffusemorph register`: two images in; the deformed image, the transforms, a report and a picture out."""
+from __future__ import annotations
+
+import argparse
+
+from DiffuseMorphCore.command_line import arguments as grammar
+from DiffuseMorphCore.command_line.console import ProgressBar
+
+DESCRIPTION = """\
+Deform MOVING onto FIXED and write the result into a folder.
+
+The folder holds, when it appears, the complete result:
+  moved.nii.gz            MOVING, deformed onto the grid of FIXED (2-D images keep their format, for example moved.png)
+  moved_labels.nii.gz     the labels, deformed the same way, where --moving-labels is given
+  transform.h5            points of FIXED to points of MOVING, for SimpleITK.Resample(moving, fixed, transform)
+  inverse_transform.h5    points of MOVING to points of FIXED
+  report.json             similarity before and after, folding, displacements, times, settings, versions
+  preview.png             fixed, moving, moved, differences and the deformed grid: look at this first
+  trajectory/, .gif       with --frames: every step from untouched to registered"""
+
+EXAMPLES = """\
+examples:
+  two brain scans:
+    diffusemorph register patient1.nii.gz patient2.nii.gz --output result
+  a CT of the lung in the folder of its DICOM files, aligned by its centre and rotation only:
+    diffusemorph register inhale/ exhale/ --output result --align rigid
+  an MR onto a CT (different contrasts), and the organs outlined on the MR along with it:
+    diffusemorph register ct.nii.gz mr.nii.gz --output result --modality different --moving-labels organs.nii.gz
+  two photographs, half of the way, with an animation of 20 steps:
+    diffusemorph register a.png b.png --output result --eta 0.5 --frames 20
+  without a model, by the optimisation alone:
+    diffusemorph register fixed.nrrd moving.nrrd --output result --model none"""
+
+
+def add_verb(verbs) -> None:
+    """Add this verb to the command."""
+    parser = verbs.add_parser("register", help="deform one image onto another", description=DESCRIPTION,
+                              epilog=EXAMPLES)
+    grammar.add_pair(parser)
+    parser.add_argument("-o", "--output", required=True, metavar="DIR",
+                        help="the folder to write; it must be new or empty")
+    grammar.add_overwrite(parser, "a result")
+    method = parser.add_argument_group("method")
+    grammar.add_model(method)
+    method.add_argument("--align", choices=("none", "center", "rigid", "affine"), default="affine",
+                        help="linear alignment before the deformation (default affine)")
+    method.add_argument("--initial-transform", metavar="FILE",
+                        help="a known transform (fixed points to moving points: .h5, .tfm, .mat) to start from")
+    method.add_argument("--refine", type=grammar.refinement, default="auto", metavar="N|auto",
+                        help="refinement on the two images: at most N steps a level, 0 for none (default auto)")
+    method.add_argument("--modality", choices=("same", "different"), default="same",
+                        help="whether both images have the same kind of contrast (default same)")
+    method.add_argument("--trajectory", choices=("anchored", "faithful"), default="anchored",
+                        help="anchored (default): eta 0 is the aligned moving image exactly; faithful: as in the paper")
+    regions = parser.add_argument_group("masks and labels")
+    regions.add_argument("--fixed-mask", metavar="FILE", help="the region of FIXED to compare (0 outside)")
+    regions.add_argument("--moving-mask", metavar="FILE", help="the region of MOVING to compare (0 outside)")
+    regions.add_argument("--moving-labels", metavar="FILE", help="labels drawn on MOVING, to be deformed with it")
+    regions.add_argument("--fixed-labels", metavar="FILE",
+                         help="the same labels drawn on FIXED, to measure the overlap (Dice) before and after")
+    steps = parser.add_argument_group("the way from untouched to registered")
+    steps.add_argument("--eta", type=grammar.eta, default=1.0, metavar="E",
+                       help="how far to deform in the result, 0 (aligned only) to 1 (registered, default)")
+    steps.add_argument("--frames", type=grammar.frames, metavar="N",
+                       help="write N images from eta 0 to eta 1 too, and an animation of them")
+    parser.set_defaults(run=run, stopped="Stopped: nothing was written.")
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """Register, write the folder, and say in a few lines what came out."""
+    if arguments.fixed_labels and not arguments.moving_labels:
+        raise grammar.UsageError("The option --fixed-labels needs --moving-labels: overlap takes both.")
+    from DiffuseMorphCore.command_line.result_files import Request, is_result, summarize, write_result
+    from DiffuseMorphCore.command_line.result_folder import complete_folder
+
+    with ProgressBar() as progress, complete_folder(arguments.output, arguments.overwrite, is_result) as folder:
+        progress("read", 0.0)
+        request = Request.of(arguments)
+        result = request.register(progress)
+        report = write_result(folder, result, request, progress)
+    summarize(arguments.output, report)
