@@ -27,16 +27,16 @@ class Appearance:
     texture : largest standard deviation of slow intensity changes inside a label, intensities being in [0, 1].
     bias : largest standard deviation of the logarithm of the multiplicative bias field.
     gamma : largest standard deviation of the logarithm of gamma.
-    blur : (smallest, largest) Gaussian sigma in voxels of the label map that is rendered.
+    blur : (smallest, largest) Gaussian sigma in voxels of the final grid; below 0.4 that grid shows aliasing.
     noise : largest standard deviation of the noise of a voxel.
     """
 
     natural: float = 0.5
-    texture: float = 0.06
+    texture: float = 0.05
     bias: float = 0.3
     gamma: float = 0.25
-    blur: tuple[float, float] = (0.5, 1.2)
-    noise: float = 0.04
+    blur: tuple[float, float] = (0.4, 0.7)
+    noise: float = 0.02
 
 
 def random_contrast(ids: Sequence[int], natural: float, random: torch.Generator) -> Tensor:
@@ -57,16 +57,17 @@ def random_contrast(ids: Sequence[int], natural: float, random: torch.Generator)
     return values
 
 
-def render(labels: Tensor, contrast: Tensor, limits: Appearance, random: torch.Generator) -> Tensor:
+def render(labels: Tensor, contrast: Tensor, limits: Appearance, coarser: float, random: torch.Generator) -> Tensor:
     """Image (1, 1, *spatial) in about [0, 1] of a label map (1, 1, *spatial) of indices into `contrast`.
 
+    coarser : how many of its voxels one voxel of the final grid is long; the blur grows with it, against aliasing.
     The background keeps its brightness exactly, as after brain extraction; edges are blurred by the scanner's width.
     """
     shape, device = labels.shape[2:], labels.device
     image = contrast.to(device)[labels.long()]
-    texture = smooth_noise(shape, uniform(2, 8, random), 1, random, device) * uniform(0, limits.texture, random)
+    texture = smooth_noise(shape, coarser * uniform(1, 4, random), 1, random, device) * uniform(0, limits.texture, random)
     image = image + texture * (labels > 0)
-    return smooth(image, uniform(*limits.blur, random))
+    return smooth(image, coarser * uniform(*limits.blur, random))
 
 
 def degrade(image: Tensor, limits: Appearance, random: torch.Generator) -> Tensor:

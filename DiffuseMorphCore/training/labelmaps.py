@@ -16,7 +16,7 @@ from DiffuseMorphCore.errors import DiffuseMorphError
 
 SUFFIXES = (".nii", ".nii.gz", ".mgz", ".mha", ".mhd", ".nrrd")
 EXTRA_CEREBRAL = range(500, 600)  # skull, eyes, skin, air of the whole-head maps that come with SynthSeg
-_MARGIN = 2  # voxels of background kept around the anatomy
+_MARGIN = 8  # voxels of background kept around the anatomy, wider than any blur, as the border is continued outwards
 
 
 @dataclass(frozen=True)

@@ -138,7 +138,7 @@ class TrainingRun:
 
 
 def read_settings(path: str | Path) -> TrainingRun:
-    """Read a TOML file. Paths in it are relative to the file.
+    """Read a TOML file. Paths in it are relative to the current folder, as on the command line.
 
     Raises DiffuseMorphError, in one sentence naming file and key, when the file is missing or malformed, a key is
     unknown, or a value has the wrong type or is not allowed.
@@ -150,12 +150,7 @@ def read_settings(path: str | Path) -> TrainingRun:
         values = tomllib.loads(path.read_text(encoding="utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as problem:
         raise DiffuseMorphError(f"The training settings '{path}' are no valid TOML: {problem}.") from problem
-    run = settings_from(values, str(path))
-    base = path.resolve().parent
-    data = replace(run.data, **{key: str(base / Path(value).expanduser()) for key in ("folder", "table", "atlas")
-                                if (value := getattr(run.data, key))})
-    output = replace(run.output, folder=str(base / Path(run.output.folder).expanduser()))
-    return replace(run, data=data, output=output)
+    return settings_from(values, str(path))
 
 
 def settings_from(values: dict[str, Any], name: str = "settings") -> TrainingRun:

@@ -129,7 +129,8 @@ class SyntheticPairs:
         shift = anatomy.matrix @ (own @ view[1] + own_shift) + anatomy.shift
         points = grid_points(shape, device) + displacement[0].flatten(1).T
         points = points @ matrix.T.to(device) + shift.to(device)
-        rendered = render(labels, contrast, self.appearance, random)
+        coarser = float(matrix.T.matmul(matrix).det()) ** (0.5 / self.ndim)  # voxels of the map to a voxel of the grid
+        rendered = render(labels, contrast, self.appearance, coarser, random)
         image = sample_points(rendered, points).T.reshape(1, 1, *shape)
         sampled = sample_points(labels, points, "nearest").T.reshape(1, 1, *shape)
         return degrade(image, self.appearance, random), sampled
