@@ -98,9 +98,14 @@ def psnr(image: np.ndarray, reference: np.ndarray, data_range: float = 1.0) -> f
 
 
 def ssim(image: np.ndarray, reference: np.ndarray, data_range: float = 1.0) -> float:
-    """Structural similarity, 1 for equal images: Gaussian window of sigma 1.5, K 0.01 and 0.03 (Wang 2004)."""
+    """Structural similarity, 1 for equal images: Gaussian window of sigma 1.5, K 0.01 and 0.03 (Wang 2004).
+
+    NaN for images with a side shorter than the window, 11 voxels.
+    """
     from skimage.metrics import structural_similarity
 
+    if min(image.shape) < 11:
+        return float("nan")
     return float(structural_similarity(reference, image, data_range=data_range, gaussian_weights=True, sigma=1.5,
                                        use_sample_covariance=False))
 

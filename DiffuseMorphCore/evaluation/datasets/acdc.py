@@ -31,6 +31,8 @@ class Acdc(DataSet):
     title = "ACDC"
     ndim = 3
     prealigned = True
+    intensities = (-1.0, 1.0)
+    mirrored_axes = (1, 2)
     structures = {1: "right ventricle", 2: "myocardium", 3: "left ventricle cavity"}
     splits = ("train", "test")
 

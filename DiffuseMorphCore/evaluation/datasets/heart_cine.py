@@ -22,6 +22,7 @@ class HeartCine(DataSet):
     ndim = 2
     prealigned = True
     length_unit = "pixels"
+    mirrored_axes = (0, 1)
     structures = {255: "left ventricle cavity"}
     splits = ("train", "validation")
 

@@ -28,6 +28,7 @@ class NeuriteOasis(DataSet):
     title = "the neurite-OASIS release"
     ndim = 3
     prealigned = True
+    intensities = (0.0, 1.0)
     splits = ("train", "validation")
 
     def __init__(self, folder: str | Path | None, people: int = PEOPLE, validation_people: int = VALIDATION_PEOPLE,

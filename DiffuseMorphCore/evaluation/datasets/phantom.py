@@ -79,6 +79,8 @@ class CardiacPhantom(DataSet):
     title = "the made cardiac phantom"
     ndim = 3
     prealigned = True
+    intensities = (0.0, 1.0)
+    mirrored_axes = (1, 2)
     structures = {1: "right ventricle", 2: "myocardium", 3: "left ventricle cavity"}
 
     def __init__(self, shape: tuple[int, ...] = SHAPE, people: dict[str, int] | None = None, frame_count: int = 10):

@@ -33,6 +33,8 @@ class Rafd(DataSet):
     ndim = 2
     prealigned = True
     length_unit = "pixels"
+    intensities = (-1.0, 1.0)
+    mirrored_axes = (1,)
     structures: dict[int, str] = {}
 
     def __init__(self, folder: str | Path | None, split_sizes: dict[str, int] = SPLIT_SIZES):

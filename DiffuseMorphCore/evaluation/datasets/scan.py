@@ -58,7 +58,9 @@ class DataSet(ABC):
     """A data set with its structures and its split by person.
 
     `structures` maps a label value to the name of the structure; only these labels are scored. `prealigned` says that
-    the images of a pair need no linear alignment. `length_unit` is the unit of the images' spacing. `splits` are the splits that have pairs.
+    the images of a pair need no linear alignment. `length_unit` is the unit of the images' spacing.
+    `intensities` are the values that stand for black and white in all images, None where every image has its own.
+    `mirrored_axes` are the axes (array order) along which a pair may be mirrored for training. `splits` are the splits that have pairs.
     """
 
     name: str
@@ -67,6 +69,8 @@ class DataSet(ABC):
     prealigned: bool = False
     length_unit: str = "mm"
     structures: dict[int, str]
+    intensities: tuple[float, float] | None = None
+    mirrored_axes: tuple[int, ...] = ()
     splits: tuple[str, ...] = SPLITS
 
     def __init__(self, folder: str | Path | None):
