@@ -1,4 +1,5 @@
 """Published sizes and starting weights; any image size, batches, and gradients through both networks."""
+import dataclasses
 import math
 
 import pytest
@@ -6,13 +7,25 @@ import torch
 from torch import nn
 
 from DiffuseMorphCore.networks import PRESETS, DeformationNetwork, DiffuseMorph, DiffusionNetwork
-from DiffuseMorphCore.networks.blocks import LinearAttention, SoftmaxAttention, pad_to_multiple, time_code
+from DiffuseMorphCore.networks.blocks import (Convolution3d, LinearAttention, SoftmaxAttention, pad_to_multiple,
+                                              time_code)
 from DiffuseMorphCore.similarity.local_correlation import local_correlation
 from DiffuseMorphCore.warp import warp
 
 
 def parameters(network: nn.Module) -> int:
     return sum(entry.numel() for entry in network.parameters())
+
+
+def test_a_narrow_copy_of_the_2d_networks_runs():
+    # The published ones have 90 million weights; these differ from them in width only.
+    preset = PRESETS["face2d"].model
+    model = DiffuseMorph(dataclasses.replace(
+        preset, diffusion=dataclasses.replace(preset.diffusion, width=8, groups=4),
+        deformation=dataclasses.replace(preset.deformation, encoder=(4, 4, 8, 8, 8), decoder=(8, 8, 8, 4, 4))))
+    latent, field = model(*torch.rand(3, 2, 1, 33, 40), torch.tensor([0, 1999]))
+    assert latent.shape == (2, 1, 33, 40) and field.shape == (2, 2, 33, 40)
+    assert 0 < float(field.detach().abs().max()) < 0.1  # the authors' start: next to no deformation
 
 
 def test_published_parameter_counts_2d():
@@ -87,6 +100,37 @@ def test_padding_repeats_the_border_and_is_undone():
     assert torch.equal(padded[window], image)
 
 
+@pytest.mark.parametrize("side", [6, 40])  # one on either side of the size from which PyTorch is quick by itself
+@pytest.mark.parametrize("stride", [1, 2])
+def test_a_single_image_is_convolved_as_in_a_batch(side, stride):
+    torch.manual_seed(0)
+    layer, image = Convolution3d(16, 3, 3, stride=stride, padding=1), torch.randn(1, 16, side, 36, 4)
+    plain = nn.Conv3d(16, 3, 3, stride=stride, padding=1)
+    plain.load_state_dict(layer.state_dict())
+    gradients = []
+    for network in (layer, plain):
+        features = image.clone().requires_grad_()
+        found = network(features)
+        found.square().mean().backward()
+        gradients.append((found.detach(), features.grad, network.weight.grad, network.bias.grad))
+    assert all(torch.allclose(one, other, rtol=1e-3, atol=1e-5) for one, other in zip(*gradients))
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("heads", [1, 2])
+def test_softmax_attention_is_the_weighted_mean_it_stands_for(heads):
+    torch.manual_seed(0)
+    layer, features = SoftmaxAttention(2, 8, heads, 4), torch.randn(2, 8, 3, 5)
+    query, key, value = layer.split(layer.norm(features)).flatten(2).chunk(3, dim=1)
+    mixed = []
+    for head in torch.arange(8).chunk(heads):
+        scores = torch.einsum("bcp,bcq->bpq", query[:, head], key[:, head]) / 8 ** 0.5
+        mixed.append(torch.einsum("bpq,bcq->bcp", scores.softmax(-1), value[:, head]))
+    expected = features + layer.join(torch.cat(mixed, 1).reshape(features.shape))
+    assert torch.allclose(layer(features), expected, atol=1e-5)
+
+
+@torch.no_grad()
 def test_linear_attention_is_the_weighted_sum_it_stands_for():
     torch.manual_seed(0)
     layer, features = LinearAttention(2, 8, 2, 4), torch.randn(2, 8, 3, 5)
