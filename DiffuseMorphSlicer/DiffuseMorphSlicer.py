@@ -1,0 +1,40 @@
+import os
+import sys
+
+import slicer
+from slicer.i18n import tr as _
+from slicer.i18n import translate
+from slicer.ScriptedLoadableModule import ScriptedLoadableModule
+
+_moduleFolder = os.path.dirname(os.path.abspath(__file__))
+# Installed, DiffuseMorphCore lies beside this file. In the source tree, added to Additional module paths, it is one up.
+for _folder in (_moduleFolder, os.path.dirname(_moduleFolder)):
+    if os.path.isfile(os.path.join(_folder, "DiffuseMorphCore", "__init__.py")) and _folder not in sys.path:
+        sys.path.append(_folder)
+if _moduleFolder not in sys.path:
+    sys.path.append(_moduleFolder)
+
+from DiffuseMorphSlicerLib.Logic import DiffuseMorphSlicerLogic  # noqa: E402
+from DiffuseMorphSlicerLib.ParameterNode import DiffuseMorphSlicerParameterNode  # noqa: E402
+from DiffuseMorphSlicerLib.SampleImages import registerSampleImages  # noqa: E402
+from DiffuseMorphSlicerLib.SelfTest import DiffuseMorphSlicerTest  # noqa: E402
+from DiffuseMorphSlicerLib.Widget import DiffuseMorphSlicerWidget  # noqa: E402
+
+__all__ = ["DiffuseMorphSlicer", "DiffuseMorphSlicerLogic", "DiffuseMorphSlicerParameterNode",
+           "DiffuseMorphSlicerTest", "DiffuseMorphSlicerWidget"]
+
+
+class DiffuseMorphSlicer(ScriptedLoadableModule):
+    def __init__(self, parent):
+        ScriptedLoadableModule.__init__(self, parent)
+        self.parent.title = _("DiffuseMorph")
+        self.parent.categories = [translate("qSlicerAbstractCoreModule", "Registration")]
+        self.parent.dependencies = []
+        self.parent.contributors = ["The DiffuseMorph contributors"]
+        self.parent.helpText = _(
+            "Deforms one volume into another and lets you watch it happen: choose a fixed and a moving volume, press "
+            "Register, and drag eta from 0 (aligned) to 1 (registered).")
+        self.parent.acknowledgementText = _(
+            "After Kim, Han and Ye: DiffuseMorph: Unsupervised Deformable Image Registration Using Diffusion Model, "
+            "ECCV 2022.")
+        slicer.app.connect("startupCompleted()", registerSampleImages)

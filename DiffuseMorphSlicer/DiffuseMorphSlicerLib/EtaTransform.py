@@ -1,0 +1,56 @@
+import numpy as np
+import slicer
+import vtk
+from vtk.util import numpy_support
+
+
+class EtaTransform:
+    """A grid transform that shows a FieldTrajectory at one eta and moves to another in place.
+
+    transform: vtkOrientedGridTransform from fixed to moving points, float32 and linear; the same object throughout.
+    A change of eta costs one blend into the grid's own memory and one modified event of grid and transform.
+    """
+
+    def __init__(self, trajectory, eta=1.0):
+        import torch
+
+        self.eta = None
+        self._etas = trajectory.etas
+        self._keyframes = [torch.from_numpy(keyframe) for keyframe in trajectory.keyframes]
+        shape = trajectory.keyframes[0].shape
+        self.image = vtk.vtkImageData()
+        self.image.SetDimensions(shape[2], shape[1], shape[0])
+        self.image.SetSpacing(trajectory.spacing)
+        self.image.SetOrigin(trajectory.origin)
+        self.image.AllocateScalars(vtk.VTK_FLOAT, 3)
+        self.array = numpy_support.vtk_to_numpy(self.image.GetPointData().GetScalars()).reshape(shape)
+        self._field = torch.from_numpy(self.array)
+        direction = np.eye(4)
+        direction[:3, :3] = trajectory.direction
+        self.transform = slicer.vtkOrientedGridTransform()
+        self.transform.SetGridDirectionMatrix(slicer.util.vtkMatrixFromArray(direction))
+        self.transform.SetInterpolationModeToLinear()
+        self.transform.SetDisplacementGridData(self.image)
+        self.setEta(eta)
+
+    def setEta(self, eta):
+        """Blend the two keyframes around eta (limited to 0 to 1) into the grid; nothing happens if it is there already.
+
+        Returns whether the grid changed.
+        """
+        import torch
+
+        eta = min(max(float(eta), float(self._etas[0])), float(self._etas[-1]))
+        if eta == self.eta:
+            return False
+        after = min(max(int(np.searchsorted(self._etas, eta)), 1), len(self._etas) - 1)
+        if after == 0:
+            self._field.copy_(self._keyframes[0])
+        else:
+            before = after - 1
+            share = (eta - self._etas[before]) / (self._etas[after] - self._etas[before])
+            torch.lerp(self._keyframes[before], self._keyframes[after], float(share), out=self._field)
+        self.eta = eta
+        self.image.Modified()
+        self.transform.Modified()
+        return True

@@ -1,0 +1,169 @@
+import time
+
+import qt
+import slicer
+from slicer.i18n import tr as _
+
+from .EtaPlayer import EtaPlayer
+from .FieldDisplay import FieldDisplay
+from .OutputTransform import OutputTransform
+from .ParameterNode import FieldMode, ViewMode
+from .SliceLayers import SliceLayers
+
+FRAME_MILLISECONDS = 33
+REST_MILLISECONDS = 400
+OVERLAYS = (ViewMode.jacobian, ViewMode.uncertainty)
+
+
+class ExplorePanel:
+    """Eta and what the slice views show. The newest eta wins: however many arrive, one tick writes the last of them."""
+
+    def __init__(self, ui, logic, startOverlay):
+        """startOverlay: function of a kind and a function to call with the finished map; returns whether it began."""
+        self._ui, self._logic, self._startOverlay = ui, logic, startOverlay
+        self._parameterNode = None
+        self._layers = SliceLayers()
+        self._player = EtaPlayer()
+        self._shownField = self._shownLayers = None
+        self._maps = {}
+        self._tick = self._newTimer(0, self.tick, single=True)
+        self._rest = self._newTimer(REST_MILLISECONDS, self._onRest, single=True)
+        self._frame = self._newTimer(FRAME_MILLISECONDS, self._onFrame)
+        ui.playButton.connect("toggled(bool)", self._onPlay)
+        ui.fieldColorButton.connect("colorChanged(QColor)", self._onColor)
+
+    @staticmethod
+    def _newTimer(milliseconds, receiver, single=False):
+        timer = qt.QTimer()
+        timer.interval = milliseconds
+        timer.singleShot = single
+        timer.connect("timeout()", receiver)
+        return timer
+
+    def setParameterNode(self, parameterNode):
+        self._parameterNode = parameterNode
+        self._shownField = self._shownLayers = None
+        self._maps.clear()
+        if parameterNode is None:
+            self.stop()
+
+    @property
+    def transformNode(self):
+        node = self._parameterNode.outputTransform if self._parameterNode is not None else None
+        return node if OutputTransform.isOutput(node) else None
+
+    def update(self):
+        """Bring the views to what the parameter node says; what is so already costs nothing."""
+        if self._parameterNode is None:
+            return
+        ready = self._logic.hasTrajectory(self.transformNode)
+        self._ui.etaSlider.enabled = self._ui.playButton.enabled = ready
+        if ready and self._logic.result(self.transformNode).eta != self._parameterNode.eta:
+            self._tick.start()
+        self._updateField()
+        self._updateLayers()
+
+    def tick(self):
+        """Write the newest eta; the views render once, when the application's event loop comes to it."""
+        if self._parameterNode is None or not self._logic.hasTrajectory(self.transformNode):
+            return
+        if self._logic.setEta(self._parameterNode.eta, self.transformNode) and self._parameterNode.viewMode == ViewMode.jacobian:
+            self._rest.start()
+
+    def forgetMaps(self):
+        """The maps belong to an earlier registration."""
+        self._maps.clear()
+        self._shownLayers = None
+
+    def stop(self):
+        """End playing and whatever waits to be done."""
+        for timer in (self._tick, self._rest, self._frame):
+            timer.stop()
+        self._player.stop()
+        self._ui.playButton.checked = False
+
+    def clear(self):
+        """Take what belongs to this module out of the views."""
+        self.stop()
+        self._layers.clear()
+
+    def _updateField(self):
+        node, parameters = self.transformNode, self._parameterNode
+        self._ui.fieldColorButton.color = qt.QColor(parameters.fieldColor)
+        self._ui.fieldColorButton.enabled = not parameters.fieldColorBySize
+        wanted = (node and node.GetID(), parameters.fieldMode, parameters.fieldSpacing, parameters.fieldColorBySize,
+                  parameters.fieldColor)
+        if node is None or wanted == self._shownField:
+            return
+        self._shownField = wanted
+        color = qt.QColor(parameters.fieldColor)
+        FieldDisplay.show(node, parameters.fieldMode != FieldMode.off, glyphs=parameters.fieldMode == FieldMode.glyphs,
+                          spacing=parameters.fieldSpacing,
+                          color=None if parameters.fieldColorBySize else (color.redF(), color.greenF(), color.blueF()))
+
+    def _updateLayers(self):
+        parameters = self._parameterNode
+        fixed, moving, mode = parameters.fixedVolume, parameters.movingVolume, parameters.viewMode
+        self._ui.blendSlider.enabled = mode in (ViewMode.blend, *OVERLAYS)
+        self._ui.checkerSizeSlider.enabled = mode == ViewMode.checkerboard
+        self._ui.legendLabel.visible = mode in OVERLAYS
+        wanted = (mode, fixed and fixed.GetID(), moving and moving.GetID(), parameters.blend, parameters.checkerSize)
+        if wanted == self._shownLayers or fixed is None or moving is None or fixed == moving:
+            return
+        if mode in OVERLAYS:
+            self._showOverlay(mode.value)
+        elif mode == ViewMode.blend:
+            self._layers.blend(fixed, moving, parameters.blend)
+        elif mode == ViewMode.checkerboard:
+            self._layers.checkerboard(fixed, moving, parameters.checkerSize)
+        elif mode == ViewMode.difference:
+            self._layers.difference(fixed, moving)
+        elif self._shownLayers is not None:
+            self._layers.clear()
+        self._shownLayers = wanted
+
+    def _showOverlay(self, kind):
+        self._ui.legendLabel.text = {
+            "jacobian": _("Blue: the tissue shrinks. White: it keeps its volume. Red: it grows, at the right end twofold."),
+            "uncertainty": _("Dark: repeated predictions agree. Bright: they differ; trust the deformation less there."),
+        }[kind]
+        node = self._maps.get(kind)
+        if node is not None and slicer.mrmlScene.IsNodePresent(node):
+            self._layers.overlay(self._parameterNode.movingVolume, node, self._parameterNode.blend)
+        elif self._logic.hasTrajectory(self.transformNode):
+            self._startOverlay(kind, lambda finished: self._onOverlay(kind, finished))
+
+    def _onOverlay(self, kind, node):
+        self._maps[kind] = node
+        if self._parameterNode is not None and self._parameterNode.viewMode.value == kind:
+            self._layers.overlay(self._parameterNode.movingVolume, node, self._parameterNode.blend)
+
+    def _onRest(self):
+        if self._parameterNode is not None and self._parameterNode.viewMode == ViewMode.jacobian:
+            self._maps.pop("jacobian", None)
+            self._showOverlay("jacobian")
+
+    def _onPlay(self, checked):
+        self._ui.playButton.text = _("Stop") if checked else _("Play")
+        if checked and self._parameterNode is not None and self._logic.hasTrajectory(self.transformNode):
+            self._player.start(time.monotonic(), self._parameterNode.eta)
+            self._frame.start()
+        else:
+            self._frame.stop()
+            self._player.stop()
+
+    def _onFrame(self):
+        parameters = self._parameterNode
+        if parameters is None or not self._player.playing or not self._logic.hasTrajectory(self.transformNode):
+            self.stop()
+            return
+        self._player.seconds = parameters.playSeconds
+        self._player.loop = parameters.playLoop
+        self._player.thereAndBack = parameters.playThereAndBack
+        parameters.eta = min(max(self._player.eta(time.monotonic()), 0.0), 1.0)
+        if not self._player.playing:
+            self._ui.playButton.checked = False
+
+    def _onColor(self, color):
+        if self._parameterNode is not None:
+            self._parameterNode.fieldColor = color.name()

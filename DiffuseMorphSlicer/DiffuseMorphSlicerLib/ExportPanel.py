@@ -1,0 +1,88 @@
+import numpy as np
+import slicer
+from slicer.i18n import tr as _
+
+from DiffuseMorphCore.errors import DiffuseMorphError
+
+from .AnimationRecorder import AnimationRecorder
+
+
+class ExportPanel:
+    """The buttons that turn the current result into nodes and files."""
+
+    def __init__(self, ui, logic, say):
+        """say: function that shows one sentence in the panel."""
+        self._ui, self._logic, self._say = ui, logic, say
+        self._parameterNode = None
+        for button, action in ((ui.exportTransformButton, lambda exporter: exporter.transform()),
+                               (ui.exportInverseButton, lambda exporter: exporter.transform(inverse=True)),
+                               (ui.exportVolumeButton, lambda exporter: exporter.volume()),
+                               (ui.exportLabelsButton, lambda exporter: exporter.labels()),
+                               (ui.exportTrajectoryButton, self._trajectory)):
+            button.connect("clicked(bool)", lambda *_clicked, action=action: self._export(action))
+        ui.exportAnimationButton.connect("clicked(bool)", lambda *_clicked: self._recordAnimation())
+        ui.animationPathLineEdit.connect("currentPathChanged(QString)", self._onPath)
+        self._fillViews()
+
+    def setParameterNode(self, parameterNode):
+        self._parameterNode = parameterNode
+        self.update()
+
+    def update(self):
+        parameters = self._parameterNode
+        if parameters is None:
+            return
+        ready = self._logic.hasTrajectory(parameters.outputTransform)
+        for name in ("exportTransformButton", "exportInverseButton", "exportVolumeButton", "exportLabelsButton",
+                     "exportTrajectoryButton", "exportAnimationButton"):
+            getattr(self._ui, name).enabled = ready
+        if self._ui.animationPathLineEdit.currentPath != parameters.animationFile:
+            self._ui.animationPathLineEdit.currentPath = parameters.animationFile
+
+    def _export(self, action):
+        with slicer.util.tryWithErrorDisplay(_("The export failed."), waitCursor=True):
+            try:
+                node = action(self._logic.exporter(self._parameterNode.outputTransform))
+            except DiffuseMorphError as error:
+                self._say(str(error))
+                return
+            self._say(_("Created '{name}'. Save it with File / Save data.").format(name=node.GetName()))
+
+    def _trajectory(self, exporter):
+        return exporter.trajectory(self._parameterNode.frames)
+
+    def _recordAnimation(self):
+        with slicer.util.tryWithErrorDisplay(_("The animation could not be recorded."), waitCursor=True):
+            parameters = self._parameterNode
+            before = parameters.eta
+            try:
+                if not parameters.animationFile:
+                    raise DiffuseMorphError(_("Choose a file for the animation first."))
+                recorder = AnimationRecorder(lambda eta: self._logic.setEta(eta, parameters.outputTransform), self._view())
+                written = recorder.record(parameters.animationFile, np.linspace(0.0, 1.0, parameters.frames),
+                                          parameters.frames / parameters.playSeconds)
+            except DiffuseMorphError as error:
+                self._say(str(error))
+                return
+            finally:
+                self._logic.setEta(before, parameters.outputTransform)
+            first = written if isinstance(written, str) else written[0]
+            self._say(_("Recorded '{path}'.").format(path=first))
+
+    def _fillViews(self):
+        self._ui.animationViewComboBox.clear()
+        self._ui.animationViewComboBox.addItem(_("All views"))
+        layoutManager = slicer.app.layoutManager()
+        self._viewNames = list(layoutManager.sliceViewNames()) if layoutManager is not None else []
+        for name in self._viewNames:
+            self._ui.animationViewComboBox.addItem(name)
+
+    def _view(self):
+        index = self._ui.animationViewComboBox.currentIndex
+        if index <= 0:
+            return None
+        return slicer.app.layoutManager().sliceWidget(self._viewNames[index - 1]).sliceView()
+
+    def _onPath(self, path):
+        if self._parameterNode is not None:
+            self._parameterNode.animationFile = path

@@ -1,0 +1,139 @@
+import numpy as np
+
+RING = 4
+MAXIMUM_POINTS = 9_000_000
+MAXIMUM_BYTES = 2 * 1024 ** 3
+
+
+class FieldTrajectory:
+    """The whole map from the points of one image to those of another at some etas, as displacements in world RAS.
+
+    The map is affine in the deformation, so blending two keyframes blends the deformation exactly. VTK repeats the
+    border of a displacement grid outside it; therefore a ring of RING grid points around the image lets the deformation
+    fade to the alignment alone, and nothing tears at the border.
+
+    etas: increasing values, 0 to 1. keyframes: float32 arrays (k, j, i, 3) in mm, one for each eta.
+    origin, spacing, direction: the grid in world RAS, direction with the axes as columns.
+    """
+
+    def __init__(self, grid, etas, vectors, source, movingPoint, maximumPoints=MAXIMUM_POINTS):
+        """grid: DiffuseMorphCore Grid that covers the source image. source: its VolumeImage.
+
+        vectors: function from eta to the deformation (*spatial, dimensions) in mm of the source's own space.
+        movingPoint: 4 x (dimensions + 1) matrix that takes a deformed source point to the target's coordinates in RAS.
+        The grid is made coarser where its keyframes would exceed maximumPoints or MAXIMUM_BYTES.
+        """
+        self.etas = np.asarray(etas, dtype=float)
+        shape = self._shape(grid.shape, maximumPoints)
+        if shape != tuple(grid.shape):
+            grid = grid.resampled(shape)
+        indexToPhysical = np.eye(source.dimensions + 1)
+        direction = np.reshape(grid.direction, (source.dimensions, source.dimensions))
+        indexToPhysical[:-1, :-1] = direction * np.asarray(grid.spacing)
+        indexToPhysical[:-1, -1] = grid.origin
+        self._setGeometry(source, indexToPhysical)
+        alignmentOnly = self._alignmentOnly(shape, (movingPoint - source.toWorld) @ indexToPhysical)
+        self.keyframes = [self._keyframe(_resized(vectors(float(eta)), shape), movingPoint, alignmentOnly)
+                          for eta in self.etas]
+
+    @staticmethod
+    def ofRegistration(registration, fixed, moving, movingFromWorld=None, **limits):
+        """Fixed to moving points, alignment included, for what DiffuseMorphCore.register returned.
+
+        movingFromWorld: 4x4 matrix from the world to the coordinates that nodes have under the transform; identity if
+        None. It is how the moving volume's own linear parent stays in the result.
+        """
+        movingPoint = moving.toWorld @ affineMatrix(registration.alignment, fixed.dimensions)
+        if movingFromWorld is not None:
+            movingPoint = movingFromWorld @ movingPoint
+        return FieldTrajectory(registration.grid, registration.etas, registration.vectors, fixed, movingPoint, **limits)
+
+    @staticmethod
+    def ofInverse(registration, eta, fixed, moving):
+        """Moving to fixed points at one eta, on a grid around the moving image."""
+        import SimpleITK as sitk
+        from DiffuseMorphCore.registration import Grid
+
+        grid = Grid.of(moving.image)
+        grid = grid.resampled(FieldTrajectory._shape_for(grid.shape, MAXIMUM_POINTS, 1))
+        alignment = affineMatrix(registration.alignment, fixed.dimensions)
+        # The deformation is what the inverse does beyond the inverse alignment, seen in the moving image's space.
+        beyond = sitk.CompositeTransform([registration.alignment, registration.inverse_transform(eta)])
+        field = sitk.TransformToDisplacementField(beyond, sitk.sitkVectorFloat64, grid.size, grid.origin, grid.spacing,
+                                                  grid.direction)
+        vectors = sitk.GetArrayFromImage(field).astype(np.float32)
+        fixedPoint = fixed.toWorld @ np.linalg.inv(alignment)
+        return FieldTrajectory(grid, [eta], lambda _eta: vectors, moving, fixedPoint)
+
+    def _shape(self, shape, maximumPoints):
+        return self._shape_for(shape, maximumPoints, len(self.etas))
+
+    @staticmethod
+    def _shape_for(shape, maximumPoints, count):
+        """The grid's array shape, halved until the keyframes are small enough to blend quickly and to keep."""
+        shape = tuple(shape)
+        while np.prod(shape) > maximumPoints or np.prod(shape) * 12 * count > MAXIMUM_BYTES:
+            shape = tuple(max(2, (length + 1) // 2) for length in shape)
+        return shape
+
+    def _setGeometry(self, source, indexToPhysical):
+        axes = np.eye(3)
+        axes[:, :source.dimensions] = source.toWorld[:3, :source.dimensions] @ indexToPhysical[:-1, :-1]
+        if source.dimensions == 2:
+            normal = np.cross(axes[:, 0], axes[:, 1])
+            axes[:, 2] = normal / np.linalg.norm(normal) * np.linalg.norm(axes[:, 0])
+        first = (source.toWorld @ indexToPhysical)[:3, -1]
+        self.spacing = np.linalg.norm(axes, axis=0)
+        self.direction = axes / self.spacing
+        self.origin = first - axes @ np.array([RING, RING, RING if source.dimensions == 3 else 1])
+
+    @staticmethod
+    def _alignmentOnly(shape, difference):
+        """Displacement (k, j, i, 3) of the alignment at every grid point, the ring included.
+
+        difference: 4 x (dimensions + 1) matrix from a grid index to that displacement.
+        """
+        displacement = difference[:3, -1]
+        for axis, length in enumerate(reversed(shape)):
+            step = np.arange(-RING, length + RING, dtype=float)[:, None] * difference[:3, axis]
+            place = [None] * len(shape) + [slice(None)]
+            place[len(shape) - 1 - axis] = slice(None)
+            displacement = displacement + step[tuple(place)]
+        return displacement.astype(np.float32)
+
+    @staticmethod
+    def _keyframe(vectors, movingPoint, alignmentOnly):
+        dimensions = vectors.shape[-1]
+        turned = vectors @ movingPoint[:3, :dimensions].T.astype(np.float32)
+        padded = np.pad(turned, [(RING, RING)] * dimensions + [(0, 0)], mode="edge")
+        for axis in range(dimensions):
+            weight = np.ones(padded.shape[axis], dtype=np.float32)
+            weight[:RING] = np.arange(RING) / RING
+            weight[-RING:] = weight[:RING][::-1]
+            padded *= weight.reshape([-1 if a == axis else 1 for a in range(dimensions + 1)])
+        padded += alignmentOnly
+        if dimensions == 2:
+            # A single slice gets a neighbour on either side, so that the grid has a thickness.
+            padded = np.repeat(padded[None], 3, axis=0)
+        return np.ascontiguousarray(padded, dtype=np.float32)
+
+
+def affineMatrix(transform, dimensions):
+    """(dimensions + 1) square matrix of a linear SimpleITK transform, found by sending it the origin and unit points."""
+    matrix = np.eye(dimensions + 1)
+    matrix[:-1, -1] = transform.TransformPoint([0.0] * dimensions)
+    for axis in range(dimensions):
+        unit = [0.0] * dimensions
+        unit[axis] = 1.0
+        matrix[:-1, axis] = np.array(transform.TransformPoint(unit)) - matrix[:-1, -1]
+    return matrix
+
+
+def _resized(vectors, shape):
+    if vectors.shape[:-1] == tuple(shape):
+        return vectors
+    import torch
+    from DiffuseMorphCore.warp import resize
+
+    channelsFirst = torch.from_numpy(np.ascontiguousarray(np.moveaxis(vectors, -1, 0)))[None]
+    return np.moveaxis(resize(channelsFirst, shape)[0].numpy(), 0, -1)

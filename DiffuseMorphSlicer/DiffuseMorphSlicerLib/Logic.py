@@ -1,0 +1,277 @@
+import logging
+
+import numpy as np
+import slicer
+import vtk
+from slicer.i18n import tr as _
+from slicer.ScriptedLoadableModule import ScriptedLoadableModuleLogic
+from slicer.util import VTKObservationMixin
+
+from DiffuseMorphCore.errors import DiffuseMorphError
+
+from .BackgroundRun import BackgroundRun
+from .FieldDisplay import FieldDisplay
+from .OutputTransform import OutputTransform
+from .ParameterNode import DiffuseMorphSlicerParameterNode
+from .RegistrationJob import RegistrationJob
+from .RegistrationResult import RegistrationResult
+from .ResultExporter import ResultExporter
+from .TorchProvider import TorchProvider
+from .VolumeImage import VolumeImage
+from .VolumeWriter import VolumeWriter
+
+OVERLAY_WEIGHTS = {"deliver": 1}
+SYNTHESIS_WEIGHTS = {"prepare": 1, "align": 3, "synthesize": 20, "deliver": 1}
+
+
+class DiffuseMorphSlicerLogic(ScriptedLoadableModuleLogic, VTKObservationMixin):
+    """Registration from the Python console and for the panel; no widgets, and errors are one-sentence exceptions.
+
+    The start... methods return a BackgroundRun at once; the verbs without start wait for it while the application stays
+    usable. One run at a time. Methods that take transformNode mean the latest registration when it is None.
+    """
+
+    def __init__(self):
+        ScriptedLoadableModuleLogic.__init__(self)
+        VTKObservationMixin.__init__(self)
+        self._results = {}
+        self._latest = None
+        self._run = None
+        self._closing = False
+        self._observedScene = slicer.mrmlScene
+        for event, method in ((slicer.vtkMRMLScene.NodeAboutToBeRemovedEvent, self._onNodeAboutToBeRemoved),
+                              (slicer.vtkMRMLScene.StartCloseEvent, self._onSceneStartClose),
+                              (slicer.vtkMRMLScene.EndCloseEvent, self._onSceneEndClose)):
+            self.addObserver(self._observedScene, event, method)
+
+    def getParameterNode(self):
+        return DiffuseMorphSlicerParameterNode(super().getParameterNode())
+
+    # Registration
+
+    def startRegistration(self, fixed, moving, *, model="default", device="auto", align="affine", refine="auto",
+                          modality="same", trajectory="anchored", seed=0, fixedMask=None, movingMask=None,
+                          initialTransform=None, movingLabels=None, fixedLabels=None, eta=1.0, outputTransform=None,
+                          outputVolume=None, makeTransform=True, makeVolume=True, apply=True):
+        """Begin to register the moving volume node to the fixed one. The scene changes only when the result is taken.
+
+        model, device, align, refine, modality, trajectory, seed: as for DiffuseMorphCore.register.
+        fixedMask, movingMask: label map or segmentation; only what it marks is compared.
+        initialTransform: linear transform node that puts the moving volume roughly in place.
+        movingLabels: label map or segmentation to carry along; with fixedLabels the Dice overlap is computed too.
+        eta: where the outputs stand at first, 0 to 1. outputTransform, outputVolume: nodes to write to, new ones if None.
+        makeTransform, makeVolume: whether to make them. apply: put the moving volume and labels under the transform.
+
+        Raises DiffuseMorphError for input that cannot be registered, and when PyTorch is missing.
+        """
+        self._checkFree()
+        if makeVolume and outputVolume is not None and outputVolume in (fixed, moving):
+            raise DiffuseMorphError(_("'{name}' is an input: choose another output volume, or none to make a new "
+                                      "one.").format(name=outputVolume.GetName()))
+        job = RegistrationJob(fixed, moving, fixedMask=fixedMask, movingMask=movingMask, eta=eta,
+                              initialTransform=initialTransform, movingLabels=movingLabels, fixedLabels=fixedLabels,
+                              makeVolume=makeVolume, model=model, device=device, align=align, refine=refine,
+                              modality=modality, trajectory=trajectory, seed=seed)
+        TorchProvider.ensure()
+        logging.info(f"DiffuseMorph registers {moving.GetName()} to {fixed.GetName()}")
+
+        def deliver(finishedJob):
+            self._checkStillThere(fixed, moving)
+            result = RegistrationResult(finishedJob)
+            if makeTransform:
+                result.addTransform(self._stillThere(outputTransform), eta, apply)
+                self._results[result.transformNode.GetID()] = result
+                self._latest = result.transformNode.GetID()
+            if makeVolume:
+                result.addVolume(self._stillThere(outputVolume))
+            return result
+
+        return self._begin(job.run, RegistrationJob.WEIGHTS, deliver)
+
+    def register(self, fixed, moving, *, progress=None, **options):
+        """Register and wait: startRegistration's options; returns a RegistrationResult.
+
+        progress: function of (stage, fraction of the whole) called now and then; answering False cancels.
+        """
+        return self._wait(self.startRegistration(fixed, moving, **options), progress)
+
+    def startSynthesis(self, fixed, moving, *, model="default", device="auto", start=200, steps=80, seed=0,
+                       outputVolume=None):
+        """Begin to synthesise an image between the two by reverse diffusion (Algorithm 2 of the paper).
+
+        start: noise level to start from, 1 to 2000. steps: number of reverse steps. The result is the volume node.
+        """
+        self._checkFree()
+        job = RegistrationJob(fixed, moving)
+        TorchProvider.ensure()
+
+        def work(progress):
+            from DiffuseMorphCore import synthesize_image
+
+            return synthesize_image(job.fixed.image, job.moving.image, model=model, device=device, start=start,
+                                    steps=steps, seed=seed, progress=progress)
+
+        def deliver(image):
+            self._checkStillThere(fixed, moving)
+            name = _("{moving} synthesised on {fixed}").format(moving=moving.GetName(), fixed=fixed.GetName())
+            node = self._stillThere(outputVolume) or VolumeWriter.newVolume(name)
+            return VolumeWriter.write(node, image, fixed)
+
+        return self._begin(work, SYNTHESIS_WEIGHTS, deliver)
+
+    def synthesize(self, fixed, moving, *, progress=None, **options):
+        """Synthesise and wait: startSynthesis's options; returns the volume node."""
+        return self._wait(self.startSynthesis(fixed, moving, **options), progress)
+
+    def startOverlay(self, kind, transformNode=None):
+        """Begin to compute the map "jacobian" (of the current eta) or "uncertainty" (mm); the result is a volume node."""
+        self._checkFree()
+        result = self.result(transformNode)
+        eta = result.eta
+
+        def work(progress):
+            if kind == "jacobian":
+                return result.registration.jacobian(eta)
+            return result.registration.uncertainty(progress=progress)
+
+        def deliver(image):
+            self._checkStillThere(result.fixedNode)
+            return ResultExporter(result).overlay(kind, eta, image)
+
+        return self._begin(work, OVERLAY_WEIGHTS, deliver)
+
+    # The result
+
+    def result(self, transformNode=None):
+        """The RegistrationResult behind a transform node.
+
+        Raises DiffuseMorphError when its trajectory is not in memory, for example after a scene was loaded.
+        """
+        result = self._results.get(self._latest if transformNode is None else transformNode.GetID())
+        if result is None:
+            raise DiffuseMorphError(_("The trajectory is not in memory: register first, or press Recompute trajectory."))
+        return result
+
+    def hasTrajectory(self, transformNode):
+        return transformNode is not None and transformNode.GetID() in self._results
+
+    def setEta(self, eta, transformNode=None):
+        """Move a registration to eta, 0 (aligned only) to 1 (registered). Returns whether anything changed."""
+        changed = self.result(transformNode).etaTransform.setEta(eta)
+        parameterNode = self.getParameterNode()
+        node = slicer.mrmlScene.GetNodeByID(self._latest) if transformNode is None else transformNode
+        if parameterNode.outputTransform == node and parameterNode.eta != float(eta):
+            parameterNode.eta = min(max(float(eta), 0.0), 1.0)
+        return changed
+
+    def showGrid(self, visible=True, *, glyphs=False, spacing=None, color=None, transformNode=None):
+        """Show the deformation in the slice views as a grid, or as glyphs.
+
+        spacing: mm between lines, about a twentieth of the volume if None. color: (r, g, b) in 0 to 1, or None to colour
+        by the size of the displacement.
+        """
+        node = transformNode or slicer.mrmlScene.GetNodeByID(self._latest or "")
+        if node is None:
+            raise DiffuseMorphError(_("There is no transform to show: register first."))
+        FieldDisplay.show(node, visible, glyphs=glyphs, spacing=spacing, color=color)
+
+    def applyTo(self, node, *, harden=False, transformNode=None):
+        """Put another volume, segmentation, model or markup that belongs to the moving volume under the transform.
+
+        harden: make the deformation at the current eta permanent in the node. Returns the node.
+        Raises DiffuseMorphError for a node that lies elsewhere than the moving volume did.
+        """
+        transform = transformNode or slicer.mrmlScene.GetNodeByID(self._latest or "")
+        if transform is None:
+            raise DiffuseMorphError(_("There is no transform to apply: register first."))
+        if not node.IsA("vtkMRMLTransformableNode") or node.IsA("vtkMRMLTransformNode"):
+            raise DiffuseMorphError(_("'{name}' cannot be transformed: choose a volume, segmentation, model or "
+                                      "markup.").format(name=node.GetName()))
+        parent = transform.GetNodeReference(OutputTransform.PARENT)
+        expected = np.eye(4) if parent is None else VolumeImage.transformMatrix(parent, node.GetName())
+        if not np.allclose(OutputTransform.originalMatrix(node), expected, atol=1e-6):
+            raise DiffuseMorphError(_("'{name}' is under another transform than the moving volume was: harden that "
+                                      "transform first.").format(name=node.GetName()))
+        node.SetAndObserveTransformNodeID(transform.GetID())
+        if harden:
+            node.HardenTransform()
+        return node
+
+    def exporter(self, transformNode=None):
+        """The ResultExporter of a registration: transforms, volumes, labels and trajectories as nodes and files."""
+        return ResultExporter(self.result(transformNode))
+
+    def exportTrajectory(self, frames=11, *, path=None, transformNode=None):
+        """The trajectory as a Sequence of `frames` transforms with the index eta; see ResultExporter.trajectory."""
+        return self.exporter(transformNode).trajectory(frames, path)
+
+    # Runs and memory
+
+    @property
+    def running(self):
+        return self._run is not None and not self._run.poll()
+
+    def cancel(self):
+        """Stop the run, if there is one, at its next step."""
+        if self._run is not None:
+            self._run.cancel()
+
+    def releaseMemory(self):
+        """Forget every trajectory and give the memory back; the nodes stay as they are."""
+        self.cancel()
+        self._results.clear()
+        self._latest = self._run = None
+        TorchProvider.releaseMemory()
+
+    def cleanup(self):
+        self.releaseMemory()
+        self.removeObservers()
+
+    def _begin(self, work, weights, deliver):
+        self._run = BackgroundRun(work, weights, deliver)
+        return self._run
+
+    def _wait(self, run, progress):
+        def idle():
+            slicer.app.processEvents()
+            if progress is not None and progress(run.stage, run.fraction) is False:
+                run.cancel()
+
+        try:
+            return run.wait(idle)
+        finally:
+            TorchProvider.releaseMemory()
+
+    def _checkFree(self):
+        if self.running:
+            raise DiffuseMorphError(_("Another computation is running: wait for it or cancel it first."))
+
+    @staticmethod
+    def _stillThere(node):
+        return node if node is not None and slicer.mrmlScene.IsNodePresent(node) else None
+
+    @staticmethod
+    def _checkStillThere(*nodes):
+        if not all(slicer.mrmlScene.IsNodePresent(node) for node in nodes):
+            raise DiffuseMorphError(_("An input was removed from the scene during the computation: nothing was changed, "
+                                      "load the volume again and repeat."))
+
+    @vtk.calldata_type(vtk.VTK_OBJECT)
+    def _onNodeAboutToBeRemoved(self, caller, event, node):
+        if node is None or not OutputTransform.isOutput(node):
+            return
+        self._results.pop(node.GetID(), None)
+        if self._latest == node.GetID():
+            self._latest = next(reversed(self._results), None)
+        if not self._closing:
+            original = node.GetNodeReferenceID(OutputTransform.PARENT)
+            for child in slicer.util.getNodesByClass("vtkMRMLTransformableNode"):
+                if child.GetParentTransformNode() is node:
+                    child.SetAndObserveTransformNodeID(original)
+
+    def _onSceneStartClose(self, caller, event):
+        self._closing = True
+        self.releaseMemory()
+
+    def _onSceneEndClose(self, caller, event):
+        self._closing = False

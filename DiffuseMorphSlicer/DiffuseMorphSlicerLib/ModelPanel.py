@@ -1,0 +1,118 @@
+import logging
+
+import qt
+from slicer.i18n import tr as _
+
+from .BackgroundRun import BackgroundRun
+from .ComputerInformation import ComputerInformation
+from .TorchProvider import TorchProvider
+
+POLL_MILLISECONDS = 100
+POLL_WAIT_SECONDS = 0.03
+
+
+class ModelPanel:
+    """The choice of model and device, with what each is for and how much memory there is."""
+
+    def __init__(self, ui):
+        self._ui = ui
+        self._parameterNode = None
+        self._reading = None
+        self._updating = False
+        self._information = ComputerInformation.withoutTorch()
+        self._timer = qt.QTimer()
+        self._timer.interval = POLL_MILLISECONDS
+        self._timer.connect("timeout()", self._poll)
+        ui.modelComboBox.connect("currentIndexChanged(int)", self._onChosen)
+        ui.deviceComboBox.connect("currentIndexChanged(int)", self._onChosen)
+        self._fill()
+
+    def readInformation(self):
+        """Learn about models and devices in the background, if PyTorch is there and it was not done yet."""
+        if self._reading is None and not self._information.devices and TorchProvider.installed():
+            self._reading = BackgroundRun(lambda _progress: ComputerInformation.read(), {})
+            self._timer.start()
+
+    def stop(self):
+        self._timer.stop()
+        self._reading = None
+
+    def setParameterNode(self, parameterNode):
+        self._parameterNode = parameterNode
+        self.update()
+
+    def update(self):
+        """Show what the parameter node says."""
+        if self._parameterNode is None:
+            return
+        self._updating = True
+        try:
+            self._select(self._ui.modelComboBox, self._modelNames, self._parameterNode.model)
+            self._select(self._ui.deviceComboBox, self._deviceNames, self._parameterNode.device)
+        finally:
+            self._updating = False
+        self._explain()
+
+    def _select(self, box, names, value):
+        if value not in names:
+            names.append(value)
+            box.addItem(value)
+        box.currentIndex = names.index(value)
+
+    def _fill(self):
+        self._updating = True
+        try:
+            self._ui.modelComboBox.clear()
+            self._modelNames = ["default"] + [name for name, _description in self._information.models] + ["none"]
+            for name in self._modelNames:
+                self._ui.modelComboBox.addItem({"default": _("Default"), "none": _("None (optimization alone)")}.get(name, name))
+            self._ui.deviceComboBox.clear()
+            self._deviceNames = ["auto"] + [device[0] for device in self._information.devices or (("cpu", "", 0),)]
+            self._ui.deviceComboBox.addItem(_("Automatic"))
+            for name, words, _free in self._information.devices:
+                self._ui.deviceComboBox.addItem(words)
+            if not self._information.devices:
+                self._ui.deviceComboBox.addItem(_("CPU"))
+        finally:
+            self._updating = False
+        self.update()
+
+    def _onChosen(self, *_index):
+        if not self._updating and self._parameterNode is not None:
+            self._parameterNode.model = self._modelNames[self._ui.modelComboBox.currentIndex]
+            self._parameterNode.device = self._deviceNames[self._ui.deviceComboBox.currentIndex]
+
+    def _explain(self):
+        name = self._parameterNode.model
+        if name == "none":
+            text = _("No network: the deformation is found by optimization alone.")
+        elif name == "default":
+            text = _("The model that comes with the extension for images of this dimension.")
+        else:
+            text = dict(self._information.models).get(name, "")
+        self._ui.modelDescriptionLabel.text = text
+        self._ui.memoryLabel.text = self._memoryText()
+
+    def _memoryText(self):
+        if not self._information.devices:
+            if TorchProvider.installed():
+                return _("Looking for devices.")
+            return _("PyTorch is not installed yet; Register asks for it.")
+        chosen = self._parameterNode.device
+        device = next((d for d in self._information.devices if d[0] == chosen), self._information.devices[0])
+        text = _("{device}: {free:.1f} GB free").format(device=device[1], free=device[2] / 1e9)
+        need = ComputerInformation.estimatedNeed(self._parameterNode.fixedVolume, self._parameterNode.model)
+        return text if need is None else _("{text}, about {need:.1f} GB needed").format(text=text, need=need / 1e9)
+
+    def _poll(self):
+        if self._reading is None or not self._reading.poll(POLL_WAIT_SECONDS):
+            return
+        reading, self._reading = self._reading, None
+        self._timer.stop()
+        try:
+            self._information = reading.take()
+        except Exception as error:
+            logging.error(reading.errorDetails)
+            self._ui.memoryLabel.text = TorchProvider.explain(error)
+            return
+        self._fill()

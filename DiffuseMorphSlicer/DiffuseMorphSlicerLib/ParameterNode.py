@@ -1,0 +1,104 @@
+import enum
+from typing import Annotated, Union
+
+from slicer import vtkMRMLLabelMapVolumeNode, vtkMRMLScalarVolumeNode, vtkMRMLSegmentationNode, vtkMRMLTransformNode
+from slicer.i18n import tr as _
+from slicer.parameterNodeWrapper import WithinRange, parameterNodeWrapper
+
+LabelsNode = Union[vtkMRMLSegmentationNode, vtkMRMLLabelMapVolumeNode, None]
+
+
+class Alignment(enum.Enum):
+    affine = "affine"
+    rigid = "rigid"
+    center = "center"
+    none = "none"
+
+    def label(self):
+        return {"affine": _("affine"), "rigid": _("rigid"), "center": _("centers only"), "none": _("none")}[self.value]
+
+
+class Modality(enum.Enum):
+    same = "same"
+    different = "different"
+
+    def label(self):
+        return {"same": _("same (MR to MR, CT to CT)"), "different": _("different (MR to CT)")}[self.value]
+
+
+class TrajectoryForm(enum.Enum):
+    anchored = "anchored"
+    faithful = "faithful"
+
+    def label(self):
+        return {"anchored": _("starts at the aligned image"), "faithful": _("as in the paper")}[self.value]
+
+
+class FieldMode(enum.Enum):
+    off = "off"
+    grid = "grid"
+    glyphs = "glyphs"
+
+    def label(self):
+        return {"off": _("off"), "grid": _("grid"), "glyphs": _("arrows")}[self.value]
+
+
+class ViewMode(enum.Enum):
+    keep = "keep"
+    blend = "blend"
+    checkerboard = "checkerboard"
+    difference = "difference"
+    jacobian = "jacobian"
+    uncertainty = "uncertainty"
+
+    def label(self):
+        return {"keep": _("as it is"), "blend": _("blend"), "checkerboard": _("checkerboard"),
+                "difference": _("difference"), "jacobian": _("Jacobian in color"),
+                "uncertainty": _("uncertainty in color")}[self.value]
+
+
+@parameterNodeWrapper
+class DiffuseMorphSlicerParameterNode:
+    """Everything the panel shows, kept in the scene. Names of widgets' SlicerParameterName properties are these."""
+
+    fixedVolume: vtkMRMLScalarVolumeNode
+    movingVolume: vtkMRMLScalarVolumeNode
+    fixedMask: LabelsNode = None
+    movingMask: LabelsNode = None
+    initialTransform: vtkMRMLTransformNode
+    movingLabels: LabelsNode = None
+    fixedLabels: LabelsNode = None
+
+    model: str = "default"
+    device: str = "auto"
+    alignment: Alignment = Alignment.affine
+    modality: Modality = Modality.same
+    trajectoryForm: TrajectoryForm = TrajectoryForm.anchored
+    refinement: Annotated[int, WithinRange(-1, 1000)] = -1
+    seed: Annotated[int, WithinRange(0, 999999)] = 0
+
+    makeTransform: bool = True
+    outputTransform: vtkMRMLTransformNode
+    makeVolume: bool = True
+    outputVolume: vtkMRMLScalarVolumeNode
+
+    eta: Annotated[float, WithinRange(0.0, 1.0)] = 1.0
+    playSeconds: Annotated[float, WithinRange(0.5, 60.0)] = 4.0
+    playLoop: bool = True
+    playThereAndBack: bool = True
+    fieldMode: FieldMode = FieldMode.off
+    fieldSpacing: Annotated[float, WithinRange(0.1, 100.0)] = 10.0
+    fieldColorBySize: bool = False
+    fieldColor: str = "#ffd93b"
+    viewMode: ViewMode = ViewMode.keep
+    blend: Annotated[float, WithinRange(0.0, 1.0)] = 0.5
+    checkerSize: Annotated[float, WithinRange(1.0, 200.0)] = 20.0
+    report: str = ""
+
+    frames: Annotated[int, WithinRange(2, 500)] = 21
+    animationFile: str = ""
+
+    synthesisStart: Annotated[int, WithinRange(1, 2000)] = 200
+    synthesisSteps: Annotated[int, WithinRange(1, 2000)] = 80
+    synthesisSeed: Annotated[int, WithinRange(0, 999999)] = 0
+    synthesizedVolume: vtkMRMLScalarVolumeNode

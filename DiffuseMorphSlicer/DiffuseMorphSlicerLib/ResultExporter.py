@@ -1,0 +1,184 @@
+import os
+
+import numpy as np
+import slicer
+import vtk
+from slicer.i18n import tr as _
+
+from DiffuseMorphCore.errors import DiffuseMorphError
+
+from .EtaTransform import EtaTransform
+from .FieldTrajectory import FieldTrajectory
+from .OutputTransform import OutputTransform
+from .VolumeWriter import VolumeWriter
+
+SEQUENCE_POINTS = 600_000
+JACOBIAN_COLORS = ((0.0, 0.05, 0.15, 0.6), (0.5, 0.35, 0.6, 0.95), (1.0, 1.0, 1.0, 1.0), (1.5, 0.95, 0.5, 0.3),
+                   (2.0, 0.6, 0.0, 0.1))
+UNCERTAINTY_COLORS = ((0.0, 0.0, 0.0, 0.1), (0.33, 0.45, 0.05, 0.45), (0.66, 0.9, 0.35, 0.2), (1.0, 1.0, 0.95, 0.6))
+
+
+class ResultExporter:
+    """Makes nodes and files out of a RegistrationResult that need neither this module nor PyTorch to be used."""
+
+    def __init__(self, result):
+        self._result = result
+
+    def transform(self, eta=None, *, inverse=False, node=None):
+        """The transform at eta (None: the current one) as a node of its own. inverse: for nodes that lie on the fixed
+        volume, to bring them onto the moving one."""
+        result = self._result
+        eta = result.eta if eta is None else eta
+        if inverse:
+            job = result.job
+            trajectory = FieldTrajectory.ofInverse(job.registration, eta, job.fixed, job.moving)
+        else:
+            trajectory = result.job.trajectory
+        name = _("{node} inverse at eta {eta:.2f}") if inverse else _("{node} at eta {eta:.2f}")
+        node = node or self._newTransform(name.format(node=self._name, eta=eta))
+        node.SetAndObserveTransformFromParent(EtaTransform(trajectory, eta).transform)
+        return node
+
+    def volume(self, eta=None, *, node=None):
+        """The moving volume on the fixed grid at eta, in its own scalar type, window and level."""
+        result = self._result
+        eta = result.eta if eta is None else eta
+        node = node or VolumeWriter.newVolume(_("{moving} on {fixed} at eta {eta:.2f}").format(
+            moving=result.movingNode.GetName(), fixed=result.fixedNode.GetName(), eta=eta))
+        return VolumeWriter.write(node, result.registration.warp(eta=eta), result.fixedNode, like=result.movingNode)
+
+    def labels(self, eta=None, *, node=None):
+        """The labels that were carried along, on the fixed grid at eta: a segmentation or a label map, as they came."""
+        result = self._result
+        eta = result.eta if eta is None else eta
+        carried = result.job.movingLabels
+        if carried is None:
+            raise DiffuseMorphError(_("No labels were carried along: choose a moving segmentation or label map and "
+                                      "register again."))
+        image = result.registration.warp_labels(carried.image, eta=eta)
+        name = _("{labels} on {fixed} at eta {eta:.2f}").format(
+            labels=carried.node.GetName(), fixed=result.fixedNode.GetName(), eta=eta)
+        if not carried.node.IsA("vtkMRMLSegmentationNode"):
+            node = node or VolumeWriter.newVolume(name, "vtkMRMLLabelMapVolumeNode")
+            VolumeWriter.write(node, image, result.fixedNode)
+            if carried.node.GetDisplayNode() and node.GetDisplayNode():
+                node.GetDisplayNode().SetAndObserveColorNodeID(carried.node.GetDisplayNode().GetColorNodeID())
+            return node
+        return self._segmentation(node, name, image, carried)
+
+    def _segmentation(self, node, name, image, carried):
+        if node is None:
+            node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSegmentationNode",
+                                                      slicer.mrmlScene.GenerateUniqueName(name))
+            node.CreateDefaultDisplayNodes()
+        node.GetSegmentation().RemoveAllSegments()
+        labelmap = VolumeWriter.write(VolumeWriter.newVolume(name, "vtkMRMLLabelMapVolumeNode"), image,
+                                      self._result.fixedNode)
+        merged = slicer.vtkSlicerSegmentationsModuleLogic.CreateOrientedImageDataFromVolumeNode(labelmap)
+        merged.UnRegister(None)
+        node.SetReferenceImageGeometryParameterFromVolumeNode(self._result.fixedNode)
+        node.SetAndObserveTransformNodeID(self._result.fixedNode.GetTransformNodeID())
+        source = carried.node.GetSegmentation()
+        for label, segmentName in carried.names.items():
+            threshold = vtk.vtkImageThreshold()
+            threshold.SetInputData(merged)
+            threshold.ThresholdBetween(label, label)
+            threshold.SetInValue(1)
+            threshold.SetOutValue(0)
+            threshold.SetOutputScalarTypeToUnsignedChar()
+            threshold.Update()
+            segmentImage = slicer.vtkOrientedImageData()
+            segmentImage.DeepCopy(threshold.GetOutput())
+            segmentImage.CopyDirections(merged)
+            original = source.GetSegment(source.GetSegmentIdBySegmentName(segmentName))
+            node.AddSegmentFromBinaryLabelmapRepresentation(segmentImage, segmentName, original.GetColor())
+        slicer.mrmlScene.RemoveNode(labelmap)
+        return node
+
+    def trajectory(self, frames=11, path=None):
+        """The trajectory as a Sequence node with index eta, and a browser to play it. Returns the sequence node.
+
+        frames: number of transforms from eta 0 to 1. path: also write it to one .seq.nrrd file. The transforms are on a
+        coarser grid of at most SEQUENCE_POINTS points, so that they can be played and kept.
+        """
+        if frames < 2:
+            raise DiffuseMorphError(_("A trajectory needs at least two frames: ask for 2 or more."))
+        if path is not None and not str(path).endswith(".seq.nrrd"):
+            raise DiffuseMorphError(_("The trajectory cannot be written to '{path}': let the name end in "
+                                      ".seq.nrrd.").format(path=path))
+        job = self._result.job
+        trajectory = FieldTrajectory.ofRegistration(job.registration, job.fixed, job.moving,
+                                                    np.linalg.inv(job.movingToWorld), maximumPoints=SEQUENCE_POINTS)
+        live = EtaTransform(trajectory, 0.0)
+        frame = slicer.vtkMRMLTransformNode()
+        frame.SetAndObserveTransformFromParent(live.transform)
+        sequence = slicer.mrmlScene.AddNewNodeByClass(
+            "vtkMRMLSequenceNode", slicer.mrmlScene.GenerateUniqueName(_("{node} trajectory").format(node=self._name)))
+        sequence.SetIndexName("eta")
+        sequence.SetIndexUnit("")
+        sequence.SetIndexType(slicer.vtkMRMLSequenceNode.NumericIndex)
+        for eta in np.linspace(0.0, 1.0, frames):
+            live.setEta(eta)
+            sequence.SetDataNodeAtValue(frame, f"{eta:.4g}")
+        browser = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSequenceBrowserNode", sequence.GetName() + " browser")
+        browser.SetAndObserveMasterSequenceNodeID(sequence.GetID())
+        if path is not None:
+            self._write(sequence, str(path))
+        return sequence
+
+    @staticmethod
+    def _write(sequence, path):
+        sequence.AddDefaultStorageNode()
+        storage = sequence.GetStorageNode()
+        partial = path[:-len(".seq.nrrd")] + ".part.seq.nrrd"
+        storage.SetFileName(partial)
+        if not storage.WriteData(sequence):
+            raise DiffuseMorphError(_("The trajectory could not be written to '{path}': check that the folder exists and "
+                                      "has room.").format(path=path))
+        os.replace(partial, path)
+        storage.SetFileName(path)
+
+    def overlay(self, kind, eta, image):
+        """The Jacobian or the uncertainty as a volume with colours of its own; an earlier one of the kind is replaced."""
+        role = f"DiffuseMorph.{kind}"
+        transformNode = self._result.transformNode
+        node = transformNode.GetNodeReference(role)
+        if node is None:
+            node = VolumeWriter.newVolume(_("{node} {kind}").format(node=self._name, kind=kind))
+            transformNode.SetNodeReferenceID(role, node.GetID())
+        VolumeWriter.write(node, image, self._result.fixedNode)
+        node.SetAttribute("DiffuseMorph.Eta", f"{eta:.4f}")
+        low, high = node.GetImageData().GetScalarRange()
+        colors, low, high = (JACOBIAN_COLORS, 0.0, 2.0) if kind == "jacobian" else (UNCERTAINTY_COLORS, 0.0, high or 1.0)
+        display = node.GetDisplayNode()
+        display.SetAndObserveColorNodeID(self._colors(kind, colors).GetID())
+        display.SetAutoWindowLevel(False)
+        display.SetWindowLevelMinMax(low, high)
+        return node
+
+    @staticmethod
+    def _colors(kind, points):
+        name = f"DiffuseMorph {kind}"
+        node = slicer.mrmlScene.GetFirstNodeByName(name)
+        if node is None:
+            node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLColorTableNode", name)
+            function = vtk.vtkColorTransferFunction()
+            for point in points:
+                function.AddRGBPoint(*point)
+            start, end = points[0][0], points[-1][0]
+            node.SetTypeToUser()
+            node.SetNumberOfColors(256)
+            for index in range(256):
+                red, green, blue = function.GetColor(start + (end - start) * index / 255)
+                node.SetColor(index, str(index), red, green, blue, 1.0)
+            node.SetHideFromEditors(True)
+        return node
+
+    @property
+    def _name(self):
+        node = self._result.transformNode
+        return node.GetName() if node is not None else OutputTransform.ATTRIBUTE
+
+    @staticmethod
+    def _newTransform(name):
+        return slicer.mrmlScene.AddNewNodeByClass("vtkMRMLTransformNode", slicer.mrmlScene.GenerateUniqueName(name))

@@ -1,0 +1,64 @@
+import html
+import json
+
+from slicer.i18n import tr as _
+
+
+class ResultText:
+    """The figures of a registration as the panel shows them and as the scene keeps them."""
+
+    @staticmethod
+    def figures(result):
+        """What to show of a RegistrationResult, as a dictionary that can be kept as JSON text."""
+        report = result.report
+        return {key: report[key] for key in ("similarity", "folding", "displacement_mm", "seconds", "device", "model", "notes")
+                if key in report} | {"dice": result.dice}
+
+    @staticmethod
+    def toJson(figures):
+        return json.dumps(figures, default=float)
+
+    @staticmethod
+    def toHtml(text):
+        """text: what toJson gave, or an empty string."""
+        if not text:
+            return _("Nothing registered yet.")
+        figures = json.loads(text)
+        rows = ResultText._similarity(figures.get("similarity", {})) + ResultText._dice(figures.get("dice"))
+        displacement = figures.get("displacement_mm", {})
+        if displacement:
+            rows.append((_("Displacement"), _("{mean:.2f} mm mean, {maximum:.2f} mm maximum").format(
+                mean=displacement["mean"], maximum=displacement["max"])))
+        folding = figures.get("folding", {})
+        if folding:
+            rows.append((_("Folded voxels"), _("{share:.4f} % (smallest Jacobian {minimum:.3f})").format(
+                share=100 * folding["share"], minimum=folding["minimum"])))
+        seconds = figures.get("seconds", {})
+        if seconds:
+            stages = ", ".join(f"{html.escape(stage)} {value:.1f}" for stage, value in seconds.items() if stage != "total")
+            total = seconds.get("total", sum(seconds.values()))
+            rows.append((_("Time"), _("{total:.1f} s ({stages})").format(total=total, stages=stages)))
+        rows += [(name, html.escape(str(figures[key]))) for key, name in
+                 (("device", _("Device")), ("model", _("Model"))) if figures.get(key)]
+        rows += [(_("Note"), html.escape(note)) for note in figures.get("notes", [])]
+        return "<table cellspacing='2'>" + "".join(
+            f"<tr><td><b>{name}</b>&nbsp;&nbsp;</td><td>{value}</td></tr>" for name, value in rows) + "</table>"
+
+    @staticmethod
+    def _similarity(similarity):
+        names = (("initial", _("as loaded")), ("aligned", _("aligned")), ("network", _("network")),
+                 ("registered", _("registered")))
+        parts = [f"{name} {similarity[key]:.3f}" for key, name in names if similarity.get(key) is not None]
+        return [(_("Similarity"), " → ".join(parts))] if parts else []
+
+    @staticmethod
+    def _dice(dice):
+        if not dice:
+            return []
+        before, after = (sum(values) / len(dice) for values in zip(*dice.values()))
+        rows = [(_("Dice"), _("{before:.3f} → {after:.3f} (mean of {count})").format(
+            before=before, after=after, count=len(dice)))]
+        if len(dice) <= 8:
+            rows += [("&nbsp;&nbsp;" + html.escape(name), f"{values[0]:.3f} → {values[1]:.3f}")
+                     for name, values in dice.items()]
+        return rows

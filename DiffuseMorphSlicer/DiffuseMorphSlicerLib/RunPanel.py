@@ -1,0 +1,106 @@
+import logging
+
+import qt
+from slicer.i18n import tr as _
+
+from DiffuseMorphCore.errors import Cancelled, DiffuseMorphError
+
+from .TorchProvider import TorchProvider
+
+POLL_MILLISECONDS = 10
+POLL_WAIT_SECONDS = 0.025
+
+
+class RunPanel:
+    """Progress bar, time left, Cancel and the status line: what the user sees of a BackgroundRun."""
+
+    def __init__(self, ui, onStateChanged):
+        """onStateChanged: called without arguments when a run begins and when it has ended."""
+        self._ui = ui
+        self._onStateChanged = onStateChanged
+        self._run = self._done = None
+        self._timer = qt.QTimer()
+        self._timer.interval = POLL_MILLISECONDS
+        self._timer.connect("timeout()", self.poll)
+        ui.cancelButton.connect("clicked(bool)", lambda *_clicked: self.cancel())
+        self.stages = {"prepare": _("Preparing the images"), "align": _("Aligning"), "predict": _("Running the network"),
+                       "refine": _("Refining"), "deliver": _("Computing the results"),
+                       "display": _("Preparing the display"), "synthesize": _("Drawing the image"),
+                       "uncertainty": _("Measuring the uncertainty")}
+
+    @property
+    def busy(self):
+        return self._run is not None
+
+    def say(self, text):
+        self._ui.statusLabel.text = text
+
+    def attempt(self, begin, done):
+        """begin: function that starts and returns a BackgroundRun. done: called with what the run gives.
+
+        Returns whether it started; what hinders it is said in the status line.
+        """
+        try:
+            run = begin()
+        except DiffuseMorphError as error:
+            self.say(str(error))
+            return False
+        self._run, self._done = run, done
+        self._ui.progressBar.value = 0
+        self._ui.progressBar.visible = self._ui.cancelButton.visible = True
+        self._ui.cancelButton.enabled = True
+        self.say(_("Starting"))
+        self._timer.start()
+        self._onStateChanged()
+        return True
+
+    def cancel(self):
+        if self._run is not None:
+            self._run.cancel()
+            self._ui.cancelButton.enabled = False
+            self.say(_("Stopping"))
+
+    def abandon(self):
+        """Stop the run and never take its result, because the scene it belongs to is gone."""
+        if self._run is not None:
+            self._run.cancel()
+            self._end("")
+
+    def poll(self):
+        run = self._run
+        if run is None:
+            return
+        if not run.poll(POLL_WAIT_SECONDS):
+            self._showProgress(run)
+            return
+        if run.cancelled:
+            self._end(_("Cancelled. The scene is as it was."))
+            return
+        try:
+            done, result = self._done, run.take()
+        except Exception as error:
+            if not isinstance(error, Cancelled):
+                logging.error(run.errorDetails or str(error))
+            self._end(TorchProvider.explain(error))
+            return
+        self._end(_("Done in {seconds:.1f} s.").format(seconds=run.seconds))
+        done(result)
+
+    def _showProgress(self, run):
+        self._ui.progressBar.value = int(100 * run.fraction)
+        if run.cancelled:
+            return
+        stage = self.stages.get(run.stage, run.stage)
+        left = run.secondsLeft
+        if left is not None:
+            stage = _("{stage}: about {seconds:.0f} s left").format(stage=stage, seconds=max(left, 1.0))
+        if self._ui.statusLabel.text != stage:
+            self.say(stage)
+
+    def _end(self, text):
+        self._timer.stop()
+        self._run = self._done = None
+        self._ui.progressBar.visible = self._ui.cancelButton.visible = False
+        self.say(text)
+        TorchProvider.releaseMemory()
+        self._onStateChanged()

@@ -1,0 +1,38 @@
+import numpy as np
+import slicer
+import vtk
+
+
+class VolumeWriter:
+    """Writes images on the grid of a volume node into volume nodes, and leaves every other node alone."""
+
+    @staticmethod
+    def newVolume(name, nodeClass="vtkMRMLScalarVolumeNode"):
+        return slicer.mrmlScene.AddNewNodeByClass(nodeClass, slicer.mrmlScene.GenerateUniqueName(name))
+
+    @staticmethod
+    def write(node, image, reference, like=None):
+        """image: SimpleITK image on the grid of the volume node `reference`, 2-D for a single slice.
+
+        The scalar type is the image's. like: volume node whose window, level and colours the output takes over.
+        """
+        import SimpleITK as sitk
+
+        array = sitk.GetArrayFromImage(image)
+        dimensions = reference.GetImageData().GetDimensions()
+        array = np.ascontiguousarray(array.reshape(dimensions[::-1]))
+        matrix = vtk.vtkMatrix4x4()
+        reference.GetIJKToRASMatrix(matrix)
+        with slicer.util.NodeModify(node):
+            slicer.util.updateVolumeFromArray(node, array)
+            node.SetIJKToRASMatrix(matrix)
+            node.SetAndObserveTransformNodeID(reference.GetTransformNodeID())
+        if node.GetDisplayNode() is None:
+            node.CreateDefaultDisplayNodes()
+        display, source = node.GetDisplayNode(), like.GetDisplayNode() if like is not None else None
+        if display is not None and source is not None and source.IsA("vtkMRMLScalarVolumeDisplayNode"):
+            with slicer.util.NodeModify(display):
+                display.SetAutoWindowLevel(False)
+                display.SetWindowLevel(source.GetWindow(), source.GetLevel())
+                display.SetAndObserveColorNodeID(source.GetColorNodeID())
+        return node

@@ -1,0 +1,186 @@
+import importlib
+import sys
+
+import slicer
+import vtk
+from slicer.i18n import tr as _
+from slicer.ScriptedLoadableModule import ScriptedLoadableModuleWidget
+from slicer.util import VTKObservationMixin
+
+from .ExplorePanel import ExplorePanel
+from .ExportPanel import ExportPanel
+from .FieldDisplay import FieldDisplay
+from .Logic import DiffuseMorphSlicerLogic
+from .ModelPanel import ModelPanel
+from .OutputTransform import OutputTransform
+from .ParameterNode import ViewMode
+from .ResultText import ResultText
+from .RunPanel import RunPanel
+
+
+class DiffuseMorphSlicerWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
+    """The module's panel: connects the widgets of the .ui file, the parameter node and the logic."""
+
+    def __init__(self, parent=None):
+        ScriptedLoadableModuleWidget.__init__(self, parent)
+        VTKObservationMixin.__init__(self)
+        self.logic = None
+        self._parameterNode = None
+        self._parameterNodeGuiTag = None
+
+    def setup(self):
+        ScriptedLoadableModuleWidget.setup(self)
+        panel = slicer.util.loadUI(self.resourcePath("UI/DiffuseMorphSlicer.ui"))
+        self.layout.addWidget(panel)
+        self.ui = slicer.util.childWidgetVariables(panel)
+        panel.setMRMLScene(slicer.mrmlScene)
+        self.logic = DiffuseMorphSlicerLogic()
+        self.runPanel = RunPanel(self.ui, self.update)
+        self.modelPanel = ModelPanel(self.ui)
+        self.explorePanel = ExplorePanel(self.ui, self.logic, self._startOverlay)
+        self.exportPanel = ExportPanel(self.ui, self.logic, self.runPanel.say)
+        self.ui.registerButton.connect("clicked(bool)", lambda *_clicked: self.onRegister())
+        self.ui.recomputeButton.connect("clicked(bool)", lambda *_clicked: self.onRegister(recompute=True))
+        self.ui.synthesizeButton.connect("clicked(bool)", lambda *_clicked: self.onSynthesize())
+        self.addObserver(slicer.mrmlScene, slicer.mrmlScene.StartCloseEvent, self.onSceneStartClose)
+        self.addObserver(slicer.mrmlScene, slicer.mrmlScene.EndCloseEvent, self.onSceneEndClose)
+        self.addObserver(slicer.mrmlScene, slicer.mrmlScene.EndImportEvent, self.onSceneEndClose)
+        self.initializeParameterNode()
+
+    def enter(self):
+        self.initializeParameterNode()
+        self.modelPanel.readInformation()
+
+    def exit(self):
+        """A registration goes on while another module is shown; playing stops."""
+        self.explorePanel.stop()
+        self.setParameterNode(None)
+
+    def cleanup(self):
+        self.runPanel.abandon()
+        self.modelPanel.stop()
+        self.explorePanel.clear()
+        self.setParameterNode(None)
+        self.logic.cleanup()
+        self.removeObservers()
+
+    def onReload(self):
+        """Reload the module with its library and the core, not the module file alone."""
+        for name in [name for name in sys.modules
+                     if name.split(".")[0] in ("DiffuseMorphSlicerLib", "DiffuseMorphCore")]:
+            del sys.modules[name]
+        importlib.invalidate_caches()
+        ScriptedLoadableModuleWidget.onReload(self)
+
+    def onSceneStartClose(self, caller, event):
+        self.runPanel.abandon()
+        self.explorePanel.stop()
+        self.setParameterNode(None)
+
+    def onSceneEndClose(self, caller, event):
+        self.initializeParameterNode()
+
+    def initializeParameterNode(self):
+        self.setParameterNode(self.logic.getParameterNode())
+
+    def setParameterNode(self, parameterNode):
+        if self._parameterNode is not None:
+            self._parameterNode.disconnectGui(self._parameterNodeGuiTag)
+            self.removeObserver(self._parameterNode.parameterNode, vtk.vtkCommand.ModifiedEvent, self.update)
+        self._parameterNode = parameterNode
+        for panel in (self.modelPanel, self.explorePanel, self.exportPanel):
+            panel.setParameterNode(parameterNode)
+        if parameterNode is not None:
+            self._parameterNodeGuiTag = parameterNode.connectGui(self.layout.parentWidget())
+            self.addObserver(parameterNode.parameterNode, vtk.vtkCommand.ModifiedEvent, self.update)
+            self.update()
+
+    def update(self, caller=None, event=None):
+        """Bring buttons, result and views to what the parameter node and the logic say."""
+        parameters = self._parameterNode
+        if parameters is None:
+            return
+        missing = self._missing()
+        self.ui.registerButton.enabled = not missing
+        self.ui.registerButton.text = missing or _("Register")
+        self.ui.registerButton.toolTip = missing or _("Register the moving volume to the fixed volume.")
+        self.ui.synthesizeButton.enabled = not (self.runPanel.busy or self._missingVolumes())
+        recompute = (OutputTransform.isOutput(parameters.outputTransform) and not self.runPanel.busy
+                     and not self.logic.hasTrajectory(parameters.outputTransform))
+        self.ui.recomputeLabel.visible = self.ui.recomputeButton.visible = recompute
+        self.ui.recomputeButton.enabled = recompute and not self._missingVolumes()
+        self.ui.resultLabel.text = ResultText.toHtml(parameters.report)
+        self.modelPanel.update()
+        self.explorePanel.update()
+        self.exportPanel.update()
+
+    def _missingVolumes(self):
+        parameters = self._parameterNode
+        if parameters.fixedVolume is None and parameters.movingVolume is None:
+            return _("Select a fixed and a moving volume")
+        if parameters.fixedVolume is None:
+            return _("Select a fixed volume")
+        if parameters.movingVolume is None:
+            return _("Select a moving volume")
+        if parameters.fixedVolume == parameters.movingVolume:
+            return _("Select two different volumes")
+        return ""
+
+    def _missing(self):
+        """What stands in the way of registering, for the text of the button; empty when nothing does."""
+        if self.runPanel.busy:
+            return _("Computing")
+        if not (self._parameterNode.makeTransform or self._parameterNode.makeVolume):
+            return self._missingVolumes() or _("Select at least one output")
+        return self._missingVolumes()
+
+    def onRegister(self, recompute=False):
+        """recompute: only bring the trajectory of the saved transform back, at its eta, and leave the volume."""
+        p = self._parameterNode
+
+        def begin():
+            return self.logic.startRegistration(
+                p.fixedVolume, p.movingVolume, model=p.model, device=p.device, align=p.alignment.value,
+                refine="auto" if p.refinement < 0 else p.refinement, modality=p.modality.value,
+                trajectory=p.trajectoryForm.value, seed=p.seed, fixedMask=p.fixedMask, movingMask=p.movingMask,
+                initialTransform=p.initialTransform, movingLabels=p.movingLabels, fixedLabels=p.fixedLabels,
+                eta=p.eta if recompute else 1.0, outputTransform=p.outputTransform, outputVolume=p.outputVolume,
+                makeTransform=recompute or p.makeTransform, makeVolume=p.makeVolume and not recompute)
+
+        self.runPanel.attempt(begin, lambda result: self._onRegistered(result, recompute))
+
+    def _onRegistered(self, result, recompute):
+        p = self._parameterNode or self.logic.getParameterNode()
+        self.explorePanel.forgetMaps()
+        with slicer.util.NodeModify(p):
+            if result.transformNode is not None:
+                if p.outputTransform is None:
+                    p.fieldSpacing = min(max(FieldDisplay.suggestedSpacing(result.transformNode), 0.1), 100.0)
+                p.outputTransform = result.transformNode
+                p.eta = result.eta
+            if result.volumeNode is not None:
+                p.outputVolume = result.volumeNode
+            p.report = ResultText.toJson(ResultText.figures(result))
+            showFirst = p.viewMode == ViewMode.keep and result.transformNode is not None
+            if showFirst:
+                p.viewMode = ViewMode.blend
+        if showFirst and not recompute:
+            slicer.util.setSliceViewerLayers(background=result.fixedNode, foreground=result.movingNode, fit=True,
+                                             foregroundOpacity=p.blend, rotateToVolumePlane=True)
+        self.update()
+
+    def onSynthesize(self):
+        p = self._parameterNode
+        self.runPanel.attempt(
+            lambda: self.logic.startSynthesis(p.fixedVolume, p.movingVolume, model=p.model, device=p.device,
+                                              start=p.synthesisStart, steps=p.synthesisSteps, seed=p.synthesisSeed,
+                                              outputVolume=p.synthesizedVolume),
+            self._onSynthesized)
+
+    def _onSynthesized(self, node):
+        (self._parameterNode or self.logic.getParameterNode()).synthesizedVolume = node
+        slicer.util.setSliceViewerLayers(background=node, fit=True)
+
+    def _startOverlay(self, kind, done):
+        transformNode = self._parameterNode.outputTransform
+        return self.runPanel.attempt(lambda: self.logic.startOverlay(kind, transformNode), done)
