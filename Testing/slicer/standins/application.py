@@ -1,0 +1,114 @@
+"""slicer.app, slicer.modules and the layout manager, as far as the module asks them."""
+from __future__ import annotations
+
+import types
+
+import slicer
+import vtk
+from PySide6 import QtCore, QtWidgets
+
+from .views import ORIENTATIONS, SliceView
+
+
+class LayoutManager:
+    def __init__(self, scene, applicationLogic, size: int = 320):
+        self._logics = vtk.vtkCollection()
+        applicationLogic.SetSliceLogics(self._logics)
+        self.views = {name: SliceView(scene, applicationLogic, name, size) for name in ORIENTATIONS}
+
+    def sliceViewNames(self):
+        return tuple(self.views)
+
+    def sliceWidget(self, name):
+        return self.views[name]
+
+    def mrmlSliceLogics(self):
+        return self._logics
+
+    def render(self) -> int:
+        """Draw the views that asked for it; returns how many did."""
+        return sum(view.render() for view in self.views.values())
+
+
+class Application:
+    """The application with no main window. Messages that would open a window are kept in `messages`."""
+
+    applicationName = "Slicer"
+
+    def __init__(self, qtApplication):
+        self._qt = qtApplication
+        self.messages: list[str] = []
+        self._layoutManager = None
+        self.temporaryPath = None
+        self.connections: dict[str, list] = {}
+
+    def layoutManager(self):
+        return self._layoutManager
+
+    def applicationLogic(self):
+        return self.logic
+
+    def testingEnabled(self):
+        return True
+
+    def processEvents(self):
+        self._qt.processEvents()
+
+    def pauseRender(self):
+        pass
+
+    def resumeRender(self):
+        pass
+
+    def setOverrideCursor(self, cursor):
+        pass
+
+    def restoreOverrideCursor(self):
+        pass
+
+    def translate(self, context, text):
+        return text
+
+    def connect(self, signal, receiver):
+        self.connections.setdefault(signal, []).append(receiver)
+
+    def emit(self, signal):
+        for receiver in self.connections.get(signal, []):
+            receiver()
+
+    def startScene(self, viewSize: int = 320) -> None:
+        """A new scene with three slice views, as after the application's start."""
+        scene = slicer.vtkMRMLScene()
+        self.logic = slicer.vtkMRMLApplicationLogic()
+        self.logic.SetMRMLScene(scene)
+        colorLogic = slicer.vtkMRMLColorLogic()
+        colorLogic.SetMRMLScene(scene)
+        self.logic.SetColorLogic(colorLogic)
+        self._colorLogic = colorLogic
+        slicer.mrmlScene = scene
+        slicer.vtkMRMLSliceNode.AddDefaultSliceOrientationPresets(scene)
+        for storage in ("vtkMRMLScriptedModuleNode", "vtkMRMLSequenceNode", "vtkMRMLSequenceBrowserNode",
+                        "vtkMRMLTransformSequenceStorageNode", "vtkMRMLVolumeSequenceStorageNode",
+                        "vtkMRMLSegmentationNode", "vtkMRMLSegmentationDisplayNode",
+                        "vtkMRMLSegmentationStorageNode", "vtkMRMLMarkupsFiducialNode",
+                        "vtkMRMLMarkupsDisplayNode", "vtkMRMLMarkupsFiducialStorageNode"):
+            if not scene.IsNodeClassRegistered(storage):
+                scene.RegisterNodeClass(getattr(slicer, storage)())
+        self._layoutManager = LayoutManager(scene, self.logic, viewSize)
+
+
+def start(qtApplication) -> Application:
+    application = Application(qtApplication)
+    slicer.app = application
+    slicer.selfTests = {}
+    slicer.modules = types.SimpleNamespace()
+    application.startScene()
+    return application
+
+
+def settle(milliseconds: int = 0) -> None:
+    """Let Qt deliver what is due, for at least so many milliseconds."""
+    loop = QtCore.QEventLoop()
+    QtCore.QTimer.singleShot(milliseconds, loop.quit)
+    loop.exec()
+    QtWidgets.QApplication.instance().processEvents()
