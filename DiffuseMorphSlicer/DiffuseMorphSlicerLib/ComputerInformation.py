@@ -1,5 +1,7 @@
 import importlib.util
+import math
 import os
+import sys
 from dataclasses import dataclass
 
 from slicer.i18n import tr as _
@@ -38,6 +40,21 @@ class ComputerInformation:
         return ComputerInformation(models, devices)
 
     @staticmethod
-    def estimatedNeed(volumeNode, model):
-        """Bytes that registering to a volume is estimated to need, None while PyTorch or the volume is missing."""
-        return None
+    def estimatedNeed(volumeNode, modality):
+        """Bytes that registering to a volume is estimated to need; None while the volume or PyTorch is missing.
+
+        modality: "same" or "different".
+        """
+        if volumeNode is None or volumeNode.GetImageData() is None or "torch" not in sys.modules:
+            return None
+        from DiffuseMorphCore.registration import working_grid
+        from DiffuseMorphCore.registration.grid import Grid
+
+        sides = [(size, step) for size, step in zip(volumeNode.GetImageData().GetDimensions(), volumeNode.GetSpacing())
+                 if size > 1]
+        if len(sides) not in working_grid.VOXELS:
+            return None
+        size, spacing = zip(*sides)
+        grid = Grid(size, spacing, (0.0,) * len(sides), tuple(float(i == j) for i in range(len(sides)) for j in range(len(sides))))
+        voxels = math.prod(working_grid.working_shape(grid, working_grid.VOXELS[len(sides)]))
+        return voxels * working_grid.BYTES_PER_VOXEL[modality]

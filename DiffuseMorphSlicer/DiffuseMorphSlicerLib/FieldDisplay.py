@@ -1,11 +1,21 @@
+import numpy as np
 import slicer
 import vtk
 
+from .OutputTransform import OutputTransform
+
 FARTHEST = 1000.0
+ROLE = "DiffuseMorph.Display"
+COLORS = ((0.0, 0.25, 0.45, 1.0), (0.33, 0.2, 0.9, 0.6), (0.66, 1.0, 0.85, 0.2), (1.0, 1.0, 0.25, 0.15))
 
 
 class FieldDisplay:
-    """The deformation in the slice views, as a grid or as arrows, drawn by Slicer's own transform display."""
+    """The deformation in the slice views, as a grid or as arrows, drawn by Slicer's own transform display.
+
+    The transform that the volumes are under has the alignment in it, which would turn and shift the grid. A hidden
+    transform node is drawn instead: the same grid transform followed by the inverse of the alignment. It holds no field
+    of its own.
+    """
 
     @staticmethod
     def show(transformNode, visible=True, *, glyphs=False, spacing=None, color=None):
@@ -13,12 +23,12 @@ class FieldDisplay:
 
         color: (r, g, b) in 0 to 1 for one colour, None to colour by the size of the displacement in mm.
         """
-        display = transformNode.GetDisplayNode()
-        if display is None:
-            if not visible:
-                return
-            transformNode.CreateDefaultDisplayNodes()
-            display = transformNode.GetDisplayNode()
+        node = transformNode.GetNodeReference(ROLE)
+        if node is None and not visible:
+            return
+        node = node or FieldDisplay._newNode(transformNode)
+        FieldDisplay._connect(node, transformNode)
+        display = node.GetDisplayNode()
         spacing = spacing or FieldDisplay.suggestedSpacing(transformNode)
         with slicer.util.NodeModify(display):
             display.SetVisualizationMode(display.VIS_MODE_GLYPH if glyphs else display.VIS_MODE_GRID)
@@ -27,22 +37,55 @@ class FieldDisplay:
             display.SetGlyphSpacingMm(spacing)
             # An arrow at a point that hardly moves is noise.
             display.SetGlyphDisplayRangeMinMm(spacing / 100)
-            if color is None:
-                display.SetDefaultColors()
-            else:
-                oneColor = vtk.vtkColorTransferFunction()
-                oneColor.AddRGBPoint(0.0, *color)
-                oneColor.AddRGBPoint(FARTHEST, *color)
-                display.SetColorMap(oneColor)
+            display.SetColorMap(FieldDisplay._colors(color, OutputTransform.largestDisplacement(transformNode)))
             display.SetVisibility(visible)
             display.SetVisibility2D(visible)
             display.SetVisibility3D(False)
 
     @staticmethod
+    def refresh(transformNode):
+        """Tell the views that the field has changed, if they show it."""
+        node = transformNode.GetNodeReference(ROLE)
+        if node is not None and node.GetDisplayNode().GetVisibility():
+            node.GetTransformFromParent().Modified()
+
+    @staticmethod
+    def remove(transformNode):
+        node = transformNode.GetNodeReference(ROLE)
+        if node is not None:
+            slicer.mrmlScene.RemoveNode(node)
+
+    @staticmethod
     def suggestedSpacing(transformNode):
         """A twentieth of the longest side of the grid, in mm."""
-        transform = transformNode.GetTransformFromParentAs("vtkOrientedGridTransform", False)
-        if transform is None or transform.GetDisplacementGrid() is None:
-            return 15.0
-        grid = transform.GetDisplacementGrid()
+        grid = FieldDisplay._gridTransform(transformNode).GetDisplacementGrid()
         return max(size * step for size, step in zip(grid.GetDimensions(), grid.GetSpacing())) / 20
+
+    @staticmethod
+    def _gridTransform(transformNode):
+        return transformNode.GetTransformFromParentAs("vtkOrientedGridTransform", False)
+
+    @staticmethod
+    def _newNode(transformNode):
+        node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLTransformNode", transformNode.GetName() + " display")
+        node.SetHideFromEditors(True)
+        node.SetSaveWithScene(False)
+        node.CreateDefaultDisplayNodes()
+        node.GetDisplayNode().SetSaveWithScene(False)
+        transformNode.SetNodeReferenceID(ROLE, node.GetID())
+        return node
+
+    @staticmethod
+    def _connect(node, transformNode):
+        deformation = vtk.vtkGeneralTransform()
+        deformation.PostMultiply()
+        deformation.Concatenate(FieldDisplay._gridTransform(transformNode))
+        deformation.Concatenate(slicer.util.vtkMatrixFromArray(np.linalg.inv(OutputTransform.alignment(transformNode))))
+        node.SetAndObserveTransformFromParent(deformation)
+
+    @staticmethod
+    def _colors(color, largest):
+        function = vtk.vtkColorTransferFunction()
+        for place, *shade in COLORS:
+            function.AddRGBPoint(FARTHEST * place if color else max(largest, 1e-3) * place, *(color or shade))
+        return function

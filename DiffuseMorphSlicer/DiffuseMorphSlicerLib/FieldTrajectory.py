@@ -14,6 +14,7 @@ class FieldTrajectory:
 
     etas: increasing values, 0 to 1. keyframes: float32 arrays (k, j, i, 3) in mm, one for each eta.
     origin, spacing, direction: the grid in world RAS, direction with the axes as columns.
+    alignment: 4x4 matrix of the map without the deformation, from world RAS to the target's coordinates.
     """
 
     def __init__(self, grid, etas, vectors, source, movingPoint, maximumPoints=MAXIMUM_POINTS):
@@ -32,6 +33,7 @@ class FieldTrajectory:
         indexToPhysical[:-1, :-1] = direction * np.asarray(grid.spacing)
         indexToPhysical[:-1, -1] = grid.origin
         self._setGeometry(source, indexToPhysical)
+        self.alignment = _frame(movingPoint) @ np.linalg.inv(_frame(source.toWorld))
         alignmentOnly = self._alignmentOnly(shape, (movingPoint - source.toWorld) @ indexToPhysical)
         self.keyframes = [self._keyframe(_resized(vectors(float(eta)), shape), movingPoint, alignmentOnly)
                           for eta in self.etas]
@@ -77,12 +79,8 @@ class FieldTrajectory:
         return shape
 
     def _setGeometry(self, source, indexToPhysical):
-        axes = np.eye(3)
-        axes[:, :source.dimensions] = source.toWorld[:3, :source.dimensions] @ indexToPhysical[:-1, :-1]
-        if source.dimensions == 2:
-            normal = np.cross(axes[:, 0], axes[:, 1])
-            axes[:, 2] = normal / np.linalg.norm(normal) * np.linalg.norm(axes[:, 0])
-        first = (source.toWorld @ indexToPhysical)[:3, -1]
+        placed = _frame(source.toWorld @ indexToPhysical)
+        axes, first = placed[:3, :3], placed[:3, 3]
         self.spacing = np.linalg.norm(axes, axis=0)
         self.direction = axes / self.spacing
         self.origin = first - axes @ np.array([RING, RING, RING if source.dimensions == 3 else 1])
@@ -127,6 +125,15 @@ def affineMatrix(transform, dimensions):
         unit[axis] = 1.0
         matrix[:-1, axis] = np.array(transform.TransformPoint(unit)) - matrix[:-1, -1]
     return matrix
+
+
+def _frame(matrix):
+    """4x4 matrix of the axes and origin in the columns of a 4 x (dimensions + 1) one; a plane gets its normal."""
+    if matrix.shape[1] == 4:
+        return matrix
+    normal = np.cross(matrix[:3, 0], matrix[:3, 1])
+    normal *= np.linalg.norm(matrix[:3, 0]) / np.linalg.norm(normal)
+    return np.column_stack([matrix[:, :2], [*normal, 0.0], matrix[:, 2]])
 
 
 def _resized(vectors, shape):

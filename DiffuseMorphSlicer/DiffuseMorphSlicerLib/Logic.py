@@ -157,11 +157,13 @@ class DiffuseMorphSlicerLogic(ScriptedLoadableModuleLogic, VTKObservationMixin):
 
     def setEta(self, eta, transformNode=None):
         """Move a registration to eta, 0 (aligned only) to 1 (registered). Returns whether anything changed."""
-        changed = self.result(transformNode).etaTransform.setEta(eta)
+        result = self.result(transformNode)
+        changed = result.etaTransform.setEta(eta)
+        if changed:
+            FieldDisplay.refresh(result.transformNode)
         parameterNode = self.getParameterNode()
-        node = slicer.mrmlScene.GetNodeByID(self._latest) if transformNode is None else transformNode
-        if parameterNode.outputTransform == node and parameterNode.eta != float(eta):
-            parameterNode.eta = min(max(float(eta), 0.0), 1.0)
+        if parameterNode.outputTransform == result.transformNode and parameterNode.eta != result.eta:
+            parameterNode.eta = result.eta
         return changed
 
     def showGrid(self, visible=True, *, glyphs=False, spacing=None, color=None, transformNode=None):
@@ -264,6 +266,7 @@ class DiffuseMorphSlicerLogic(ScriptedLoadableModuleLogic, VTKObservationMixin):
         if self._latest == node.GetID():
             self._latest = next(reversed(self._results), None)
         if not self._closing:
+            FieldDisplay.remove(node)
             original = node.GetNodeReferenceID(OutputTransform.PARENT)
             for child in slicer.util.getNodesByClass("vtkMRMLTransformableNode"):
                 if child.GetParentTransformNode() is node:

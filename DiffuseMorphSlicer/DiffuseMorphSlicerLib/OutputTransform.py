@@ -10,13 +10,27 @@ class OutputTransform:
     MOVING = "spatialRegistrationMoving"
     FIXED = "spatialRegistrationFixed"
     PARENT = "DiffuseMorph.MovingParent"
+    ALIGNMENT = "DiffuseMorph.Alignment"
+    LARGEST = "DiffuseMorph.LargestDisplacement"
 
     @staticmethod
-    def mark(node, fixedNode, movingNode, parentNode):
+    def mark(node, fixedNode, movingNode, parentNode, alignment, largest):
+        """alignment: 4x4 matrix of the map without the deformation. largest: longest displacement at eta 1, in mm."""
         node.SetAttribute(OutputTransform.ATTRIBUTE, "1")
+        node.SetAttribute(OutputTransform.ALIGNMENT, " ".join(repr(float(value)) for value in alignment.ravel()))
+        node.SetAttribute(OutputTransform.LARGEST, f"{largest:.6g}")
         node.SetNodeReferenceID(OutputTransform.FIXED, fixedNode.GetID())
         node.SetNodeReferenceID(OutputTransform.MOVING, movingNode.GetID())
         node.SetNodeReferenceID(OutputTransform.PARENT, parentNode.GetID() if parentNode else None)
+
+    @staticmethod
+    def alignment(node):
+        """4x4 matrix from world RAS to the coordinates under the node, without the deformation."""
+        return np.array(node.GetAttribute(OutputTransform.ALIGNMENT).split(), dtype=float).reshape(4, 4)
+
+    @staticmethod
+    def largestDisplacement(node):
+        return float(node.GetAttribute(OutputTransform.LARGEST))
 
     @staticmethod
     def isOutput(node):

@@ -7,15 +7,13 @@ from slicer.i18n import tr as _
 
 from DiffuseMorphCore.errors import DiffuseMorphError
 
+from .ColorScales import colorScale
 from .EtaTransform import EtaTransform
 from .FieldTrajectory import FieldTrajectory
 from .OutputTransform import OutputTransform
 from .VolumeWriter import VolumeWriter
 
 SEQUENCE_POINTS = 600_000
-JACOBIAN_COLORS = ((0.0, 0.05, 0.15, 0.6), (0.5, 0.35, 0.6, 0.95), (1.0, 1.0, 1.0, 1.0), (1.5, 0.95, 0.5, 0.3),
-                   (2.0, 0.6, 0.0, 0.1))
-UNCERTAINTY_COLORS = ((0.0, 0.0, 0.0, 0.1), (0.33, 0.45, 0.05, 0.45), (0.66, 0.9, 0.35, 0.2), (1.0, 1.0, 0.95, 0.6))
 
 
 class ResultExporter:
@@ -148,30 +146,11 @@ class ResultExporter:
             transformNode.SetNodeReferenceID(role, node.GetID())
         VolumeWriter.write(node, image, self._result.fixedNode)
         node.SetAttribute("DiffuseMorph.Eta", f"{eta:.4f}")
-        low, high = node.GetImageData().GetScalarRange()
-        colors, low, high = (JACOBIAN_COLORS, 0.0, 2.0) if kind == "jacobian" else (UNCERTAINTY_COLORS, 0.0, high or 1.0)
+        largest = node.GetImageData().GetScalarRange()[1]
         display = node.GetDisplayNode()
-        display.SetAndObserveColorNodeID(self._colors(kind, colors).GetID())
+        display.SetAndObserveColorNodeID(colorScale(kind).GetID())
         display.SetAutoWindowLevel(False)
-        display.SetWindowLevelMinMax(low, high)
-        return node
-
-    @staticmethod
-    def _colors(kind, points):
-        name = f"DiffuseMorph {kind}"
-        node = slicer.mrmlScene.GetFirstNodeByName(name)
-        if node is None:
-            node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLColorTableNode", name)
-            function = vtk.vtkColorTransferFunction()
-            for point in points:
-                function.AddRGBPoint(*point)
-            start, end = points[0][0], points[-1][0]
-            node.SetTypeToUser()
-            node.SetNumberOfColors(256)
-            for index in range(256):
-                red, green, blue = function.GetColor(start + (end - start) * index / 255)
-                node.SetColor(index, str(index), red, green, blue, 1.0)
-            node.SetHideFromEditors(True)
+        display.SetWindowLevelMinMax(0.0, 2.0 if kind == "jacobian" else largest or 1.0)
         return node
 
     @property
