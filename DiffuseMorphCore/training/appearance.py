@@ -42,7 +42,8 @@ class Appearance:
 def random_contrast(ids: Sequence[int], natural: float, random: torch.Generator) -> Tensor:
     """Brightness (len(ids),) in [0, 1] of every label; the background (first) black, twins of both halves equal."""
     values = torch.rand(len(ids), generator=random)
-    if uniform(0, 1, random) < natural:
+    brain = _WHITE & set(ids) and _FLUID & set(ids)
+    if uniform(0, 1, random) < natural and brain:
         fluid, white, grey = uniform(0, 0.25, random), uniform(0.75, 1, random), uniform(0.4, 0.75, random)
         if uniform(0, 1, random) < 0.3:  # as in a T2-weighted scan: fluid brightest, white matter darkest
             fluid, white, grey = uniform(0.85, 1, random), uniform(0.2, 0.4, random), uniform(0.45, 0.7, random)

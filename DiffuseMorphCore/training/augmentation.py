@@ -63,11 +63,8 @@ def random_affine(ndim: int, limits: AffineRange, random: torch.Generator) -> tu
 def random_orientation(ndim: int, flips: Sequence[bool], permute: bool, random: torch.Generator) -> Tensor:
     """A signed permutation matrix: axes listed True in `flips` are mirrored half of the time, axes exchanged evenly."""
     order = torch.randperm(ndim, generator=random) if permute else torch.arange(ndim)
-    matrix = torch.eye(ndim)[order]
-    for axis, allowed in enumerate(flips):
-        if allowed and uniform(0, 1, random) < 0.5:
-            matrix[axis] = -matrix[axis]
-    return matrix
+    signs = torch.tensor([-1.0 if allowed and uniform(0, 1, random) < 0.5 else 1.0 for allowed in flips])
+    return torch.diag(signs) @ torch.eye(ndim)[order]
 
 
 def smooth_noise(shape: Sequence[int], coarse: float, channels: int, random: torch.Generator,

@@ -61,3 +61,12 @@ def folding_penalty(displacement: Tensor) -> Tensor:
     else:
         determinant = (columns[0] * torch.linalg.cross(columns[1], columns[2], dim=1)).sum(1)
     return (0.1 - determinant).clamp_min(0).mean()
+
+
+def known_field_loss(displacement: Tensor, known: Tensor) -> Tensor:
+    """Mean squared distance in voxels² to the true displacement, where it is known; 0 if it is known nowhere.
+
+    Both (B, ndim, *spatial) in voxels, `known` NaN where unknown.
+    """
+    difference = torch.where(known.isnan(), 0.0, displacement - known.nan_to_num())
+    return difference.square().sum() / (~known[:, :1].isnan()).sum().clamp_min(1)

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from DiffuseMorphCore.networks.model import DiffuseMorph
 from DiffuseMorphCore.similarity import local_correlation
 from DiffuseMorphCore.training.augmentation import uniform
-from DiffuseMorphCore.training.losses import folding_penalty, noise_loss, smoothness, soft_dice
+from DiffuseMorphCore.training.losses import folding_penalty, known_field_loss, noise_loss, smoothness, soft_dice
 from DiffuseMorphCore.training.pair import Pair
 from DiffuseMorphCore.warp import warp
 
@@ -20,7 +20,7 @@ REGISTRATION_STEPS = ("same", "zero", "both", "alternate")
 @dataclass(frozen=True)
 class LossWeights:
     """Weights of the terms: noise + registration * (1 - LNCC + smoothness * smoothness + labels * (1 - Dice)
-    + folding * folding).
+    + known * squared error of a known field + folding * folding).
 
     registration is the paper's lambda, smoothness its lambda_phi. window is that of the LNCC. label_count labels are
     drawn for every step. registration_steps says from which latent the deformation is made: "same", the paper's,
@@ -34,6 +34,7 @@ class LossWeights:
     smoothness: float = 1.0
     labels: float = 0.0
     label_count: int = 8
+    known: float = 0.0
     folding: float = 0.0
     window: int = 9
     registration_steps: str = field(default="same", metadata={"allowed": REGISTRATION_STEPS})
@@ -125,6 +126,9 @@ class JointObjective(nn.Module):
         if len(drawn.labels):
             parts["label_loss"] = soft_dice(pair.moving_labels, pair.fixed_labels, displacement, drawn.labels)
             loss = loss + weights.labels * parts["label_loss"]
+        if weights.known > 0 and pair.displacement is not None:
+            parts["field_error"] = known_field_loss(displacement, pair.displacement)
+            loss = loss + weights.known * parts["field_error"]
         if weights.folding > 0:
             loss = loss + weights.folding * folding_penalty(displacement)
         return loss, parts

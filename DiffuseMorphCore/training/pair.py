@@ -16,23 +16,25 @@ class Pair:
 
     moving, fixed : (B, 1, *spatial) float32 in [-1, 1].
     moving_labels, fixed_labels : (B, 1, *spatial) float32 holding whole numbers, 0 the background; or None.
+    displacement : (B, ndim, *spatial), the true displacement in voxels, NaN where it is not known; or None.
     """
 
     moving: Tensor
     fixed: Tensor
     moving_labels: Tensor | None = None
     fixed_labels: Tensor | None = None
+    displacement: Tensor | None = None
 
     def to(self, device: torch.device) -> Pair:
-        return Pair(*(None if part is None else part.to(device) for part in self._parts()))
+        return Pair(*(None if part is None else part.to(device) for part in self.parts()))
 
-    def _parts(self) -> tuple[Tensor | None, ...]:
-        return self.moving, self.fixed, self.moving_labels, self.fixed_labels
+    def parts(self) -> tuple[Tensor | None, ...]:
+        return self.moving, self.fixed, self.moving_labels, self.fixed_labels, self.displacement
 
 
 def stack(pairs: Sequence[Pair]) -> Pair:
-    """Several pairs of one shape as one batch; labels only where all of them have labels."""
-    columns = zip(*(pair._parts() for pair in pairs))
+    """Several pairs of one shape as one batch; labels, and true displacements, only where all of them have them."""
+    columns = zip(*(pair.parts() for pair in pairs))
     return Pair(*(None if any(part is None for part in column) else torch.cat(column) for column in columns))
 
 

@@ -41,10 +41,11 @@ class Data:
     """Where pairs come from; see the commented configurations and the classes of the sources.
 
     source : one of SOURCES. folder : label maps or images. table : CSV of pairs. atlas : image everything is
-    registered to. whole_head : keep the tissues outside the brain of label maps. map_spacing : mm at which label maps
+    registered to, with atlas_labels. whole_head : keep the tissues outside the brain of label maps. map_spacing : mm at which label maps
     are kept. held_out : how many people (or images, subjects, pairs), last in the order, only validate.
     image_suffix, label_suffix : how a file name ends, before its extension, if it is an image or a label map.
-    pattern : regular expression with a group `subject`, for subjects told apart by file name.
+    pattern : regular expression with a group `subject`, for subjects told apart by file name. spacing : mm per axis of
+    images' voxels, in the order of geometry.shape, where they are not cubes of geometry.spacing.
     flips : axes ("x", "y", "z") that pairs of images are mirrored along; affine : size of random affine maps, 0 to 1.
     """
 
@@ -52,13 +53,15 @@ class Data:
     folder: str = ""
     table: str = ""
     atlas: str = ""
+    atlas_labels: str = ""
     whole_head: bool = False
     map_spacing: float = _number(2.25, 0.1)
     held_out: int = _number(3, 0)
     image_suffix: str = ""
     label_suffix: str = ""
     pattern: str = ""
-    flips: tuple[str, ...] = ()
+    spacing: tuple[float, ...] = ()
+    flips: tuple[str, ...] = field(default=(), metadata={"allowed": ("x", "y", "z")})
     affine: float = _number(0.0, 0)
 
 

@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 from DiffuseMorphCore.errors import DiffuseMorphError
 from DiffuseMorphCore.training.labelmaps import EXTRA_CEREBRAL, find_label_maps, load_label_maps
 from DiffuseMorphCore.training.pair import PairSource
+from DiffuseMorphCore.training.pairs import (ImageGrid, ImagePairs, Scan, every_pair, find_scans, group_by_subject,
+                                             pairs_to_atlas, read_table)
 from DiffuseMorphCore.training.settings import TrainingRun
-from DiffuseMorphCore.training.synthetic import Anatomies, People, SyntheticPairs
+from DiffuseMorphCore.training.shapes import RandomShapes
+from DiffuseMorphCore.training.synthetic import Anatomies, Geometry, People, SyntheticPairs
+
+ScanPairs = list[tuple[Scan, Scan]]
 
 
 def build_sources(run: TrainingRun) -> list[tuple[int | None, PairSource]]:
@@ -16,21 +22,81 @@ def build_sources(run: TrainingRun) -> list[tuple[int | None, PairSource]]:
 
     Raises DiffuseMorphError when data are missing or too few.
     """
-    training, validating = _anatomies(run)
     grids = [(stage.until, replace(run.geometry, shape=stage.shape, spacing=stage.spacing)) for stage in run.stages]
-    return [(until, SyntheticPairs(training, validating, geometry, run.appearance, run.optimisation.seed,
-                                   run.validation.pairs))
-            for until, geometry in [*grids, (None, run.geometry)]]
+    grids.append((None, run.geometry))
+    seed = run.optimisation.seed
+    if run.data.source in ("labelmaps", "shapes"):
+        training, validating = _anatomies(run)
+        return [(until, SyntheticPairs(training, validating, geometry, run.appearance, seed, run.validation.pairs))
+                for until, geometry in grids]
+    training, validating = _scan_pairs(run)
+    return [(until, ImagePairs(training, validating, _image_grid(run, geometry), run.data.flips, run.data.affine, seed))
+            for until, geometry in grids]
 
 
 def _anatomies(run: TrainingRun) -> tuple[Anatomies, Anatomies | None]:
     data = run.data
+    if data.source == "shapes":
+        return RandomShapes(), RandomShapes() if run.validation.pairs else None
     if not data.folder:
         raise DiffuseMorphError("The training settings name no folder of label maps: set 'data.folder'.")
     paths = find_label_maps(data.folder)
-    if len(paths) <= data.held_out:
-        raise DiffuseMorphError(f"The folder '{data.folder}' holds {len(paths)} label maps, of which {data.held_out} "
-                                "are held out for validation: nothing is left to train on.")
+    _check_held_out(len(paths), data.held_out, f"label maps in '{data.folder}'")
     maps, ids = load_label_maps(paths, data.map_spacing, () if data.whole_head else EXTRA_CEREBRAL)
     cut = len(maps) - data.held_out
     return People(maps[:cut], ids), People(maps[cut:], ids) if data.held_out else None
+
+
+def _scan_pairs(run: TrainingRun) -> tuple[ScanPairs, ScanPairs]:
+    """Pairs to train and to validate on; no image of a held-out one is in both."""
+    data = run.data
+    endings = (data.image_suffix, data.label_suffix)
+    needed = "table" if data.source == "pairs" else "folder"
+    if not getattr(data, needed):
+        raise DiffuseMorphError(f"The training settings name no images: set 'data.{needed}' for the source "
+                                f"'{data.source}'.")
+    if data.source == "pairs":
+        pairs = read_table(data.table)
+        cut = _check_held_out(len(pairs), data.held_out, f"pairs in '{data.table}'")
+        parts = pairs[:cut], pairs[cut:]
+    elif data.source == "subjects":
+        subjects = list(group_by_subject(data.folder, data.pattern, *endings).values())
+        cut = _check_held_out(len(subjects), data.held_out, f"subjects in '{data.folder}'")
+        parts = tuple([pair for scans in part for pair in every_pair(scans)]
+                      for part in (subjects[:cut], subjects[cut:]))
+    else:
+        scans = find_scans(data.folder, *endings)
+        if data.source == "atlas":
+            if not data.atlas:
+                raise DiffuseMorphError("The training settings name no atlas: set 'data.atlas'.")
+            pairs = pairs_to_atlas(scans, data.atlas, Path(data.atlas_labels) if data.atlas_labels else None)
+            cut = _check_held_out(len(pairs), data.held_out, f"images in '{data.folder}'")
+            parts = pairs[:cut], pairs[cut:]
+        else:
+            cut = _check_held_out(len(scans), data.held_out, f"images in '{data.folder}'")
+            parts = every_pair(scans[:cut]), every_pair(scans[cut:]) if data.held_out > 1 else []
+    return list(parts[0]), _spread(list(parts[1]), run.validation.pairs)
+
+
+def _check_held_out(count: int, held_out: int, what: str) -> int:
+    """How many are left to train on."""
+    if count <= held_out:
+        raise DiffuseMorphError(f"There are {count} {what}, and 'data.held_out' takes {held_out} of them for "
+                                "validation: nothing is left to train on.")
+    return count - held_out
+
+
+def _spread(pairs: ScanPairs, count: int) -> ScanPairs:
+    """At most `count` pairs, evenly over the list."""
+    count = min(count, len(pairs))
+    return [pairs[number * len(pairs) // count] for number in range(count)]
+
+
+def _image_grid(run: TrainingRun, geometry: Geometry) -> ImageGrid:
+    """Voxels of `data.spacing`, or cubic ones; a stage with coarser voxels keeps their proportions."""
+    ratio = geometry.spacing / run.geometry.spacing
+    spacing = run.data.spacing or (run.geometry.spacing,) * len(geometry.shape)
+    if len(spacing) != len(geometry.shape):
+        raise DiffuseMorphError(f"The key 'data.spacing' has {len(spacing)} values for a grid of {len(geometry.shape)} "
+                                "axes: give one per axis, in the order of 'geometry.shape'.")
+    return ImageGrid(geometry.shape, tuple(ratio * side for side in spacing), run.data.source in ("pairs", "subjects"))

@@ -3,6 +3,7 @@
 Both images of a pair show the same grid, in the common pose of the label maps, which stands for the affine alignment
 that precedes every registration. They share a random orientation, field of view and tilt; each has a small affine map, a
 smooth deformation of several scales, a bias field, blur and noise of its own. The contrast is shared, or independent.
+A pair that shows one person twice leaves the moving image undeformed, which makes the field to find known exactly.
 """
 
 from __future__ import annotations
@@ -32,9 +33,10 @@ class Geometry:
     shape : grid in voxels, (D, H, W) or (H, W); a 2-D grid shows a random slice.
     spacing : voxel size of the grid in mm, and zoom: the largest random change of it, as a fraction.
     common : affine map shared by both images; shift in mm.
-    own : affine map of each image, what an affine alignment leaves; shift in mm.
+    own : affine map of each image, what an affine alignment leaves; shift in voxels.
     scales, strength : of each image's smooth deformation in voxels, see random_displacement.
-    flips, permute : mirror any axis, exchange the axes, so that no orientation is special.
+    flips, permute : mirror these axes of "x" (left-right), "y", "z" half of the time; exchange the axes, so that no
+        orientation is special. Without them images are in LPS order, which is easier to learn.
     same_person : share of pairs that show one person twice, differently deformed.
     independent_contrast : share of pairs whose images have contrasts of their own.
     """
@@ -43,11 +45,11 @@ class Geometry:
     spacing: float = 4.5
     zoom: float = 0.12
     common: AffineRange = field(default_factory=lambda: AffineRange(15.0, 0.1, 0.0, 6.0))
-    own: AffineRange = field(default_factory=lambda: AffineRange(3.0, 0.04, 0.02, 2.0))
+    own: AffineRange = field(default_factory=lambda: AffineRange(3.0, 0.04, 0.02, 0.5))
     scales: tuple[float, ...] = (16.0, 8.0, 4.0)
     strength: float = 0.1
-    flips: bool = True
-    permute: bool = True
+    flips: tuple[str, ...] = field(default=("x",), metadata={"allowed": ("x", "y", "z")})
+    permute: bool = False
     same_person: float = 0.2
     independent_contrast: float = 0.0
 
@@ -72,6 +74,16 @@ class People:
     def choose(self, count: int, random: torch.Generator) -> list[LabelMap]:
         order = torch.randperm(len(self.maps), generator=random).tolist()
         return [self.maps[order[number % len(order)]] for number in range(count)]
+
+
+@dataclass(frozen=True)
+class _Place:
+    """Where an image lies in the common view: (N, ndim) points in voxels about the centre, one for every voxel of the
+    image, which are matrix (voxel + displacement) + shift."""
+
+    matrix: Tensor
+    shift: Tensor
+    points: Tensor
 
 
 class SyntheticPairs:
@@ -102,14 +114,28 @@ class SyntheticPairs:
         if uniform(0, 1, random) < geometry.independent_contrast:
             other = random_contrast(anatomies.ids, self.appearance.natural, random)
         view = self._common_view(random)
-        moving, moving_labels = self._image(moving_map, contrast, view, random, device)
-        fixed, fixed_labels = self._image(fixed_map, other, view, random, device)
-        return Pair(moving, fixed, moving_labels, fixed_labels)
+        still, warped = self._place(0.0 if alone else 1.0, random, device), self._place(1.0, random, device)
+        moving, moving_labels = self._image(moving_map, contrast, view, still.points, random, device)
+        fixed, fixed_labels = self._image(fixed_map, other, view, warped.points, random, device)
+        known = torch.full((1, self.ndim, *geometry.shape), torch.nan, device=device)
+        if alone:
+            # Both images show the common view at their points; solve for the voxel of the moving image.
+            target = (warped.points - still.shift) @ torch.linalg.inv(still.matrix).T - grid_points(geometry.shape, device)
+            known = torch.where(fixed_labels > 0, target.T.reshape(known.shape), known)
+        return Pair(moving, fixed, moving_labels, fixed_labels, known)
+
+    def _place(self, share: float, random: torch.Generator, device: torch.device) -> _Place:
+        geometry = self.geometry
+        matrix, shift = (part.to(device) for part in random_affine(self.ndim, geometry.own, random))
+        strength = share * geometry.strength
+        displacement = random_displacement(geometry.shape, geometry.scales, strength, random, device)
+        points = (grid_points(geometry.shape, device) + displacement[0].flatten(1).T) @ matrix.T + shift
+        return _Place(matrix, shift, points)
 
     def _common_view(self, random: torch.Generator) -> tuple[Tensor, Tensor]:
         """Matrix (3, ndim) and shift (3,): from voxels of the grid about its centre to mm of the common pose."""
         geometry = self.geometry
-        turn = random_orientation(3, (geometry.flips,) * 3, geometry.permute, random)
+        turn = random_orientation(3, [axis in geometry.flips for axis in "zyx"], geometry.permute, random)
         matrix, shift = random_affine(3, geometry.common, random)
         size = geometry.spacing * (1 + uniform(-geometry.zoom, geometry.zoom, random))
         matrix = size * (turn @ matrix)
@@ -118,20 +144,15 @@ class SyntheticPairs:
             matrix = matrix[:, 1:]
         return matrix, shift
 
-    def _image(self, anatomy: LabelMap, contrast: Tensor, view: tuple[Tensor, Tensor], random: torch.Generator,
-               device: torch.device) -> tuple[Tensor, Tensor]:
-        geometry = self.geometry
-        shape = geometry.shape
-        own, own_shift = random_affine(3, geometry.own, random)
-        displacement = random_displacement(shape, geometry.scales, geometry.strength, random, device)
+    def _image(self, anatomy: LabelMap, contrast: Tensor, view: tuple[Tensor, Tensor], points: Tensor,
+               random: torch.Generator, device: torch.device) -> tuple[Tensor, Tensor]:
+        shape = self.geometry.shape
         labels = anatomy.labels.to(device)
-        matrix = anatomy.matrix @ own @ view[0]
-        shift = anatomy.matrix @ (own @ view[1] + own_shift) + anatomy.shift
-        points = grid_points(shape, device) + displacement[0].flatten(1).T
+        matrix = anatomy.matrix @ view[0]
+        shift = anatomy.matrix @ view[1] + anatomy.shift
         points = points @ matrix.T.to(device) + shift.to(device)
         coarser = float(matrix.T.matmul(matrix).det()) ** (0.5 / self.ndim)  # voxels of the map to a voxel of the grid
         rendered = render(labels, contrast, self.appearance, coarser, random)
         image = sample_points(rendered, points).T.reshape(1, 1, *shape)
         sampled = sample_points(labels, points, "nearest").T.reshape(1, 1, *shape)
         return degrade(image, self.appearance, random), sampled
-

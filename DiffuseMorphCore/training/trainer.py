@@ -32,7 +32,8 @@ from DiffuseMorphCore.training.settings import TrainingRun, read_settings
 from DiffuseMorphCore.training.sources import build_sources
 from DiffuseMorphCore.training.validation import validate
 
-TERMS = ("loss", "noise", "similarity", "smoothness", "label_loss", "control_similarity")  # columns of the log
+TERMS = ("loss", "noise", "similarity", "smoothness", "label_loss", "field_error",  # columns of the log
+         "control_similarity")
 _OBJECTIVE_STREAM = 1 << 29  # seeds of time steps and noise, apart from those of the pairs
 
 
