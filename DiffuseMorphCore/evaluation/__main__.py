@@ -3,8 +3,10 @@ from __future__ import annotations
 
 import argparse
 import sys
+from pathlib import Path
 
 from DiffuseMorphCore.errors import DiffuseMorphError
+from DiffuseMorphCore.evaluation.datasets import DATA_SETS
 from DiffuseMorphCore.evaluation.machine import set_threads
 
 BENCHMARK_HELP = {
@@ -12,6 +14,17 @@ BENCHMARK_HELP = {
     "hippocampus": "60 ordered pairs of the last 30 people, 2 structures",
     "heart": "2-D slices of the last 6 people, end-diastole to end-systole",
     "lung": "one pair of lung CT, landmarks in mm",
+}
+
+PAPER_HELP = {
+    "table1": "2-D registration: RaFD, or cine heart slices.",
+    "table2": "Cardiac registration and continuous deformation: ACDC, or the made heart with its true motion.",
+    "table3": "Brain registration: OASIS-3, neurite-OASIS, or the labelled OASIS brains at half resolution.",
+    "table4": "Brain registration with lambda 2, 5 and 10.",
+    "fig6": "The way of one 2-D pair by every method.",
+    "fig7": "Synthetic images by reverse diffusion, 80 and 200 steps.",
+    "fig8": "A heart registered and on its way, beside the true frames.",
+    "fig10": "Dice by brain structure, as boxes.",
 }
 
 
@@ -67,11 +80,58 @@ def _memory(options: argparse.Namespace) -> str:
     return page.read_text(encoding="utf-8")
 
 
+def _add_paper(commands) -> None:
+    for name, text in PAPER_HELP.items():
+        parser = commands.add_parser(name, help=text, description=text + " Trains what is not trained yet, evaluates, and "
+                                     "writes a CSV of the cases, a Markdown page and a picture.")
+        _add_common(parser)
+        parser.add_argument("--data-set", metavar="NAME", help="default: the paper's where --data holds it, else the open one")
+        parser.add_argument("--size", default="full", choices=["full", "small", "tiny"],
+                            help="full: the paper's networks and epochs; small: cut to what two cores train in about an "
+                                 "hour; tiny: to try the command out (default: full)")
+        parser.add_argument("--grid", type=_sides, metavar="D,H,W", help="resize everything to this grid")
+        parser.add_argument("--steps", type=int, help="training steps of every network, one pair each")
+        parser.add_argument("--rate", type=float, help="Adam's learning rate")
+        parser.add_argument("--seeds", type=_sides, default=(0,), metavar="N,N", help="seeds of training (default: 0)")
+        parser.add_argument("--cases", type=int, metavar="N", help="judge at most N pairs, evenly spread")
+        parser.add_argument("--methods", help="comma-separated rows (default: the table's)")
+        parser.set_defaults(run=_paper)
+
+
+def _sides(text: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in text.split(","))
+
+
+def _paper(options: argparse.Namespace) -> str:
+    from DiffuseMorphCore.evaluation.paper import figures, tables
+    from DiffuseMorphCore.evaluation.paper.arrangement import Request
+
+    make = getattr(tables if options.command.startswith("table") else figures, options.command)
+    methods = None if options.methods is None else tuple(part.strip() for part in options.methods.split(","))
+    page = make(Request(Path(options.out), options.data and Path(options.data), options.data_set, options.size, options.grid,
+                        options.steps, options.rate, options.seeds, options.cases, methods, options.device))
+    return page.read_text(encoding="utf-8")
+
+
+def _prepare(options: argparse.Namespace) -> str:
+    from DiffuseMorphCore.evaluation.datasets import open_data_set
+    from DiffuseMorphCore.evaluation.prepare import write_prepared
+
+    lists = write_prepared(open_data_set(options.name, options.data), options.out, options.frames)
+    return "\n".join(f"wrote {path}" for path in lists)
+
+
 def parser() -> argparse.ArgumentParser:
     """All commands with their options."""
     top = argparse.ArgumentParser(prog="python -m DiffuseMorphCore.evaluation", description=__doc__)
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
     _add_benchmarks(commands)
+    _add_paper(commands)
+    prepare = commands.add_parser("prepare", help="write the prepared images of a data set and lists of its pairs")
+    prepare.add_argument("name", choices=sorted(DATA_SETS), help="which data set")
+    _add_common(prepare)
+    prepare.add_argument("--frames", action="store_true", help="write the images between the two ends of a motion too")
+    prepare.set_defaults(run=_prepare)
     memory = commands.add_parser("memory", help="peak memory of a 160x192x224 registration, in a process of its own")
     _add_common(memory, data=False)
     memory.add_argument("--scales", default="1", help="comma-separated: times the voxels of 160x192x224 (default: 1)")

@@ -81,6 +81,20 @@ def surface_distance_95(first: np.ndarray, second: np.ndarray, label: int, spaci
     return float(distance[0, 0])
 
 
+def outline_mse(first: np.ndarray, second: np.ndarray) -> float:
+    """Mean squared distance in voxels between the outlines of two masks, both ways; NaN where one is empty.
+
+    An outline is the voxels of a mask that touch its outside along an axis.
+    """
+    from scipy.ndimage import binary_erosion, distance_transform_edt
+
+    if not (first.any() and second.any()):
+        return float("nan")
+    outlines = [mask & ~binary_erosion(mask) for mask in (first, second)]
+    ways = [distance_transform_edt(~other)[one] ** 2 for one, other in (outlines, outlines[::-1])]
+    return float(np.concatenate(ways).mean())
+
+
 def nmse(image: np.ndarray, reference: np.ndarray) -> float:
     """Normalised mean squared error: sum (a - b)^2 / sum b^2, without a unit (scikit-image's root form, squared)."""
     from skimage.metrics import normalized_root_mse

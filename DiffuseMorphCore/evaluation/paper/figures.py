@@ -1,0 +1,209 @@
+"""Figures 6, 7, 8 and 10 of the paper: `figN.png`, `figN.md` with the figures in it, and `cases.csv`."""
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from DiffuseMorphCore.evaluation import metrics
+from DiffuseMorphCore.evaluation.machine import machine
+from DiffuseMorphCore.evaluation.paper.arrangement import BRAINS, FACES, HEARTS, Experiment, Request, arrange
+from DiffuseMorphCore.evaluation.paper.comparison import Comparison
+from DiffuseMorphCore.evaluation.paper.pictures import boxes, canvas, contours, grid_lines, middle_slice, save, show
+from DiffuseMorphCore.evaluation.paper.preparation import Case
+from DiffuseMorphCore.evaluation.paper.scoring import unit
+from DiffuseMorphCore.evaluation.paper.tables import NAMES
+from DiffuseMorphCore.evaluation.records import Records, write_text
+from DiffuseMorphCore.evaluation.report import Column, comparison, facts, markdown_table
+from DiffuseMorphCore.samplers.synthesis import synthesize
+from DiffuseMorphCore.warp.sampling import warp
+
+ETAS = (0.0, 0.25, 0.5, 0.75, 1.0)
+WAY_METHODS = ("voxelmorph", "voxelmorph-diff", "diffusemorph", "diffusemorph-anchored")
+COLOURS = {1: "lime", 2: "red", 3: "deepskyblue", 255: "deepskyblue"}
+START, STEPS = 200, (80, 200)
+# Structures of Figure 10: left and right are pooled, and these words pick them out of a long list.
+SHOWN = ("hippocampus", "thalamus", "caudate", "putamen", "pallidum", "amygdala", "lateral ventricle", "brain stem",
+         "3rd ventricle", "third ventricle", "4th ventricle", "fourth ventricle", "cerebral white", "cerebral cortex",
+         "cerebellum exterior", "cerebellum cortex", "anterior", "posterior", "right ventricle", "myocardium", "cavity")
+
+
+def _moved_labels(case: Case, displacement: torch.Tensor) -> np.ndarray | None:
+    if case.moving_labels is None:
+        return None
+    labels = torch.from_numpy(case.moving_labels.astype(np.float32))[None, None]
+    return warp(labels, displacement.cpu(), "nearest")[0, 0].numpy().astype(int)
+
+
+def _page(path: Path, title: str, parts: list[str], work: Comparison) -> Path:
+    information = {"data": work.data.data_set.title, "seeds": ", ".join(map(str, work.seeds)),
+                   "training steps": work.budget.steps, "rate": work.budget.learning_rate, **machine()}
+    write_text(path, "\n\n".join([f"# {title}", *parts, "## Made with", facts(information)]) + "\n")
+    return path
+
+
+def fig6(request: Request) -> Path:
+    """The way of one 2-D pair: scaled field, integrated velocity, and eta; image, grid, distance to the fixed outline."""
+    work = arrange(FACES, replace(request, methods=request.methods or WAY_METHODS))
+    cases = work.judged()
+    records = Records(request.out, {**work.settings(), "etas": list(ETAS)})
+    rows = [records.row(("fig6", method, f"seed{seed}", case.name), lambda: _way(work, method, seed, case))
+            for method in work.methods for seed in work.seeds for case in cases]
+    records.write_csv("cases.csv", rows)
+    columns = [Column(f"eta {eta:g}", f"eta = {eta:g}", 2, higher_is_better=False) for eta in ETAS]
+    table = comparison({method: [row for row in rows if row["method"] == method] for method in work.methods}, columns,
+                       name_of=lambda key: NAMES.get(key, key))
+    measure = rows[0]["measure"]
+    figure, axes = canvas(2 * len(work.methods), len(ETAS) + 2)
+    case = cases[len(cases) // 2]
+    for index, method in enumerate(work.methods):
+        at, _ = work.path(method, work.seeds[0], case)
+        show(axes[2 * index][0], unit(case.moving), "moving")
+        show(axes[2 * index][-1], unit(case.fixed), "fixed")
+        for axis in (axes[2 * index + 1][0], axes[2 * index + 1][-1]):
+            axis.axis("off")
+        for column, eta in enumerate(ETAS, start=1):
+            displacement = at(eta).cpu()
+            show(axes[2 * index][column], unit(warp(case.moving, displacement)), f"{NAMES[method][:22]}, {eta:g}")
+            grid_lines(axes[2 * index + 1][column], displacement[0].numpy())
+    save(figure, request.out / "fig6.png")
+    title = f"Figure 6: continuous deformation of {work.data.data_set.title}"
+    return _page(request.out / "fig6.md", title, [f"{measure}, mean (standard deviation) over {len(cases)} pairs and the "
+                                                  f"seeds, on the way.", table, "![the way](fig6.png)"], work)
+
+
+def _way(work: Comparison, method: str, seed: int, case: Case) -> dict:
+    """Distance to the target at each eta: outlines of the structure where there are labels, else NMSE of the images."""
+    at, _ = work.path(method, seed, case)
+    row: dict = {"case": f"{case.name}/seed{seed}", "method": method, "seed": seed}
+    for eta in ETAS:
+        displacement = at(eta).cpu()
+        if case.fixed_labels is None:
+            row["measure"] = "NMSE to the fixed image (dlib's face landmarks are not used: their model is not free)"
+            row[f"eta {eta:g}"] = metrics.nmse(unit(warp(case.moving, displacement)), unit(case.fixed))
+        else:
+            row["measure"] = "Mean squared distance in pixels between the outlines of the deformed and the fixed structure"
+            row[f"eta {eta:g}"] = metrics.outline_mse(_moved_labels(case, displacement) > 0, case.fixed_labels > 0)
+    return row
+
+
+def fig7(request: Request) -> Path:
+    """Synthetic images by reverse diffusion from level 200 (Algorithm 2), 80 and 200 steps, beside the warped image."""
+    name = request.data_set or "heart-cine"
+    experiment = Experiment(("rafd", "heart-cine"), "face2d", ("diffusemorph",))
+    if name in ("hippocampus", "phantom", "acdc"):
+        experiment = Experiment((name,), "cardiac3d", ("diffusemorph",))
+    work = arrange(experiment, replace(request, methods=("diffusemorph",)))
+    cases = work.judged()[:request.cases or 10]
+    records = Records(request.out, {**work.settings(), "start": START, "reverse steps": list(STEPS)})
+    rows = [records.row(("fig7", f"seed{seed}", case.name), lambda: _synthesis(work, seed, case))
+            for seed in work.seeds for case in cases]
+    records.write_csv("cases.csv", rows)
+    kinds = ("moving", "warped", *(f"synthetic, {steps} steps" for steps in STEPS))
+    columns = [Column("psnr", "PSNR to the fixed image (dB)", 2), Column("ssim", "SSIM to the fixed image")]
+    groups = {kind: [{"case": row["case"], **{column.key: row[f"{kind} {column.key}"] for column in columns}}
+                     for row in rows] for kind in kinds}
+    shown = cases[:3]
+    figure, axes = canvas(len(shown), 2 + len(kinds) - 1)
+    for line, case in zip(axes, shown):
+        images = _synthetic_images(work, work.seeds[0], case)
+        show(line[0], middle_slice(unit(case.moving)), "moving")
+        for axis, (kind, image) in zip(line[1:], images.items()):
+            show(axis, middle_slice(unit(image)), kind)
+        show(line[-1], middle_slice(unit(case.fixed)), "fixed")
+    save(figure, request.out / "fig7.png")
+    return _page(request.out / "fig7.md", f"Figure 7: synthetic images of {work.data.data_set.title}",
+                 [comparison(groups, columns), f"Reverse diffusion from noise level {START}; a synthetic image need not "
+                  "be a warped one: it may show what the moving image lacks.", "![synthetic images](fig7.png)"], work)
+
+
+def _synthetic_images(work: Comparison, seed: int, case: Case) -> dict[str, torch.Tensor]:
+    at, _ = work.path("diffusemorph", seed, case)
+    images = {"warped": warp(case.moving, at(1.0).cpu())}
+    model = work.network("diffusemorph", seed).model
+    moving, fixed = case.moving.to(work.device), case.fixed.to(work.device)
+    for steps in STEPS:
+        images[f"synthetic, {steps} steps"] = synthesize(model, moving, fixed, start=START, steps=steps, seed=seed).cpu()
+    return images
+
+
+def _synthesis(work: Comparison, seed: int, case: Case) -> dict:
+    row: dict = {"case": f"{case.name}/seed{seed}", "seed": seed}
+    for kind, image in {"moving": case.moving, **_synthetic_images(work, seed, case)}.items():
+        found = metrics.image_distances(np.clip(unit(image), 0, 1), unit(case.fixed))
+        row.update({f"{kind} {key}": value for key, value in found.items()})
+    return row
+
+
+def fig8(request: Request) -> Path:
+    """One heart: outlines after registration by each method, and the frames on the way beside the true ones."""
+    methods = request.methods or ("initial", "voxelmorph", "voxelmorph-diff", "diffusemorph-anchored")
+    work = arrange(HEARTS, replace(request, methods=methods))
+    case = work.judged()[0]
+    plane = int(np.argmax([(part > 0).sum() for part in case.fixed_labels])) if case.fixed_labels is not None else None
+    frames = case.frames[::max(1, len(case.frames) // 4)][:4]
+    figure, axes = canvas(len(methods) + 1, len(frames) + 2)
+    for axis, scan in zip(axes[0][1:], frames):
+        show(axis, middle_slice(unit(work.data.tensor(scan)), plane), f"true frame, time {scan.time:.2f}")
+    for axis, image, labels, name in ((axes[0][0], case.moving, case.moving_labels, "moving"),
+                                      (axes[0][-1], case.fixed, case.fixed_labels, "fixed")):
+        show(axis, middle_slice(unit(image), plane), name)
+        if labels is not None:
+            contours(axis, middle_slice(labels, plane), COLOURS)
+    rows = []
+    for line, method in zip(axes[1:], methods):
+        at, _ = work.path(method, work.seeds[0], case)
+        line[0].set_ylabel(NAMES.get(method, method)[:24], fontsize=7)
+        show(line[0], middle_slice(unit(warp(case.moving, at(0.0).cpu())), plane), "eta 0")
+        for axis, scan in zip(line[1:], frames):
+            moved = warp(case.moving, at(scan.time).cpu())
+            found = metrics.image_distances(unit(moved), unit(work.data.tensor(scan)))
+            rows.append({"method": method, "time": scan.time, **found})
+            show(axis, middle_slice(unit(moved), plane), f"PSNR {found['psnr']:.2f}")
+        final = at(1.0).cpu()
+        show(line[-1], middle_slice(unit(warp(case.moving, final)), plane), "registered")
+        labels = _moved_labels(case, final)
+        if labels is not None:
+            contours(line[-1], middle_slice(labels, plane), COLOURS)
+    save(figure, request.out / "fig8.png")
+    Records(request.out, work.settings()).write_csv("frames.csv", rows)
+    table = markdown_table(["method", *(f"PSNR at time {scan.time:.2f}" for scan in frames)],
+                           [[NAMES.get(method, method), *(f"{row['psnr']:.2f}" for row in rows if row["method"] == method)]
+                            for method in methods])
+    return _page(request.out / "fig8.md", f"Figure 8: one case of {work.data.data_set.title}, {case.name}",
+                 [table, "Green: right ventricle, red: myocardium, blue: left cavity.", "![frames](fig8.png)"], work)
+
+
+def fig10(request: Request) -> Path:
+    """Dice of brain structures as boxes, for every method of Table 3 (the same folder serves both)."""
+    work = arrange(BRAINS, request)
+    rows = work.rows()
+    groups: dict[str, dict[str, np.ndarray]] = {}
+    for structure, labels in _grouped(work.data.data_set.structures).items():
+        found = {NAMES.get(method, method): np.array([np.mean([row[key] for key in keys]) for row in cases
+                                                      if (keys := [f"label_{label}" for label in labels
+                                                                   if f"label_{label}" in row])])
+                 for method, cases in rows.items()}
+        groups[structure] = found
+    boxes(groups, request.out / "fig10.png")
+    methods = list(next(iter(groups.values())))
+    table = markdown_table(["median Dice", *methods],
+                           [[structure, *(f"{np.median(found[method]):.3f}" if len(found[method]) else "–"
+                                          for method in methods)] for structure, found in groups.items()])
+    return _page(request.out / "fig10.md", f"Figure 10: Dice by structure, {work.data.data_set.title}",
+                 [table, "![boxes](fig10.png)"], work)
+
+
+def _grouped(structures: dict[int, str]) -> dict[str, list[int]]:
+    """Structure name without its side -> its labels, for the structures of `SHOWN`; all of a short list."""
+    groups: dict[str, list[int]] = {}
+    for label, name in structures.items():
+        plain = name.replace("-", " ")
+        for side in ("Left ", "Right ", "left ", "right "):
+            if plain.startswith(side) and not plain.startswith("right ventricle"):
+                plain = plain.removeprefix(side)
+        if len(structures) <= 10 or any(word == plain.lower() or plain.lower().startswith(word) for word in SHOWN):
+            groups.setdefault(plain.lower(), []).append(label)
+    return groups
