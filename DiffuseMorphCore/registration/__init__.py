@@ -1,0 +1,8 @@
+"""Registration of two scans in five steps: prepare, align, predict, refine, deliver (one file each)."""
+
+from DiffuseMorphCore.registration.grid import Grid
+from DiffuseMorphCore.registration.pipeline import register
+from DiffuseMorphCore.registration.result import Registration
+from DiffuseMorphCore.registration.synthesis import synthesize_image
+
+__all__ = ["Grid", "Registration", "register", "synthesize_image"]

@@ -1,0 +1,80 @@
+"""Predict, refine and repair one pair on its working grid: tensors in, a fold-free trajectory out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+from DiffuseMorphCore.networks import DiffuseMorph
+from DiffuseMorphCore.progress import Progress, advance
+from DiffuseMorphCore.registration.predict import predict
+from DiffuseMorphCore.registration.refine import AUTOMATIC_STEPS, agreement, refine
+from DiffuseMorphCore.registration.stages import Stopwatch
+from DiffuseMorphCore.registration.working_pair import WorkingPair
+from DiffuseMorphCore.samplers import even_etas
+from DiffuseMorphCore.warp import unfold
+
+
+@dataclass(frozen=True)
+class Task:
+    """What is asked for: the modality, the refinement's steps (``"auto"`` or a number), the trajectory and its keyframes."""
+
+    modality: str
+    refine: str | int
+    trajectory: str
+    keyframes: int
+
+
+@dataclass(frozen=True)
+class Deformation:
+    """A trajectory, (K, ndim, *spatial) displacements in voxels of the working grid on the processor, and how it came about."""
+
+    etas: tuple[float, ...]
+    keyframes: Tensor
+    similarity: dict[str, float]
+    repaired: int
+    used_network: bool
+    notes: list[str] = field(default_factory=list)
+
+
+@torch.no_grad()
+def deform(pair: WorkingPair, fine_shape: tuple[int, ...], network: DiffuseMorph | None, device: torch.device, task: Task,
+           stopwatch: Stopwatch, progress: Progress | None) -> Deformation:
+    """Run the network and the refinement on ``device`` and make the trajectory fold-free on a grid of ``fine_shape``.
+
+    The correction by the refinement is a displacement scaled with eta: nothing at 0, whole at 1. The network's answer is
+    kept only where it makes the images more alike.
+    """
+    pair = pair.to(device)
+    notes: list[str] = []
+    rest = torch.zeros((1, pair.fixed.dim() - 2, *pair.fixed.shape[2:]), device=device)
+    similarity = {"aligned": agreement(pair, rest, task.modality)}
+    etas, keyframes = (0.0, 1.0), torch.cat([rest, rest])
+    with stopwatch("predict"):
+        if network is not None:
+            advance(progress, "predict", 0.0)
+            etas = even_etas(task.keyframes)
+            keyframes = predict(network.to(device), pair.fixed, pair.moving, etas, task.trajectory)
+            similarity["network"] = agreement(pair, keyframes[-1:], task.modality)
+            if similarity["network"] <= similarity["aligned"]:
+                notes.append("The network did not make the images more alike, so its answer was not used.")
+                network, etas, keyframes = None, (0.0, 1.0), torch.cat([rest, rest])
+            advance(progress, "predict", 1.0)
+    with stopwatch("refine"):
+        steps = AUTOMATIC_STEPS if task.refine == "auto" else task.refine
+        if steps:
+            start = keyframes[-1:]
+            better = refine(pair, start, steps=steps, modality=task.modality, skip=int(network is not None),
+                            advance=lambda fraction: advance(progress, "refine", fraction))
+            share = torch.tensor(etas, device=device).view(-1, *[1] * (better.dim() - 1))
+            keyframes = keyframes + share * (better - start)
+        advance(progress, "refine", 1.0)
+    with stopwatch("deliver"):
+        advance(progress, "deliver", 0.0)
+        keyframes, repaired = unfold(keyframes, etas, fine_shape)
+        similarity["registered"] = agreement(pair, keyframes[-1:], task.modality)
+        if device.type == "cuda":
+            torch.cuda.synchronize(device)
+    return Deformation(etas, keyframes.cpu(), similarity, repaired, network is not None, notes)

@@ -1,0 +1,67 @@
+"""What the caller gives, turned into what registration works with: two scans that fit together, and a model."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import SimpleITK as sitk
+import torch
+
+from DiffuseMorphCore.errors import DiffuseMorphError
+from DiffuseMorphCore.images import check_image, read_image
+from DiffuseMorphCore.networks import DiffuseMorph, available_models, load_model
+from DiffuseMorphCore.registration.prepare import Scan, is_slice, prepare
+
+Image = sitk.Image | str | Path
+
+
+def load_pair(fixed: Image, moving: Image, fixed_mask: Image | None, moving_mask: Image | None,
+              notes: list[str]) -> tuple[Scan, Scan]:
+    """Both scans, checked and prepared; ``notes`` gathers what was changed.
+
+    Raises
+    ------
+    DiffuseMorphError : an image that cannot be registered, or two that do not fit together.
+    """
+    images, names = zip(_checked(fixed, "fixed image"), _checked(moving, "moving image"))
+    masks = [None if mask is None else _checked(mask, f"{role} mask", labels=True)[0]
+             for mask, role in ((fixed_mask, "fixed"), (moving_mask, "moving"))]
+    if images[0].GetDimension() != images[1].GetDimension():
+        raise DiffuseMorphError(f"The {names[0]} is {images[0].GetDimension()}-D and the {names[1]} "
+                                f"{images[1].GetDimension()}-D: register images of the same dimension.")
+    if is_slice(images[0]) != is_slice(images[1]):
+        single, volume = (names if is_slice(images[0]) else names[::-1])
+        raise DiffuseMorphError(f"The {single} is a single slice and the {volume} a volume: "
+                                "register two slices or two volumes.")
+    return (prepare(images[0], names[0], masks[0], notes), prepare(images[1], names[1], masks[1], notes))
+
+
+def resolve_model(model: str | Path | DiffuseMorph | None, ndim: int, device: torch.device,
+                  notes: list[str]) -> DiffuseMorph | None:
+    """The model to use, on the device, or None for refinement alone.
+
+    Where the package has no default for this dimension, refinement alone is used and ``notes`` says so.
+
+    Raises
+    ------
+    DiffuseMorphError : an unknown name, a damaged file, or a model for the other dimension.
+    """
+    if model is None or model == "none":
+        return None
+    if isinstance(model, DiffuseMorph):
+        if model.ndim != ndim:
+            raise DiffuseMorphError(f"The model is for {model.ndim}-D images, but these are {ndim}-D.")
+        return model.to(device).eval()
+    if model == "default" and not any(entry.ndim == ndim for entry in available_models()):
+        notes.append(f"No model for {ndim}-D images comes with this version: the deformation is refinement alone.")
+        return None
+    return load_model(model, device, ndim)
+
+
+def _checked(image: Image, role: str, labels: bool = False) -> tuple[sitk.Image, str]:
+    """The image, and what messages call it: its role, and its file where it has one."""
+    if isinstance(image, sitk.Image):
+        name = role
+    else:
+        name, image = f"{role} '{image}'", read_image(image)
+    return check_image(image, name, labels), name

@@ -1,0 +1,178 @@
+"""register: prepare, align, predict, refine, deliver."""
+
+from __future__ import annotations
+
+import platform
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import SimpleITK as sitk
+import torch
+from torch import Tensor
+
+import DiffuseMorphCore
+from DiffuseMorphCore.devices import choose_device, describe_device
+from DiffuseMorphCore.errors import DiffuseMorphError
+from DiffuseMorphCore.networks import DiffuseMorph
+from DiffuseMorphCore.progress import Progress, advance
+from DiffuseMorphCore.registration.align import ALIGNMENTS, align as align_linearly
+from DiffuseMorphCore.registration.deform import Deformation, Task, deform
+from DiffuseMorphCore.registration.grid import Grid
+from DiffuseMorphCore.registration.inputs import Image, load_pair, resolve_model
+from DiffuseMorphCore.registration.prepare import Scan
+from DiffuseMorphCore.registration.refine import MODALITIES, agreement
+from DiffuseMorphCore.registration.result import Registration
+from DiffuseMorphCore.registration.stages import Stopwatch
+from DiffuseMorphCore.registration.working_grid import choose_grid
+from DiffuseMorphCore.registration.working_pair import WorkingPair
+from DiffuseMorphCore.samplers.trajectory import FORMS
+from DiffuseMorphCore.transforms import read_transform
+from DiffuseMorphCore.warp import folding, resize_displacement
+
+_LEAST_OVERLAP = 0.02  # share of the working grid that the aligned moving image must cover
+
+
+def register(fixed: Image, moving: Image, *, model: str | Path | DiffuseMorph | None = "default", device: str = "auto",
+             align: str = "affine", refine: str | int = "auto", modality: str = "same",
+             fixed_mask: Image | None = None, moving_mask: Image | None = None,
+             initial_transform: sitk.Transform | str | Path | None = None, alignment_follows_eta: bool = False,
+             trajectory: str = "anchored", keyframes: int = 5, seed: int = 0,
+             progress: Progress | None = None) -> Registration:
+    """Register two scans: find the deformation that brings ``moving`` onto ``fixed``.
+
+    Parameters
+    ----------
+    fixed, moving : SimpleITK images or paths, 2-D or 3-D, of any grid, spacing, orientation and number type.
+    model : name of a bundled model, a model file, a loaded model, or None (or ``"none"``) for refinement alone.
+    device : ``"auto"`` (CUDA, Apple MPS, processor), ``"cpu"``, ``"cuda"`` or ``"mps"``.
+    align : ``"none"``, ``"center"``, ``"rigid"`` or ``"affine"``: the linear alignment before anything bends.
+    refine : ``"auto"``, or the number of steps of the refinement on the finest grid; 0 keeps the network's answer.
+    modality : ``"same"`` or ``"different"``; different ones are compared by structure instead of intensity.
+    fixed_mask, moving_mask : non-zero where the image counts, on the image's own grid.
+    initial_transform : a linear transform from fixed to moving points (mm, LPS) to start the alignment from.
+    alignment_follows_eta : let eta scale the alignment too, so that eta = 0 is the moving image where its header puts it.
+    trajectory : ``"anchored"`` (eta = 0 is exactly the aligned moving image) or ``"faithful"`` (paper, Algorithm 1).
+    keyframes : how many fields are computed along the trajectory; between them it is interpolated.
+    seed : for what draws random numbers later, :meth:`Registration.uncertainty`; the registration itself draws none.
+    progress : called with a stage (prepare, align, predict, refine, deliver) and the fraction of it that is done;
+        returning False cancels.
+
+    Raises
+    ------
+    DiffuseMorphError : an input or option that cannot be used, in one sentence; Cancelled when ``progress`` cancels.
+    """
+    _check_options(align, refine, modality, trajectory, keyframes)
+    target, task, stopwatch, notes = choose_device(device), Task(modality, refine, trajectory, keyframes), Stopwatch(), []
+    with stopwatch("prepare"):
+        advance(progress, "prepare", 0.0)
+        scans = load_pair(fixed, moving, fixed_mask, moving_mask, notes)
+        advance(progress, "prepare", 0.5)
+        network = resolve_model(model, scans[0].grid.ndim, target, notes)
+        initial = read_transform(initial_transform) if isinstance(initial_transform, (str, Path)) else initial_transform
+        if initial is not None and scans[0].plane is not None:
+            raise DiffuseMorphError("An initial transform is not used for single slices: leave it out.")
+        advance(progress, "prepare", 1.0)
+    with stopwatch("align"):
+        advance(progress, "align", 0.0)
+        alignment = align_linearly(*scans, align, initial, progress)
+        advance(progress, "align", 1.0)
+    grid, pair, deformation, used = _deform_within_memory(scans, alignment, network, target, task, notes, stopwatch, progress)
+    with stopwatch("deliver"):
+        report = _quality(scans, grid, pair, deformation, modality)
+        advance(progress, "deliver", 1.0)
+    report |= {
+        "seconds": {stage: round(value, 3) for stage, value in stopwatch.seconds.items()},
+        "device": describe_device(used),
+        "model": "none" if network is None else dict(network.information),
+        "settings": {"align": align, "refine": refine, "modality": modality, "trajectory": trajectory,
+                     "keyframes": keyframes, "seed": seed, "alignment_follows_eta": alignment_follows_eta,
+                     "masks": [name for name, mask in (("fixed", fixed_mask), ("moving", moving_mask)) if mask is not None],
+                     "initial_transform": initial is not None},
+        "versions": versions(),
+        "notes": notes + deformation.notes}
+    planes = None if scans[0].plane is None else (scans[0].plane, scans[1].plane)
+    return Registration(scans[0].original, scans[1].original, alignment, grid, deformation.etas, deformation.keyframes,
+                        report, alignment_follows_eta, planes, network, pair)
+
+
+def versions() -> dict[str, str]:
+    """Versions of everything that has a part in a result."""
+    return {"DiffuseMorph": DiffuseMorphCore.__version__, "torch": torch.__version__, "numpy": np.__version__,
+            "SimpleITK": sitk.Version.VersionString(), "python": platform.python_version()}
+
+
+def _check_options(kind: str, steps: str | int, modality: str, form: str, keyframes: int) -> None:
+    for name, value, allowed in (("align", kind, ALIGNMENTS), ("modality", modality, MODALITIES),
+                                 ("trajectory", form, FORMS)):
+        if value not in allowed:
+            raise DiffuseMorphError(f"The option {name} is '{value}', but must be one of {', '.join(allowed)}.")
+    if steps != "auto" and (not isinstance(steps, int) or isinstance(steps, bool) or steps < 0):
+        raise DiffuseMorphError(f"The option refine is '{steps}', but must be 'auto' or a number of steps from 0.")
+    if keyframes < 2:
+        raise DiffuseMorphError(f"A trajectory needs at least 2 keyframes, not {keyframes}.")
+
+
+def _deform_within_memory(scans: tuple[Scan, Scan], alignment: sitk.AffineTransform, network: DiffuseMorph | None,
+                          device: torch.device, task: Task, notes: list[str], stopwatch: Stopwatch,
+                          progress: Progress | None) -> tuple[Grid, WorkingPair, Deformation, torch.device]:
+    """Deform on the device; where its memory does not suffice, on a coarser grid, and at last on the processor."""
+    reduction = 1
+    while True:
+        with stopwatch("prepare"):
+            grid = choose_grid(scans[0].grid, device, task.modality, notes, reduction)
+            pair = working_pair(scans, grid, alignment)
+        try:
+            return grid, pair, deform(pair, scans[0].grid.shape, network, device, task, stopwatch, progress), device
+        except torch.cuda.OutOfMemoryError:
+            torch.cuda.empty_cache()
+            reduction *= 4
+            if reduction > 16 and device.type == "cpu":
+                raise DiffuseMorphError("There is not enough memory for this registration: close other programs.") from None
+            if reduction > 16:
+                device, reduction = torch.device("cpu"), 1
+            notes.append(f"The memory did not suffice: repeated on {device} with 1/{reduction} of the voxels.")
+
+
+def working_pair(scans: tuple[Scan, Scan], grid: Grid, alignment: sitk.Transform) -> WorkingPair:
+    """Both scans on the working grid, the moving one through the alignment.
+
+    Raises DiffuseMorphError when the moving image does not reach the grid.
+    """
+    identity = sitk.AffineTransform(grid.ndim)
+    reference = grid.image(np.zeros(grid.shape, np.float32))
+    spacing = float(np.prod(grid.spacing)) ** (1 / grid.ndim)
+
+    def on_grid(image: sitk.Image | None, transform: sitk.Transform) -> Tensor | None:
+        if image is None:
+            return None
+        moved = sitk.Resample(image, reference, transform, sitk.sitkLinear, 0.0, sitk.sitkFloat32)
+        return torch.from_numpy(sitk.GetArrayFromImage(moved))[None, None]
+
+    fixed, moving = (scan.coarse(spacing) for scan in scans)
+    covered = on_grid(Grid.of(moving).image(np.ones(Grid.of(moving).shape, np.float32)), alignment)
+    pair = WorkingPair(on_grid(fixed, identity), on_grid(moving, alignment),
+                       on_grid(scans[0].coarse_mask(spacing), identity), on_grid(scans[1].coarse_mask(spacing), alignment))
+    if float(covered.mean()) < _LEAST_OVERLAP or float(pair.moving.amax() - pair.moving.amin()) < 1e-6:
+        raise DiffuseMorphError("The moving image does not overlap the fixed one after the alignment: "
+                                "choose the alignment 'affine' or 'center', or give an initial transform.")
+    return pair
+
+
+def _quality(scans: tuple[Scan, Scan], grid: Grid, pair: WorkingPair, deformation: Deformation,
+             modality: str) -> dict[str, Any]:
+    """Similarity along the way, folding on the fixed image's grid, lengths of the displacement."""
+    final = deformation.keyframes[-1:]
+    rest = torch.zeros_like(final)
+    try:
+        initial = agreement(working_pair(scans, grid, sitk.AffineTransform(grid.ndim)), rest, modality)
+    except DiffuseMorphError:
+        initial = 0.0  # the headers put the images apart
+    folds = folding(resize_displacement(final, scans[0].grid.shape))
+    lengths = np.linalg.norm(grid.voxels_to_vectors(final), axis=-1)
+    return {
+        "similarity": {"measure": MODALITIES[modality], "initial": initial, **deformation.similarity},
+        "folding": {"share": folds.share, "volume": folds.volume, "minimum": folds.minimum,
+                    "repaired_cells": deformation.repaired},
+        "displacement_mm": {"mean": float(lengths.mean()), "max": float(lengths.max())},
+        "working_grid": {"size": list(grid.size), "spacing_mm": list(grid.spacing)}}

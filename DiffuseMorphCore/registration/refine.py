@@ -1,0 +1,171 @@
+"""Refine: a short multi-resolution optimisation of the displacement on the two images themselves.
+
+At every step the gradient of the similarity with respect to a small extra displacement is smoothed, normalised as Adam
+does, limited to half a voxel, composed with the displacement so far, and the result is smoothed lightly. The two
+smoothing widths keep the field fold-free far better than a penalty would. The network's answer is where it starts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from DiffuseMorphCore.registration.working_pair import WorkingPair
+from DiffuseMorphCore.similarity import local_correlation, self_similarity
+from DiffuseMorphCore.warp import compose, resize_displacement, smooth, warp
+
+
+@dataclass(frozen=True)
+class Descent:
+    """Settings of the optimisation; lengths in voxels of the level at work.
+
+    window : side of the local correlation's window. force_smoothing, field_smoothing : Gaussian widths for the gradient
+    and the displacement. largest_step : the longest step. floor : forces below this share of the mean count as none. momentum, memory : Adam's two averages. coarsest : longest
+    side of the coarsest grid. patience, least_gain : a level ends when ``patience`` steps gained less than this share.
+    """
+
+    window: int = 5
+    force_smoothing: float = 1.5
+    field_smoothing: float = 0.6
+    largest_step: float = 0.5
+    floor: float = 1e-2
+    momentum: float = 0.9
+    memory: float = 0.999
+    coarsest: int = 28
+    patience: int = 10
+    least_gain: float = 2e-3
+
+
+MODALITIES = {"same": "mean squared local correlation", "different": "agreement of self-similarity descriptors"}
+"""What is maximised, by modality; both are 1 for images that match perfectly."""
+AUTOMATIC_STEPS = 40
+"""Steps on the finest grid when the caller leaves the number to us; coarser grids are cheap and get half as many again."""
+
+
+def levels(shape: tuple[int, ...], coarsest: int) -> list[tuple[int, ...]]:
+    """Shapes from coarse to fine, each side halved until the longest is at most ``coarsest`` (never below 4 voxels)."""
+    result = [tuple(shape)]
+    while max(result[0]) > coarsest:
+        result.insert(0, tuple(max(min(size, 4), (size + 1) // 2) for size in result[0]))
+    return result
+
+
+def refine(pair: WorkingPair, start: Tensor, *, steps: int, modality: str = "same", skip: int = 0,
+           settings: Descent = Descent(), advance: Callable[[float], None] = lambda fraction: None) -> Tensor:
+    """Improve a displacement until the images agree better.
+
+    Parameters
+    ----------
+    pair : both images on the working grid; where it has masks, only voxels inside both drive the deformation.
+    start : (1, ndim, *spatial) displacement in voxels of that grid.
+    steps : number of steps on the finest grid, half as many again on each coarser one; fewer where they gain nothing.
+    modality : ``"same"`` maximises local correlation, ``"different"`` matches self-similarity descriptors.
+    skip : coarsest levels to leave out, because ``start`` has solved them.
+    advance : called with the fraction done; it may raise to stop.
+
+    Returns
+    -------
+    (1, ndim, *spatial) displacement in voxels of the working grid.
+    """
+    shapes = levels(pair.fixed.shape[2:], settings.coarsest)
+    shapes = shapes[min(skip, len(shapes) - 1):]
+    counts = [steps if shape == shapes[-1] else steps + steps // 2 for shape in shapes]
+    work = [count * torch.Size(shape).numel() for count, shape in zip(counts, shapes)]
+    correction = start
+    done = 0.0
+    for shape, count, share in zip(shapes, counts, work):
+        similarity = _SIMILARITIES[modality](pair.at(shape), settings)
+        coarse = resize_displacement(correction, shape)
+        better = _descend(similarity, coarse, count, settings,
+                          lambda fraction: advance((done + fraction * share) / sum(work)))
+        # Add what this level gained, so that detail of the start finer than this grid survives.
+        correction = correction + resize_displacement(better - coarse, start.shape[2:])
+        done += share
+    return correction
+
+
+class _Correlation:
+    """Local correlation of the warped moving image with the fixed one, and its slope for a small extra displacement."""
+
+    def __init__(self, pair: WorkingPair, settings: Descent) -> None:
+        self.pair, self.window = pair, settings.window
+
+    def value(self, warped: Tensor, displacement: Tensor) -> Tensor:
+        return local_correlation(warped, self.pair.fixed, self.window, self.pair.overlap(displacement))
+
+    def __call__(self, displacement: Tensor) -> tuple[float, Tensor]:
+        warped = warp(self.pair.moving, displacement)
+        with torch.enable_grad():
+            leaf = warped.requires_grad_()
+            value = self.value(leaf, displacement)
+            slope, = torch.autograd.grad(value, leaf)
+        return float(value.detach()), slope * _gradient(warped.detach())
+
+
+class _Descriptors:
+    """Agreement of self-similarity descriptors, 1 for equal ones, and its slope for a small extra displacement."""
+
+    def __init__(self, pair: WorkingPair, settings: Descent) -> None:
+        self.pair, self.fixed, self.moving = pair, self_similarity(pair.fixed), self_similarity(pair.moving)
+
+    def value(self, warped: Tensor, displacement: Tensor) -> Tensor:
+        difference = (self.fixed - warped).square().mean(dim=1, keepdim=True)
+        weight = self.pair.overlap(displacement)
+        return 1 - (difference.mean() if weight is None else (difference * weight).sum() / weight.sum().clamp(min=1e-6))
+
+    def __call__(self, displacement: Tensor) -> tuple[float, Tensor]:
+        warped = warp(self.moving, displacement)
+        difference = self.fixed - warped
+        weight = self.pair.overlap(displacement)
+        if weight is not None:
+            difference = difference * weight
+        force = torch.zeros_like(displacement)
+        for channel in range(warped.shape[1]):
+            force.addcmul_(difference[:, channel:channel + 1], _gradient(warped[:, channel:channel + 1]))
+        return float(self.value(warped, displacement)), force / warped.numel()
+
+
+_SIMILARITIES = {"same": _Correlation, "different": _Descriptors}
+
+
+@torch.no_grad()
+def agreement(pair: WorkingPair, displacement: Tensor, modality: str) -> float:
+    """How well the images match under a displacement (1, ndim, *spatial): what :func:`refine` maximises, at most 1."""
+    similarity = _SIMILARITIES[modality](pair, Descent())
+    moving = pair.moving if modality == "same" else similarity.moving
+    return float(similarity.value(warp(moving, displacement), displacement))
+
+
+def _gradient(image: Tensor) -> Tensor:
+    """(1, ndim, *spatial) central differences of a (1, 1, *spatial) image."""
+    return torch.stack(torch.gradient(image[0, 0]))[None]
+
+
+def _descend(similarity: Callable[[Tensor], tuple[float, Tensor]], displacement: Tensor, steps: int, settings: Descent,
+             advance: Callable[[float], None]) -> Tensor:
+    mean, square = torch.zeros_like(displacement), torch.zeros_like(displacement)
+    values: list[float] = []
+    for step in range(steps):
+        advance(step / steps)
+        value, force = similarity(displacement)
+        force = force * force.numel()  # a mean's gradient is tiny; its square must not underflow
+        values.append(value)
+        if step >= 2 * settings.patience:
+            recent, earlier = (max(values[-settings.patience:]), max(values[:-settings.patience]))
+            if recent - earlier < settings.least_gain * abs(earlier):
+                break
+        force = smooth(force, settings.force_smoothing)
+        mean.lerp_(force, 1 - settings.momentum)
+        square.mul_(settings.memory).addcmul_(force, force, value=1 - settings.memory)
+        # Adam's bias corrections are common factors, and the longest step is fixed, so they cancel. Where there is
+        # next to no force, as in an empty background, the floor keeps noise from becoming a full step.
+        size = square.sqrt()
+        change = mean / (size + settings.floor * size.mean())
+        longest = change.abs().amax()
+        if not torch.isfinite(longest) or longest == 0:
+            break
+        displacement = smooth(compose(displacement, change * (settings.largest_step / longest)), settings.field_smoothing)
+    return displacement

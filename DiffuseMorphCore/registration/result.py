@@ -1,0 +1,151 @@
+"""The result of a registration: field, transforms, images and quality at any eta."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import SimpleITK as sitk
+import torch
+from torch import Tensor
+
+from DiffuseMorphCore.errors import DiffuseMorphError
+from DiffuseMorphCore.networks import DiffuseMorph
+from DiffuseMorphCore.progress import Progress, advance
+from DiffuseMorphCore.registration.grid import Grid
+from DiffuseMorphCore.registration.predict import network_images
+from DiffuseMorphCore.registration.prepare import Plane
+from DiffuseMorphCore.registration.transforms import (backward, displacement_transform, forward, lifted_grid,
+                                                      scaled_alignment)
+from DiffuseMorphCore.registration.working_pair import WorkingPair
+from DiffuseMorphCore.samplers import Trajectory, check_eta, interpolate, latent_at
+from DiffuseMorphCore.warp import invert, jacobian_determinant, resize, resize_displacement
+
+_INTERPOLATORS = {"linear": sitk.sitkLinear, "nearest": sitk.sitkNearestNeighbor, "bspline": sitk.sitkBSpline}
+
+
+@dataclass(frozen=True)
+class Registration:
+    """What :func:`DiffuseMorphCore.register` returns.
+
+    Eta runs from 0, the aligned moving image, to 1, the registered one. It scales the deformation along its trajectory;
+    the linear alignment applies throughout, unless ``alignment_follows_eta``.
+
+    Attributes
+    ----------
+    fixed, moving : the images as SimpleITK images.
+    alignment : linear transform from fixed points to points of the moving image, mm, LPS.
+    grid : working grid of the deformation; it spans the fixed image, its end voxels' centres are the image's.
+    etas, keyframes : the trajectory, (K, ndim, *spatial) displacements in voxels of ``grid``, on the processor.
+    report : quality figures, times, settings; plain types, ready for JSON.
+    """
+
+    fixed: sitk.Image
+    moving: sitk.Image
+    alignment: sitk.AffineTransform
+    grid: Grid
+    etas: tuple[float, ...]
+    keyframes: Tensor
+    report: dict[str, Any]
+    alignment_follows_eta: bool = False
+    planes: tuple[Plane, Plane] | None = None
+    _model: DiffuseMorph | None = field(default=None, repr=False)
+    _pair: WorkingPair | None = field(default=None, repr=False)
+
+    def displacement(self, eta: float = 1.0) -> Tensor:
+        """The deformation at ``eta``: (1, ndim, *spatial) in voxels of ``grid``, pulling; without the alignment.
+
+        Costs milliseconds. Raises DiffuseMorphError when eta is not in [0, 1].
+        """
+        return interpolate(self.keyframes, self.etas, check_eta(eta))
+
+    def vectors(self, eta: float = 1.0) -> np.ndarray:
+        """The deformation at ``eta`` as (*spatial, ndim) vectors in mm, components x, y[, z] in LPS, on ``grid``."""
+        return self.grid.voxels_to_vectors(self.displacement(eta)).astype(np.float32)
+
+    def transform(self, eta: float = 1.0) -> sitk.CompositeTransform:
+        """Fixed points to moving points, for ``SimpleITK.Resample(moving, fixed, transform)``."""
+        return forward(self._alignment(eta), self._field(self.displacement(eta)), self.planes)
+
+    def inverse_transform(self, eta: float = 1.0) -> sitk.CompositeTransform:
+        """Moving points to fixed points, for points, surfaces and for warping the fixed image to the moving one."""
+        return backward(self._alignment(eta), self._field(invert(self.displacement(eta))), self.planes)
+
+    def warp(self, image: sitk.Image | None = None, eta: float = 1.0, interpolation: str = "linear") -> sitk.Image:
+        """An image of the moving space (by default the moving image) on the fixed grid, in its own intensities and type.
+
+        ``interpolation`` is ``"linear"``, ``"nearest"`` or ``"bspline"``. Outside the image its lowest value continues.
+        """
+        if interpolation not in _INTERPOLATORS:
+            raise DiffuseMorphError(f"The interpolation '{interpolation}' is unknown: choose one of "
+                                    f"{', '.join(_INTERPOLATORS)}.")
+        image = self.moving if image is None else image
+        if image.GetDimension() != self.fixed.GetDimension():
+            raise DiffuseMorphError(f"The image to warp is {image.GetDimension()}-D, but the registration is "
+                                    f"{self.fixed.GetDimension()}-D.")
+        lowest = float(sitk.GetArrayViewFromImage(image).min())
+        return sitk.Resample(image, self.fixed, self.transform(eta), _INTERPOLATORS[interpolation], lowest,
+                             image.GetPixelID())
+
+    def warp_labels(self, labels: sitk.Image, eta: float = 1.0) -> sitk.Image:
+        """A label map of the moving space on the fixed grid, by nearest neighbour; 0 outside it."""
+        return sitk.Resample(labels, self.fixed, self.transform(eta), sitk.sitkNearestNeighbor, 0.0, labels.GetPixelID())
+
+    def warp_points(self, points: np.ndarray, eta: float = 1.0) -> np.ndarray:
+        """Points (N, ndim) of the moving image in mm, LPS, carried to the fixed image (the inverse transform)."""
+        inverse = self.inverse_transform(eta)
+        return np.array([inverse.TransformPoint(point) for point in np.asarray(points, dtype=float).tolist()])
+
+    def jacobian(self, eta: float = 1.0) -> sitk.Image:
+        """Local change of volume by the deformation on the fixed grid: below 1 where the moving image is compressed into
+        less of the fixed one's space than it had, 1 where unchanged. Float32."""
+        return self._on_fixed(jacobian_determinant(self.displacement(eta)))
+
+    def uncertainty(self, samples: int = 8, seed: int = 0, progress: Progress | None = None) -> sitk.Image:
+        """Standard deviation, in mm, of the network's field over latents drawn at many noise levels and seeds.
+
+        The latent of a well determined deformation hardly depends on the noise it is drawn from; where the fields
+        disagree, distrust the result. Float32 on the fixed grid.
+
+        Raises
+        ------
+        DiffuseMorphError : the registration was made without a model, or with fewer than two samples.
+        """
+        if self._model is None or self._pair is None:
+            raise DiffuseMorphError("Uncertainty needs a model: register with one instead of 'none'.")
+        if samples < 2:
+            raise DiffuseMorphError(f"Uncertainty needs at least 2 samples, not {samples}.")
+        fixed, moving = network_images(self._model, self._pair.fixed.to(self._model.device),
+                                       self._pair.moving.to(self._model.device))
+        levels = np.linspace(0, len(self._model.schedule) / 4, samples).astype(int)
+        fields = []
+        for index, level in enumerate(levels):
+            advance(progress, "uncertainty", index / samples)
+            with torch.no_grad():
+                latent = latent_at(self._model, moving, fixed, int(level), seed + index)
+            displacement = Trajectory(self._model, moving, fixed, latent=latent).exact(1.0)
+            displacement = resize_displacement(displacement, self.grid.shape).cpu()
+            fields.append(torch.from_numpy(self.grid.voxels_to_vectors(displacement)))
+        advance(progress, "uncertainty", 1.0)
+        spread = torch.stack(fields).var(dim=0).sum(dim=-1).sqrt()
+        return self._on_fixed(spread[None, None])
+
+    def _alignment(self, eta: float) -> sitk.AffineTransform:
+        return scaled_alignment(self.alignment, check_eta(eta)) if self.alignment_follows_eta else self.alignment
+
+    def _field(self, displacement: Tensor) -> sitk.DisplacementFieldTransform:
+        vectors = self.grid.voxels_to_vectors(displacement)
+        if self.planes is None:
+            return displacement_transform(self.grid, vectors)
+        upright = np.concatenate([vectors, np.zeros_like(vectors[..., :1])], axis=-1)[None]
+        return displacement_transform(lifted_grid(self.grid, self.planes[0]), upright)
+
+    def _on_fixed(self, values: Tensor) -> sitk.Image:
+        """(1, 1, *working) values as a float image on the fixed image's own grid."""
+        shape = tuple(reversed([size for size in self.fixed.GetSize() if size > 1])) if self.planes else \
+            tuple(reversed(self.fixed.GetSize()))
+        array = resize(values, shape)[0, 0].cpu().numpy().astype(np.float32)
+        result = sitk.GetImageFromArray(array.reshape(tuple(reversed(self.fixed.GetSize()))))
+        result.CopyInformation(self.fixed)
+        return result

@@ -1,0 +1,62 @@
+"""From displacements on the working grid to the transforms that ITK, ANTs and 3D Slicer read.
+
+All map points in mm (LPS) and say which way: a transform takes fixed points to moving points, as resampling needs, its
+inverse takes moving points to fixed points, as points, surfaces and markups need.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import SimpleITK as sitk
+
+from DiffuseMorphCore.registration.grid import Grid
+from DiffuseMorphCore.registration.prepare import Plane
+
+
+def displacement_transform(grid: Grid, vectors: np.ndarray) -> sitk.DisplacementFieldTransform:
+    """p -> p + vectors(p), linear between the grid's voxels, nothing outside; ``vectors`` (*spatial, ndim) in mm, LPS."""
+    return sitk.DisplacementFieldTransform(grid.image(vectors.astype(np.float64), vector=True))
+
+
+def scaled_alignment(alignment: sitk.AffineTransform, share: float) -> sitk.AffineTransform:
+    """The affine map p -> p + share · (A(p) − p): the identity at 0, the alignment at 1."""
+    ndim = alignment.GetDimension()
+    offset = np.array(alignment.TransformPoint([0.0] * ndim))
+    matrix = np.array([alignment.TransformPoint(row) for row in np.eye(ndim).tolist()]).T - offset[:, None]
+    matrix = (1 - share) * np.eye(ndim) + share * matrix
+    return sitk.AffineTransform(matrix.ravel().tolist(), (share * offset).tolist())
+
+
+def forward(alignment: sitk.AffineTransform, deformation: sitk.Transform,
+            planes: tuple[Plane, Plane] | None = None) -> sitk.CompositeTransform:
+    """Fixed points to moving points: the deformation, then the alignment."""
+    # ITK applies the transform that was added last first.
+    return sitk.CompositeTransform(_between(planes, 1, 0, [_lifted(alignment, planes), deformation]))
+
+
+def backward(alignment: sitk.AffineTransform, inverse_deformation: sitk.Transform,
+             planes: tuple[Plane, Plane] | None = None) -> sitk.CompositeTransform:
+    """Moving points to fixed points: the inverse alignment, then the inverse deformation."""
+    inverse = sitk.AffineTransform(alignment.GetInverse())
+    return sitk.CompositeTransform(_between(planes, 0, 1, [inverse_deformation, _lifted(inverse, planes)]))
+
+
+def lifted_grid(grid: Grid, plane: Plane) -> Grid:
+    """A 2-D grid as one slice of a volume, in the slice's own frame (x, y, height)."""
+    return Grid((*grid.size, 1), (*grid.spacing, plane.thickness), (*grid.origin, 0.0), (1, 0, 0, 0, 1, 0, 0, 0, 1))
+
+
+def _lifted(affine: sitk.AffineTransform, planes: tuple[Plane, Plane] | None) -> sitk.AffineTransform:
+    if planes is None:
+        return affine
+    offset = np.array(affine.TransformPoint([0.0, 0.0]))
+    matrix = np.eye(3)
+    matrix[:2, :2] = np.array([affine.TransformPoint(row) for row in ([1.0, 0.0], [0.0, 1.0])]).T - offset[:, None]
+    return sitk.AffineTransform(matrix.ravel().tolist(), [*offset.tolist(), 0.0])
+
+
+def _between(planes: tuple[Plane, Plane] | None, to: int, start: int, inner: list[sitk.Transform]) -> list[sitk.Transform]:
+    """For slices: from the frame of one (0 fixed, 1 moving) through ``inner`` to the other's, in ITK's order."""
+    if planes is None:
+        return inner
+    return [planes[to].to_space(), *inner, planes[start].to_space().GetInverse()]

@@ -1,0 +1,48 @@
+"""The grid registration works on: about isotropic, as fine as pays, and no finer than memory allows."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+
+from DiffuseMorphCore.devices import free_memory
+from DiffuseMorphCore.errors import DiffuseMorphError
+from DiffuseMorphCore.registration.grid import Grid
+
+VOXELS = {2: 512 * 512, 3: 700_000}
+"""Voxels of the working grid; about 2 mm for a brain, where a finer one gained nothing (see the README's benchmark)."""
+BYTES_PER_VOXEL = {"same": 400, "different": 700}
+"""Peak memory of prediction and refinement per voxel of the working grid, measured."""
+
+
+def working_shape(grid: Grid, voxels: int) -> tuple[int, ...]:
+    """Shape (array order) with at most ``voxels`` voxels, as close to cubes as the image's own spacing allows."""
+    if math.prod(grid.shape) <= voxels:
+        return grid.shape
+    spacing = (math.prod(n * step for n, step in zip(grid.size, grid.spacing)) / voxels) ** (1 / grid.ndim)
+    # Axes coarser than this keep their own spacing, which leaves voxels for the others.
+    while math.prod(grid.shape_at(spacing * 0.97)) <= voxels:
+        spacing *= 0.97
+    return grid.shape_at(spacing)
+
+
+def choose_grid(grid: Grid, device: torch.device, modality: str, notes: list[str], reduction: int = 1) -> Grid:
+    """The working grid of a fixed image on a device; a coarser one, with a note, where memory is short.
+
+    ``reduction`` asks for so many times fewer voxels than usual.
+
+    Raises
+    ------
+    DiffuseMorphError : less memory than the smallest useful grid needs.
+    """
+    wanted = VOXELS[grid.ndim] // reduction
+    affordable = int(0.8 * free_memory(device) / BYTES_PER_VOXEL[modality])
+    if affordable < wanted // 50:
+        raise DiffuseMorphError(f"Only {free_memory(device) / 2 ** 20:.0f} MiB are free on {device}: "
+                                "close other programs, or choose another device.")
+    result = grid.resampled(working_shape(grid, min(wanted, affordable)))
+    if affordable < min(wanted, math.prod(grid.shape)):
+        notes.append(f"Memory is short on {device}, so the deformation was computed on a coarser grid of "
+                     f"{'×'.join(map(str, result.size))} voxels.")
+    return result
