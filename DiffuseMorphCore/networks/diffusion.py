@@ -78,7 +78,7 @@ class DiffusionNetwork(nn.Module):
         """
         check_images("The diffusion network", (moving, fixed, noisy), self.ndim)
         features, window = pad_to_multiple(torch.cat((moving, fixed, noisy), dim=1), self.multiple)
-        time = self.time(time_code(step, self.code_width))
+        time = self.time(time_code(step.to(moving.device), self.code_width))
         features = self.entry(features)
         kept = [features]
         for level, blocks in enumerate(self.down):
