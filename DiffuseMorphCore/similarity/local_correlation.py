@@ -65,6 +65,18 @@ def _centred(image: Tensor, weight: Tensor | None) -> tuple[Tensor, Tensor]:
     return image - mean, floor
 
 
+def _window_sizes(image: Tensor, weight: Tensor | None, window: int) -> Tensor:
+    """Voxels (or the sum of their weights) in the window around every voxel; quick enough not to be kept."""
+    if weight is not None:
+        return box_sum(weight, window).clamp_min(torch.finfo(image.dtype).tiny)
+    sizes = image.new_ones(())
+    for axis, length in enumerate(image.shape[2:]):
+        index = torch.arange(length, device=image.device)
+        inside = (index + window // 2).clamp_max(length - 1) - (index - window // 2).clamp_min(0) + 1
+        sizes = sizes * inside.to(image.dtype).view([-1 if other == axis else 1 for other in range(image.ndim - 2)])
+    return sizes
+
+
 class _LocalCorrelation(torch.autograd.Function):
     """Forward and closed-form backward.
 
@@ -75,8 +87,7 @@ class _LocalCorrelation(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx, a, b, weight, window, floor_a, floor_b):
-        size = box_sum(torch.ones_like(a[:1, :1]) if weight is None else weight, window)
-        size = size.clamp_min(torch.finfo(a.dtype).tiny)
+        size = _window_sizes(a, weight, window)
 
         def window_mean(image):
             return box_sum(image if weight is None else image * weight, window).div_(size)
@@ -104,12 +115,13 @@ class _LocalCorrelation(torch.autograd.Function):
         else:
             q = p_over / variance_b
             kept = (a, b, p, q, p * mean_a - q * mean_b)
-        ctx.save_for_backward(*kept, size, weight)
+        ctx.save_for_backward(*kept, weight)
         return score
 
     @staticmethod
     def backward(ctx, gradient):
-        a, b, p, fourth, fifth, size, weight = ctx.saved_tensors
+        a, b, p, fourth, fifth, weight = ctx.saved_tensors
+        size = _window_sizes(a, weight, ctx.window)
         needs_a, needs_b = ctx.needs_input_grad[:2]
 
         def adjoint(image):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 from DiffuseMorphCore.errors import DiffuseMorphError
@@ -13,12 +14,12 @@ class Table:
     """A CSV file that grows by rows which start with a step.
 
     Opened at a step, it forgets the rows after it: they were written by a run that was stopped before it could save
-    its state, and will come again. Its columns are those of the first row; a value missing later stays empty.
+    its state, and will come again. Its columns are `columns`, or those of the first row; missing values stay empty.
     """
 
-    def __init__(self, path: Path, step: int) -> None:
+    def __init__(self, path: Path, step: int, columns: Sequence[str] = ()) -> None:
         self.path = path
-        self.columns: list[str] | None = None
+        self.columns = list(columns)
         if path.is_file():
             with path.open(newline="", encoding="utf-8") as file:
                 rows = list(csv.reader(file))
@@ -33,8 +34,8 @@ class Table:
                 path.unlink()
 
     def add(self, row: dict[str, float]) -> None:
-        if self.columns is None:
-            self.columns = list(row)
+        if not self.path.is_file():
+            self.columns = self.columns or list(row)
             with self.path.open("w", newline="", encoding="utf-8") as file:
                 csv.writer(file).writerow(self.columns)
         with self.path.open("a", newline="", encoding="utf-8") as file:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import tomllib
 import types
 import typing
-from dataclasses import MISSING, dataclass, field, fields, is_dataclass, replace
+from dataclasses import MISSING, asdict, dataclass, field, fields, is_dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -76,7 +76,7 @@ class Stage:
 
 @dataclass(frozen=True)
 class Optimisation:
-    """Adam. None means: what the preset says. warm_up : steps until the full rate; decay : "cosine" down to
+    """Adam. None means: what the preset says; an epoch shows every pair once (1000 synthetic ones). warm_up : steps until the full rate; decay : "cosine" down to
     final_rate times the rate at the last step, or "constant". accumulation : batches whose gradients are averaged into
     one step. clip : largest norm of the gradient, 0 for none. average : decay of the moving average of the weights, 0
     for none. precision : "auto" takes bf16 where the device has it natively, "float32" never."""
@@ -138,6 +138,14 @@ class TrainingRun:
     @property
     def preset(self) -> Preset:
         return PRESETS[self.model.preset]
+
+    def to_dict(self) -> dict[str, Any]:
+        """The settings as nested dicts of plain values, lists in place of tuples, as a checkpoint keeps them."""
+        def listed(value: Any) -> Any:
+            if isinstance(value, dict):
+                return {key: listed(entry) for key, entry in value.items()}
+            return [listed(entry) for entry in value] if isinstance(value, (tuple, list)) else value
+        return listed(asdict(self))
 
 
 def read_settings(path: str | Path) -> TrainingRun:

@@ -8,7 +8,7 @@ from torch import Tensor
 from DiffuseMorphCore.training.augmentation import smooth_noise, uniform
 from DiffuseMorphCore.training.labelmaps import LabelMap
 
-_SIDE = 80  # voxels of a map
+_SIDE = 64  # voxels of a map
 _EXTENT = 180.0  # mm it stands for
 
 
@@ -19,7 +19,7 @@ class RandomShapes:
     to match, as there is between two people.
     """
 
-    def __init__(self, labels: int = 16, kinship: float = 0.8) -> None:
+    def __init__(self, labels: int = 12, kinship: float = 0.8) -> None:
         """labels : labels of a map, without the background. kinship : correlation of the noise of two anatomies."""
         self.ids = tuple(range(1000, 1000 + labels + 1))  # no FreeSurfer ids, so their contrast is always random
         self.kinship = kinship

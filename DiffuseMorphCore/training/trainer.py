@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 import math
-import os
 import time
 from contextlib import nullcontext
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import torch
-import torch.distributed as distributed
 from torch import nn
-from torch.nn.parallel import DistributedDataParallel
 from torch.optim.swa_utils import AveragedModel
 from tqdm import tqdm
 
@@ -28,6 +24,7 @@ from DiffuseMorphCore.training.checkpoint import read_checkpoint, write_checkpoi
 from DiffuseMorphCore.training.log import Table, TensorBoard
 from DiffuseMorphCore.training.objective import JointObjective, draw
 from DiffuseMorphCore.training.pair import Pair, PairSource, stack
+from DiffuseMorphCore.training.processes import Processes
 from DiffuseMorphCore.training.settings import TrainingRun, read_settings
 from DiffuseMorphCore.training.sources import build_sources
 from DiffuseMorphCore.training.validation import validate
@@ -89,7 +86,8 @@ class Trainer:
         if resume not in ("auto", "never"):
             raise DiffuseMorphError(f"To resume a run, 'auto' and 'never' are possible, not '{resume}'.")
         self.run, self.folder = run, Path(run.output.folder)
-        self._join()
+        self.processes = Processes(choose_device(run.device))
+        self.device, self.first = self.processes.device, self.processes.first
         last = self.folder / "last.pt"
         if last.is_file() and resume == "never":
             raise DiffuseMorphError(f"The folder '{self.folder}' already holds a training run: resume it, or choose "
@@ -106,17 +104,6 @@ class Trainer:
             self._open_folder()
         self._pairs: list[Pair] | None = None
 
-    def _join(self) -> None:
-        """Take part in the group of processes that torchrun started, if it did."""
-        self.world, self.rank = int(os.environ.get("WORLD_SIZE", 1)), int(os.environ.get("RANK", 0))
-        self.first = self.rank == 0
-        self.device = choose_device(self.run.device)
-        if self.device.type == "cuda" and self.world > 1:
-            self.device = torch.device("cuda", int(os.environ.get("LOCAL_RANK", 0)))
-        self.joined = self.world > 1 and not distributed.is_initialized()
-        if self.joined:
-            distributed.init_process_group("nccl" if self.device.type == "cuda" else "gloo")
-
     def _build_networks(self) -> None:
         run, optimisation, preset = self.run, self.run.optimisation, self.run.preset
         if run.model.start:
@@ -126,14 +113,13 @@ class Trainer:
         control = DeformationNetwork(model.ndim, model.configuration.deformation) if run.model.control else None
         self.model, self.control = model.to(self.device), control
         self.objective: nn.Module = JointObjective(self.model, run.loss, control).to(self.device)
-        if self.world > 1:
-            self.objective = DistributedDataParallel(self.objective)
+        self.objective = self.processes.share(self.objective)
         self.rate = preset.training.learning_rate if optimisation.learning_rate is None else optimisation.learning_rate
         self.batch = optimisation.batch or preset.training.batch_size
         self.optimiser = torch.optim.Adam(self.objective.parameters(), lr=self.rate,
                                           betas=optimisation.betas or preset.training.betas)
         self.average = AveragedModel(self.model, avg_fn=self._blend) if optimisation.average else None
-        pairs_a_step = self.batch * optimisation.accumulation * self.world
+        pairs_a_step = self.batch * optimisation.accumulation * self.processes.count
         epochs = optimisation.epochs or preset.training.epochs
         self.steps = optimisation.steps or math.ceil(
             epochs * getattr(self.sources[-1][1], "pair_count", 1000) / pairs_a_step)
@@ -149,7 +135,7 @@ class Trainer:
         except OSError as problem:
             raise DiffuseMorphError(f"The folder '{self.folder}' for the training run cannot be made: choose another "
                                     "one.") from problem
-        self.log = Table(self.folder / "log.csv", self.step)
+        self.log = Table(self.folder / "log.csv", self.step, ("step", "rate", *TERMS))
         self.validation_log = Table(self.folder / "validation.csv", self.step)
 
     def train(self, max_minutes: float | None, max_steps: int | None, progress: Progress | None) -> TrainingResult:
@@ -169,7 +155,7 @@ class Trainer:
                 except Cancelled as reason:
                     cancelled = reason
                 now = time.monotonic()
-                stop = self._agree(bool(cancelled) or max_minutes is not None and now - start > 60 * max_minutes)
+                stop = self.processes.agree(bool(cancelled) or max_minutes is not None and now - start > 60 * max_minutes)
                 last = stop or self.step == goal
                 if self.first:
                     self._record(terms, last and not cancelled)
@@ -190,12 +176,12 @@ class Trainer:
         self.optimiser.zero_grad()
         terms: dict[str, float] = {}
         for part in range(optimisation.accumulation):
-            number = (self.step * optimisation.accumulation + part) * self.world + self.rank
+            number = (self.step * optimisation.accumulation + part) * self.processes.count + self.processes.rank
             pair = stack([self._source().draw(number * self.batch + index, self.device) for index in range(self.batch)])
             drawn = draw(pair, self.run.loss, len(self.model.schedule),
                          generator(optimisation.seed, _OBJECTIVE_STREAM + number))
             # Gradients of several processes need to meet only once, at the last batch.
-            waiting = self.world > 1 and part + 1 < optimisation.accumulation
+            waiting = self.processes.count > 1 and part + 1 < optimisation.accumulation
             with self.objective.no_sync() if waiting else nullcontext():
                 with self._precision():
                     found = self.objective(pair, drawn)
@@ -230,21 +216,13 @@ class Trainer:
             return torch.autocast("cuda", dtype=torch.bfloat16)
         return nullcontext()
 
-    def _agree(self, stop: bool) -> bool:
-        """The first process decides for all, since their clocks differ."""
-        if self.world == 1:
-            return stop
-        decision = torch.tensor([int(stop)], device=self.device)
-        distributed.broadcast(decision, 0)
-        return bool(decision.item())
-
     def _record(self, terms: dict[str, float], last: bool) -> None:
         """Write the logs that are due, validate, and keep the best model."""
         for name, value in terms.items():
             self.sums.setdefault(name, []).append(value)
         if self.step % self.run.output.log_every == 0:
             means = {name: sum(values) / len(values) for name, values in self.sums.items()}
-            row = {"step": self.step, "rate": self._rate_now(), **{name: means.get(name, math.nan) for name in TERMS}}
+            row = {"step": self.step, "rate": self._rate_now(), **means}
             self.log.add(row)
             if self.board:
                 self.board.add("training", row)
@@ -274,7 +252,7 @@ class Trainer:
     def _save(self, name: str) -> None:
         write_checkpoint(self.folder / name, {
             "step": self.step, "best": self.best, "validation": self.validation, "sums": self.sums,
-            "configuration": self.model.configuration.to_dict(), "settings": plain(self.run),
+            "configuration": self.model.configuration.to_dict(), "settings": self.run.to_dict(),
             "model": self.model.state_dict(), "average": self.average and self.average.module.state_dict(),
             "averaged": int(self.average.n_averaged) if self.average else 0,
             "control": self.control and self.control.state_dict(), "optimiser": self.optimiser.state_dict()})
@@ -301,14 +279,5 @@ class Trainer:
         """Leave the group of processes, finish the log."""
         if self.board:
             self.board.close()
-        if self.joined:
-            distributed.destroy_process_group()
+        self.processes.leave()
 
-
-def plain(run: TrainingRun) -> dict[str, Any]:
-    """The settings as nested dicts of plain values, with lists in place of tuples."""
-    def listed(value: Any) -> Any:
-        if isinstance(value, dict):
-            return {key: listed(entry) for key, entry in value.items()}
-        return [listed(entry) for entry in value] if isinstance(value, (tuple, list)) else value
-    return listed(asdict(run))
