@@ -184,8 +184,3 @@ def voxel_displacement(field: sitk.Image) -> np.ndarray:
     direction = np.array(field.GetDirection()).reshape(ndim, ndim)
     to_voxels = np.linalg.inv(direction @ np.diag(field.GetSpacing())).astype(np.float32)
     return np.ascontiguousarray(np.moveaxis((millimetres @ to_voxels.T)[..., ::-1], -1, 0))
-
-
-def central_determinant(field: sitk.Image) -> np.ndarray:
-    """Jacobian determinant of a displacement field in mm by central differences (ITK), one value a voxel."""
-    return sitk.GetArrayFromImage(sitk.DisplacementFieldJacobianDeterminant(field, True))
