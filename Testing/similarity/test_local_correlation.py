@@ -30,7 +30,7 @@ def dense(a, b, window, mask=None):
     return total / norm
 
 
-SHAPES = [((1, 1, 9, 11), 5), ((2, 2, 6, 7), 3), ((1, 1, 6, 7, 5), 3)]
+SHAPES = [((1, 1, 9, 11), 5), ((2, 2, 6, 7), 5), ((1, 1, 6, 7, 5), 3)]
 
 
 @pytest.mark.parametrize("masked", [False, True])
