@@ -35,8 +35,9 @@ def at_eta(keyframes: Tensor, etas: Sequence[float], eta: float) -> Tensor:
     return torch.lerp(keyframes[after - 1:after], keyframes[after:after + 1], weight)
 
 
-def folded(keyframes: Tensor, etas: Sequence[float], checks: Sequence[float], shape: tuple[int, ...]) -> tuple[Tensor, int]:
-    """Where the fine grid folds at one of the checked etas.
+def folded(keyframes: Tensor, etas: Sequence[float], checks: Sequence[float], shape: tuple[int, ...]
+           ) -> tuple[Tensor, dict[float, int]]:
+    """Where, and at which of the checked etas, the fine grid folds.
 
     Parameters
     ----------
@@ -47,21 +48,22 @@ def folded(keyframes: Tensor, etas: Sequence[float], checks: Sequence[float], sh
     Returns
     -------
     (1, 1, *spatial) bool on the keyframes' grid, true next to a fine cell with a determinant below :data:`MARGIN`, and
-    the number of such fine cells, summed over the checks.
+    the number of such fine cells by eta, for the etas that have any.
     """
     own = keyframes.shape[2:]
     pool = functional.max_pool3d if len(own) == 3 else functional.max_pool2d
     result = torch.zeros((1, 1, *own), dtype=torch.bool, device=keyframes.device)
-    count = 0
+    counts = {}
     for eta in checks:
         displacement = at_eta(keyframes, etas, eta)
         small = (determinant_minimum(displacement) < SUSPECT).to(displacement.dtype)
         if not bool(small.any()):
             continue
         bad = _folded_cells(displacement, pool(small, 3, 1, 1)[0, 0] > 0, shape)
-        count += len(bad)
-        result[(0, 0, *bad.unbind(1))] = True
-    return result, count
+        if len(bad):
+            counts[eta] = len(bad)
+            result[(0, 0, *bad.unbind(1))] = True
+    return result, counts
 
 
 def _folded_cells(displacement: Tensor, suspects: Tensor, shape: tuple[int, ...]) -> Tensor:
@@ -86,7 +88,7 @@ def _folded_cells(displacement: Tensor, suspects: Tensor, shape: tuple[int, ...]
     return torch.cat(found) if found else torch.zeros((0, ndim), dtype=torch.int64, device=device)
 
 
-def unfold(keyframes: Tensor, etas: Sequence[float], shape: tuple[int, ...], checks: Sequence[float] = CHECKS,
+def unfold(keyframes: Tensor, etas: Sequence[float], shape: tuple[int, ...], checks: tuple[float, ...] = CHECKS,
            rounds: int = 50) -> tuple[Tensor, int]:
     """Change a trajectory as little as needed for it to be fold-free on the fine grid at every checked eta.
 
@@ -95,15 +97,19 @@ def unfold(keyframes: Tensor, etas: Sequence[float], shape: tuple[int, ...], che
 
     Returns
     -------
-    The repaired keyframes, and the number of fine cells that were folded before (0: nothing was changed).
+    The repaired keyframes, and the number of fine cells that were folded before, summed over the etas (0: nothing was
+    changed).
     """
     pool = functional.max_pool3d if keyframes.shape[1] == 3 else functional.max_pool2d
-    first = None
+    before, pending = None, checks
     for _ in range(rounds):
-        bad, count = folded(keyframes, etas, checks, shape)
-        first = count if first is None else first
-        if count == 0:
+        bad, counts = folded(keyframes, etas, pending, shape)
+        before = sum(counts.values()) if before is None else before
+        if not counts and pending == checks:
             break
-        reach = box_mean(pool(bad.to(keyframes.dtype), 7, 1, 3), 5)
-        keyframes = torch.lerp(keyframes, box_mean(keyframes, 5), reach)
-    return keyframes, first or 0
+        # While there are folds only their etas are checked again, at the end all are.
+        pending = tuple(counts) or checks
+        if counts:
+            reach = box_mean(pool(bad.to(keyframes.dtype), 7, 1, 3), 5)
+            keyframes = torch.lerp(keyframes, box_mean(keyframes, 5), reach)
+    return keyframes, before or 0
