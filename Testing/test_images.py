@@ -1,4 +1,5 @@
 """Reading, checking and writing images and transforms."""
+
 from __future__ import annotations
 
 import os
@@ -19,8 +20,14 @@ def refused(text: str):
     return pytest.raises(DiffuseMorphError, match=rf"^[^\n]*{text}[^\n]*\.$")
 
 
-def write_series(folder: Path, image: sitk.Image, uid: str, description: str = "T1", leave_out: tuple[int, ...] = (),
-                 tilt: float = 0.0) -> None:
+def write_series(
+    folder: Path,
+    image: sitk.Image,
+    uid: str,
+    description: str = "T1",
+    leave_out: tuple[int, ...] = (),
+    tilt: float = 0.0,
+) -> None:
     """Write a volume as one DICOM file a slice; `tilt` shifts each slice sideways as a tilted gantry does (mm)."""
     folder.mkdir(exist_ok=True)
     writer = sitk.ImageFileWriter()
@@ -32,8 +39,12 @@ def write_series(folder: Path, image: sitk.Image, uid: str, description: str = "
         part = image[:, :, k]
         position = np.array(image.TransformIndexToPhysicalPoint((0, 0, k))) + np.array([0.0, tilt * k, 0.0])
         for key, value in {
-            "0008|0060": "MR", "0020|000e": uid, "0020|000d": "1.2.826.0.1.3680043.2.1125.1",
-            "0008|0018": f"{uid}.{k + 1}", "0008|103e": description, "0020|0013": str(k + 1),
+            "0008|0060": "MR",
+            "0020|000e": uid,
+            "0020|000d": "1.2.826.0.1.3680043.2.1125.1",
+            "0008|0018": f"{uid}.{k + 1}",
+            "0008|103e": description,
+            "0020|0013": str(k + 1),
             "0020|0032": "\\".join(f"{v:.6f}" for v in position),
             "0020|0037": "\\".join(str(direction[i]) for i in (0, 3, 6, 1, 4, 7)),
             "0018|0050": str(image.GetSpacing()[2]),
@@ -70,8 +81,9 @@ def test_volumes_come_back_with_values_type_and_place(tmp_path, volume, extensio
     assert os.listdir(tmp_path) == [f"scan.one{extension}"]
 
 
-@pytest.mark.parametrize(("extension", "kind"), [(".png", sitk.sitkUInt8), (".png", sitk.sitkUInt16),
-                                                 (".tif", sitk.sitkFloat32)])
+@pytest.mark.parametrize(
+    ("extension", "kind"), [(".png", sitk.sitkUInt8), (".png", sitk.sitkUInt16), (".tif", sitk.sitkFloat32)]
+)
 def test_pictures_come_back(tmp_path, volume, extension, kind):
     image = sitk.Cast(sitk.Abs(volume[:, :, 4]), kind)
     write_image(image, tmp_path / f"slice{extension}")
@@ -82,7 +94,12 @@ def test_pictures_come_back(tmp_path, volume, extension, kind):
 
 def test_suffixes():
     assert [image_suffix(p) for p in ("a.b.nii.gz", "A.PNG", "x/y.tar/scan", "v1.2.nrrd", "only.gz")] == [
-        ".nii.gz", ".png", "", ".nrrd", ".gz"]
+        ".nii.gz",
+        ".png",
+        "",
+        ".nrrd",
+        ".gz",
+    ]
 
 
 def test_dicom_series_is_read_in_space_order(tmp_path, volume):

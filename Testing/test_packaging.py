@@ -1,4 +1,5 @@
 """What an installed package holds: the code, the bundled pair with its terms, models, examples, and the command."""
+
 from __future__ import annotations
 
 import shutil
@@ -26,8 +27,18 @@ def wheel(tmp_path_factory, repository) -> Path:
         copy = shutil.copytree if (repository / name).is_dir() else shutil.copy
         (source / name).parent.mkdir(parents=True, exist_ok=True)
         copy(repository / name, source / name)
-    command = [sys.executable, "-m", "pip", "wheel", str(source), "--no-deps", "--no-build-isolation", "--no-index",
-               "--wheel-dir", str(folder)]
+    command = [
+        sys.executable,
+        "-m",
+        "pip",
+        "wheel",
+        str(source),
+        "--no-deps",
+        "--no-build-isolation",
+        "--no-index",
+        "--wheel-dir",
+        str(folder),
+    ]
     built = subprocess.run(command, capture_output=True, text=True)
     assert built.returncode == 0, built.stdout + built.stderr
     return next(folder.glob("diffusemorph-*.whl"))
@@ -55,18 +66,28 @@ def test_wheel_holds_the_pair_the_models_the_examples_and_the_licences(wheel, re
 
 def test_installed_package_finds_its_pair_and_models(wheel, tmp_path):
     zipfile.ZipFile(wheel).extractall(tmp_path / "installed")
-    code = ("import DiffuseMorphCore\nfrom DiffuseMorphCore.sample_pair import sample_pair\n"
-            "print(DiffuseMorphCore.__file__)\nprint(*sample_pair(), sep='\\n')\n"
-            "from DiffuseMorphCore.command_line import main\nraise SystemExit(main(['models']))")
-    run = subprocess.run([sys.executable, "-P", "-c", code], env={"PYTHONPATH": str(tmp_path / "installed")}, cwd=tmp_path,
-                         capture_output=True, text=True, check=True)
+    code = (
+        "import DiffuseMorphCore\nfrom DiffuseMorphCore.sample_pair import sample_pair\n"
+        "print(DiffuseMorphCore.__file__)\nprint(*sample_pair(), sep='\\n')\n"
+        "from DiffuseMorphCore.command_line import main\nraise SystemExit(main(['models']))"
+    )
+    run = subprocess.run(
+        [sys.executable, "-P", "-c", code],
+        env={"PYTHONPATH": str(tmp_path / "installed")},
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
     lines = run.stdout.splitlines()
     assert all(line.startswith(str(tmp_path / "installed")) for line in lines[:3])
 
 
 def test_wheel_has_the_command_and_its_metadata(wheel, repository):
     archive = zipfile.ZipFile(wheel)
-    read = {name.rsplit("/", 1)[-1]: archive.read(name).decode() for name in archive.namelist() if ".dist-info/" in name}
+    read = {
+        name.rsplit("/", 1)[-1]: archive.read(name).decode() for name in archive.namelist() if ".dist-info/" in name
+    }
     assert "diffusemorph = DiffuseMorphCore.command_line:main" in read["entry_points.txt"]
     project = tomllib.loads((repository / "pyproject.toml").read_text())["project"]
     assert project["version"] == DiffuseMorphCore.__version__
@@ -86,10 +107,12 @@ def test_bundled_pair_is_two_brains_at_two_millimetres():
 
 
 def test_importing_the_package_is_cheap_and_its_names_are_there():
-    code = ("import sys, DiffuseMorphCore\nassert not {'torch', 'numpy', 'SimpleITK'} & set(sys.modules)\n"
-            "from DiffuseMorphCore import DiffuseMorphError, load_model, available_models\n"
-            "assert set(DiffuseMorphCore.__all__) <= set(dir(DiffuseMorphCore))\n"
-            "try:\n    DiffuseMorphCore.nonsense\nexcept AttributeError as error:\n    assert 'nonsense' in str(error)")
+    code = (
+        "import sys, DiffuseMorphCore\nassert not {'torch', 'numpy', 'SimpleITK'} & set(sys.modules)\n"
+        "from DiffuseMorphCore import DiffuseMorphError, load_model, available_models\n"
+        "assert set(DiffuseMorphCore.__all__) <= set(dir(DiffuseMorphCore))\n"
+        "try:\n    DiffuseMorphCore.nonsense\nexcept AttributeError as error:\n    assert 'nonsense' in str(error)"
+    )
     subprocess.run([sys.executable, "-c", code], check=True)
 
 

@@ -1,4 +1,5 @@
 """What the command says and answers before any image is touched."""
+
 from __future__ import annotations
 
 import subprocess
@@ -25,8 +26,20 @@ def test_help_teaches_every_verb(capsys):
 def test_help_of_register_names_every_file_and_gives_examples(capsys):
     main(["register", "--help"])
     text = capsys.readouterr().out
-    for word in ("moved.nii.gz", "moved_labels.nii.gz", "transform.h5", "inverse_transform.h5", "report.json", "preview.png",
-                 "--eta", "--frames", "--moving-labels", "--fixed-mask", "--overwrite", "examples:"):
+    for word in (
+        "moved.nii.gz",
+        "moved_labels.nii.gz",
+        "transform.h5",
+        "inverse_transform.h5",
+        "report.json",
+        "preview.png",
+        "--eta",
+        "--frames",
+        "--moving-labels",
+        "--fixed-mask",
+        "--overwrite",
+        "examples:",
+    ):
         assert word in text
 
 
@@ -40,27 +53,30 @@ def test_no_verb_shows_the_help(capsys):
     assert "usage: diffusemorph" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize(("arguments", "text"), [
-    (["frobnicate"], "'frobnicate'"),
-    (["register", "a", "b"], "--output"),
-    (["register", "a", "-o", "c"], "MOVING"),
-    (["register", "a", "b", "-o", "c", "--eta", "1.2"], "'1.2' does not lie between 0"),
-    (["register", "a", "b", "-o", "c", "--eta", "-0.1"], "'-0.1' does not lie between 0"),
-    (["register", "a", "b", "-o", "c", "--eta", "nan"], "'nan' does not lie between 0"),
-    (["register", "a", "b", "-o", "c", "--eta", "half"], "'half' is not a number"),
-    (["register", "a", "b", "-o", "c", "--refine", "-1"], "'-1' is below 0"),
-    (["register", "a", "b", "-o", "c", "--refine", "much"], "'much' is not a whole number"),
-    (["register", "a", "b", "-o", "c", "--frames", "1"], "'1' is below 2"),
-    (["register", "a", "b", "-o", "c", "--align", "bspline"], "'bspline'"),
-    (["register", "a", "b", "-o", "c", "--modality", "CT"], "'CT'"),
-    (["register", "a", "b", "-o", "c", "--seed", "1.5"], "'1.5' is not a whole number"),
-    (["register", "a", "b", "-o", "c", "--ref", "3"], "--ref"),
-    (["register", "a", "b", "-o", "c", "--fixed-labels", "d"], "--fixed-labels needs --moving-labels"),
-    (["synthesize", "a", "b", "-o", "c.nii", "--steps", "0"], "'0' is below 1"),
-    (["synthesize", "a", "b", "-o", "c.nii", "--start", "50"], "only 50 steps"),
-    (["train"], "settings is missing"),
-    (["train", "a.toml", "--max-minutes", "0"], "'0' is not a number above 0"),
-])
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [
+        (["frobnicate"], "'frobnicate'"),
+        (["register", "a", "b"], "--output"),
+        (["register", "a", "-o", "c"], "MOVING"),
+        (["register", "a", "b", "-o", "c", "--eta", "1.2"], "'1.2' does not lie between 0"),
+        (["register", "a", "b", "-o", "c", "--eta", "-0.1"], "'-0.1' does not lie between 0"),
+        (["register", "a", "b", "-o", "c", "--eta", "nan"], "'nan' does not lie between 0"),
+        (["register", "a", "b", "-o", "c", "--eta", "half"], "'half' is not a number"),
+        (["register", "a", "b", "-o", "c", "--refine", "-1"], "'-1' is below 0"),
+        (["register", "a", "b", "-o", "c", "--refine", "much"], "'much' is not a whole number"),
+        (["register", "a", "b", "-o", "c", "--frames", "1"], "'1' is below 2"),
+        (["register", "a", "b", "-o", "c", "--align", "bspline"], "'bspline'"),
+        (["register", "a", "b", "-o", "c", "--modality", "CT"], "'CT'"),
+        (["register", "a", "b", "-o", "c", "--seed", "1.5"], "'1.5' is not a whole number"),
+        (["register", "a", "b", "-o", "c", "--ref", "3"], "--ref"),
+        (["register", "a", "b", "-o", "c", "--fixed-labels", "d"], "--fixed-labels needs --moving-labels"),
+        (["synthesize", "a", "b", "-o", "c.nii", "--steps", "0"], "'0' is below 1"),
+        (["synthesize", "a", "b", "-o", "c.nii", "--start", "50"], "only 50 steps"),
+        (["train"], "settings is missing"),
+        (["train", "a.toml", "--max-minutes", "0"], "'0' is not a number above 0"),
+    ],
+)
 def test_senseless_arguments_are_refused_in_one_sentence(capsys, tmp_path, monkeypatch, arguments, text):
     monkeypatch.chdir(tmp_path)
     assert main(arguments) == 2
@@ -71,9 +87,11 @@ def test_senseless_arguments_are_refused_in_one_sentence(capsys, tmp_path, monke
 
 
 def test_help_and_refusals_do_not_load_torch():
-    code = ("import sys\nfrom DiffuseMorphCore.command_line import main\nmain(['register', '--help'])\n"
-            "main(['register', 'a', 'b', '-o', 'c', '--eta', '7'])\n"
-            "assert not {'torch', 'SimpleITK', 'matplotlib'} & set(sys.modules)")
+    code = (
+        "import sys\nfrom DiffuseMorphCore.command_line import main\nmain(['register', '--help'])\n"
+        "main(['register', 'a', 'b', '-o', 'c', '--eta', '7'])\n"
+        "assert not {'torch', 'SimpleITK', 'matplotlib'} & set(sys.modules)"
+    )
     subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
 
 

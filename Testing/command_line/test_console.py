@@ -1,4 +1,5 @@
 """Progress bars, signals, and what libraries write to stderr."""
+
 from __future__ import annotations
 
 import io
@@ -64,8 +65,10 @@ def test_the_first_signal_is_noted_and_the_second_stops():
 
 
 def test_messages_of_libraries_are_hidden_and_those_of_python_are_not():
-    code = ("import os, sys\nfrom DiffuseMorphCore.command_line.console import library_messages_hidden\n"
-            "with library_messages_hidden():\n    os.write(2, b'library\\n')\n    print('python', file=sys.stderr)\n"
-            "os.write(2, b'afterwards\\n')\nprint('last', file=sys.stderr)")
+    code = (
+        "import os, sys\nfrom DiffuseMorphCore.command_line.console import library_messages_hidden\n"
+        "with library_messages_hidden():\n    os.write(2, b'library\\n')\n    print('python', file=sys.stderr)\n"
+        "os.write(2, b'afterwards\\n')\nprint('last', file=sys.stderr)"
+    )
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert run.stderr.split() == ["python", "afterwards", "last"]

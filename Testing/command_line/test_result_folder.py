@@ -1,4 +1,5 @@
 """A result folder is complete or absent."""
+
 from __future__ import annotations
 
 import os

@@ -1,0 +1,218 @@
+"""Pictures of a registration, drawn by matplotlib: one still to judge it by, one animation that shows it unfold.
+
+Volumes are shown in their three orthogonal planes through the middle of what is in them, the way radiologists look at
+them: the patient's right is on the left, anterior and superior are up. Pictures (2-D images) are shown as they are.
+"""
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import SimpleITK as sitk
+from matplotlib.animation import PillowWriter
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.colors import Colormap, LinearSegmentedColormap
+from matplotlib.figure import Figure
+
+from DiffuseMorphCore.registration import Registration
+from DiffuseMorphCore.registration.prepare import flatten_slice, is_slice
+
+GRID_LINES = 26  # along the longest side
+_INK = "#e8e8e8"
+_GRID = "#ffc24d"
+_DIFFERENCE = LinearSegmentedColormap.from_list("difference", ["#5cc8ff", "#0a3c66", "#000000", "#6e2408", "#ff9a5c"])
+
+
+@dataclass(frozen=True)
+class Plane:
+    """One plane of an image: `axis` is the array axis it cuts at `index` (None for a 2-D image), `spacing` its row and
+    column spacing in mm, `up` whether the first row is drawn at the bottom."""
+
+    axis: int | None
+    index: int
+    spacing: tuple[float, float]
+    up: bool
+
+    def of(self, array: np.ndarray) -> np.ndarray:
+        """The plane (rows, columns, …) of an array (*spatial, …) on the same grid."""
+        return array if self.axis is None else np.take(array, self.index, axis=self.axis)
+
+    @property
+    def axes(self) -> tuple[int, int]:
+        """The array axes of its rows and columns."""
+        return tuple(a for a in range(3) if a != self.axis) if self.axis is not None else (0, 1)
+
+
+def orient(image: sitk.Image) -> sitk.Image:
+    """The image with axes in the order closest to left, posterior, superior; a single slice as the 2-D image it is."""
+    if is_slice(image):
+        return flatten_slice(image)[0]
+    return sitk.DICOMOrient(image, "LPS") if image.GetDimension() == 3 else image
+
+
+def choose_planes(image: sitk.Image) -> list[Plane]:
+    """Axial, coronal and sagittal plane through the middle of what is in an oriented image; of a 2-D image the one."""
+    spacing = image.GetSpacing()[::-1]
+    if image.GetDimension() == 2:
+        return [Plane(None, 0, spacing, up=False)]
+    values = sitk.GetArrayFromImage(image).astype(np.float64)
+    values = np.nan_to_num(values - np.nanmin(values), posinf=0.0)
+    planes = []
+    for axis in range(3):
+        others = tuple(a for a in range(3) if a != axis)
+        profile = values.sum(axis=others)
+        middle = round(float(np.average(np.arange(len(profile)), weights=profile)))
+        planes.append(Plane(axis, middle, (spacing[others[0]], spacing[others[1]]), up=axis != 0))
+    return planes
+
+
+def window(image: sitk.Image) -> tuple[float, float]:
+    """Intensities to show as black and as white: the 1 and 99.5 percentile of what is not background."""
+    values = sitk.GetArrayFromImage(image).astype(np.float32)
+    values = values[np.isfinite(values)]
+    shown = values[values > values.min()]
+    if shown.size == 0:
+        return float(values.min()), float(values.min()) + 1.0
+    low, high = np.percentile(shown, (1.0, 99.5))
+    return (float(low), float(high)) if high > low else (float(values.min()), float(shown.max()))
+
+
+def save_preview(result: Registration, path: str | Path, eta: float = 1.0, modality: str = "same") -> None:
+    """Draw fixed, moving, moved, their difference before and after, and the deformed grid into the file `path` (.png).
+
+    "moving" and "before" show the moving image where its header puts it; only where nothing of it is in view there,
+    after the alignment, and the title says so. For different modalities a difference means nothing: a checkerboard of
+    both is drawn. The grid shows where each point of the fixed image looks, without the linear alignment.
+    """
+    fixed, moving = orient(result.fixed), result.moving
+    identity = sitk.Transform(moving.GetDimension(), sitk.sitkIdentity)
+    before, title = sitk.Resample(moving, result.fixed, identity, sitk.sitkLinear), "moving"
+    if np.ptp(sitk.GetArrayViewFromImage(before)) == 0:
+        before, title = result.warp(eta=0.0), "moving, aligned"
+    before, after = orient(before), orient(result.warp(eta=eta))
+    steps = grid_steps(result, fixed, eta)
+    planes = choose_planes(fixed)
+    f, b, a = (sitk.GetArrayFromImage(image).astype(np.float32) for image in (fixed, before, after))
+    grey, moving_grey = window(fixed), window(moving)
+    f, b, a = _scaled(f, grey), _scaled(b, moving_grey), _scaled(a, moving_grey)
+    largest = max(float(np.percentile(np.abs(f - b), 99.5)), 0.05)
+    comparison = "difference" if modality == "same" else "checkerboard"
+    titles = ["fixed", title, f"moved, eta {eta:g}", f"{comparison} before", f"{comparison} after", "deformed grid"]
+    figure, axes = _figure(planes, f.shape, len(titles))
+    for column, text in enumerate(titles):
+        axes[0, column].set_title(text, color=_INK, fontsize=10)
+    for row, plane in enumerate(planes):
+        parts = [plane.of(array) for array in (f, b, a)]
+        for column, part in enumerate(parts):
+            _show(axes[row, column], part, plane)
+        for column, part in ((3, parts[1]), (4, parts[2])):
+            if modality == "same":
+                _show(axes[row, column], part - parts[0], plane, cmap=_DIFFERENCE, limits=(-largest, largest))
+            else:
+                _show(axes[row, column], _checkerboard(parts[0], part), plane)
+        _show(axes[row, 5], parts[2] * 0.6, plane)
+        _draw_grid(axes[row, 5], plane, plane.of(steps))
+    figure.savefig(path, dpi=110, facecolor="black")
+
+
+class TrajectoryPicture:
+    """An animation of a registration: each frame shows the moved image and its grid at one eta."""
+
+    def __init__(self, result: Registration) -> None:
+        self._result = result
+        self._fixed = orient(result.fixed)
+        self._planes = choose_planes(self._fixed)
+        self._window = window(result.moving)
+        self._frames: list[tuple[float, list[np.ndarray], list[np.ndarray]]] = []
+
+    def add(self, eta: float, moved: sitk.Image) -> None:
+        """Add the frame of `eta`; `moved` is the moving image warped to it, on the fixed grid."""
+        array = _scaled(sitk.GetArrayFromImage(orient(moved)).astype(np.float32), self._window)
+        steps = grid_steps(self._result, self._fixed, eta)
+        self._frames.append((eta, [p.of(array) for p in self._planes], [p.of(steps) for p in self._planes]))
+
+    def save(self, path: str | Path, frames_per_second: float = 8.0) -> None:
+        """Write the frames forth and back as an endless animation (.gif)."""
+        shape = tuple(reversed(self._fixed.GetSize()))
+        figure, axes = _figure(self._planes, shape, 2, across=True)
+        canvas = FigureCanvasAgg(figure)
+        writer = PillowWriter(fps=frames_per_second)
+        with writer.saving(canvas.figure, str(path), dpi=90):
+            for eta, images, steps in [*self._frames, *self._frames[-2:0:-1]]:
+                for column, plane in enumerate(self._planes):
+                    for row, brightness in ((0, 1.0), (1, 0.6)):
+                        axes[row, column].clear()
+                        _show(axes[row, column], images[column] * brightness, plane)
+                    _draw_grid(axes[1, column], plane, steps[column])
+                figure.suptitle(f"eta = {eta:.2f}", color=_INK, fontsize=11, y=0.985)
+                writer.grab_frame(facecolor="black")
+
+
+def grid_steps(result: Registration, oriented: sitk.Image, eta: float) -> np.ndarray:
+    """The deformation at `eta` on the grid of the `oriented` fixed image, in its voxels: (*spatial, ndim), components
+    in the order of the array axes."""
+    field = result.grid.image(result.vectors(eta).astype(np.float32), vector=True)
+    n = oriented.GetDimension()
+    field = sitk.Resample(field, oriented, sitk.Transform(n, sitk.sitkIdentity), sitk.sitkLinear)
+    vectors = sitk.GetArrayFromImage(field).reshape(*oriented.GetSize()[::-1], n)
+    along = vectors @ (np.array(oriented.GetDirection()).reshape(n, n) / np.array(oriented.GetSpacing()))
+    return along[..., ::-1]
+
+
+def _scaled(array: np.ndarray, limits: tuple[float, float]) -> np.ndarray:
+    return np.clip((np.nan_to_num(array, nan=limits[0]) - limits[0]) / (limits[1] - limits[0]), 0.0, 1.0)
+
+
+def _checkerboard(first: np.ndarray, second: np.ndarray, tiles: int = 8) -> np.ndarray:
+    side = max(1, max(first.shape) // tiles)
+    rows, columns = np.indices(first.shape) // side
+    return np.where((rows + columns) % 2 == 0, first, second)
+
+
+def _extent(plane: Plane, shape: tuple[int, ...]) -> tuple[float, float]:
+    """Height and width of a plane in mm."""
+    rows, columns = plane.axes
+    return shape[rows] * plane.spacing[0], shape[columns] * plane.spacing[1]
+
+
+def _figure(planes: list[Plane], shape: tuple[int, ...], panels: int,
+            across: bool = False) -> tuple[Figure, np.ndarray]:
+    """Axes for every plane and panel: a row a plane, or `across`, a column a plane."""
+    extents = [_extent(plane, shape) for plane in planes]
+    widest, highest = max(width for _, width in extents), max(height for height, _ in extents)
+    if across:
+        inches = 3.2 / highest
+        widths, heights = [width * inches for _, width in extents], [3.2] * panels
+    else:
+        inches = 2.5 / widest
+        widths, heights = [2.5] * panels, [height * inches for height, _ in extents]
+    top = 0.36
+    figure = Figure(figsize=(sum(widths), sum(heights) + top), facecolor="black")
+    axes = figure.subplots(len(heights), len(widths), squeeze=False,
+                           gridspec_kw={"width_ratios": widths, "height_ratios": heights})
+    figure.subplots_adjust(left=0.004, right=0.996, bottom=0.004, top=1 - top / (sum(heights) + top), wspace=0.02,
+                           hspace=0.02)
+    return figure, axes
+
+
+def _show(axes: Axes, plane_values: np.ndarray, plane: Plane, cmap: str | Colormap = "gray",
+          limits: tuple[float, float] = (0.0, 1.0)) -> None:
+    axes.imshow(plane_values, cmap=cmap, vmin=limits[0], vmax=limits[1], origin="lower" if plane.up else "upper",
+                aspect=plane.spacing[0] / plane.spacing[1], interpolation="bilinear")
+    axes.set_axis_off()
+
+
+def _draw_grid(axes: Axes, plane: Plane, part: np.ndarray) -> None:
+    """Draw the lines of a regular grid at the places they are moved to; `part`: the steps (rows, columns, ndim)."""
+    first, second = plane.axes
+    rows, columns = np.indices(part.shape[:2]).astype(np.float64)
+    rows, columns = rows + part[..., first], columns + part[..., second]
+    side = max(length * step for length, step in zip(part.shape[:2], plane.spacing)) / GRID_LINES
+    every = [max(1, round(side / step)) for step in plane.spacing]
+    limits = axes.get_xlim(), axes.get_ylim()
+    axes.plot(columns[::every[0]].T, rows[::every[0]].T, color=_GRID, linewidth=0.6)
+    axes.plot(columns[:, ::every[1]], rows[:, ::every[1]], color=_GRID, linewidth=0.6)
+    axes.set_xlim(limits[0])
+    axes.set_ylim(limits[1])

@@ -1,0 +1,111 @@
+"""The pictures: orientation, planes, windows, the grid, and that what they show is what was registered."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import SimpleITK as sitk
+from PIL import Image
+
+from DiffuseMorphCore.previews import TrajectoryPicture, choose_planes, grid_steps, orient, save_preview, window
+from DiffuseMorphCore.registration import register
+
+
+@pytest.fixture(scope="module")
+def result_3d(pair_3d):
+    return register(*pair_3d, model=None, device="cpu", align="none", refine=20)
+
+
+@pytest.fixture(scope="module")
+def result_2d(pair_2d):
+    return register(*pair_2d, model=None, device="cpu", align="none", refine=20)
+
+
+def test_volumes_are_shown_with_the_patients_right_on_the_left_and_the_face_up():
+    image = sitk.Image([4, 5, 6], sitk.sitkUInt8)
+    image.SetDirection((0, 0, 1, 1, 0, 0, 0, 1, 0))  # index axes: posterior, superior, left
+    shown = orient(image)
+    assert shown.GetDirection() == (1, 0, 0, 0, 1, 0, 0, 0, 1) and shown.GetSize() == (6, 4, 5)
+
+
+def test_a_single_slice_is_shown_as_the_picture_it_is():
+    image = sitk.GetImageFromArray(np.arange(60, dtype=np.float32).reshape(6, 1, 10))
+    image.SetSpacing((1.0, 9.0, 2.0))
+    shown = orient(image)
+    assert shown.GetDimension() == 2 and sorted(shown.GetSize()) == [6, 10]
+    assert len(choose_planes(shown)) == 1
+
+
+def test_planes_pass_through_the_middle_of_the_contents():
+    values = np.zeros((20, 30, 40), np.float32)
+    values[4:7, 20:25, 10:13] = 1
+    image = sitk.GetImageFromArray(values)
+    image.SetSpacing((1.0, 2.0, 3.0))
+    planes = choose_planes(image)
+    assert [(plane.axis, plane.index) for plane in planes] == [(0, 5), (1, 22), (2, 11)]
+    assert [plane.spacing for plane in planes] == [(2.0, 1.0), (3.0, 1.0), (3.0, 2.0)]
+    assert [plane.of(values).shape for plane in planes] == [(30, 40), (20, 40), (20, 30)]
+    assert all(plane.of(values).max() == 1 for plane in planes)
+
+
+def test_the_window_leaves_out_the_background_and_outliers():
+    values = np.zeros(10_000, np.float32)
+    values[:5000] = np.linspace(100, 200, 5000)
+    values[0] = 1e6
+    low, high = window(sitk.GetImageFromArray(values.reshape(100, 100)))
+    assert 100 <= low < 105 and 195 < high <= 200
+    flat = window(sitk.Image([4, 4], sitk.sitkUInt8))
+    assert flat[1] > flat[0]
+
+
+def test_grid_steps_are_the_displacement_in_voxels_of_the_shown_image(result_3d):
+    fixed = orient(result_3d.fixed)
+    steps = grid_steps(result_3d, fixed, 1.0)
+    assert steps.shape == (*fixed.GetSize()[::-1], 3)
+    index = (16, 14, 20)  # x, y, z order is the reverse of the array's
+    start = fixed.TransformIndexToPhysicalPoint(index)
+    target = fixed.TransformPhysicalPointToContinuousIndex(result_3d.transform(1.0).TransformPoint(start))
+    np.testing.assert_allclose(steps[index[::-1]][::-1], np.array(target) - index, atol=0.05)
+    assert np.abs(steps).max() > 0.3
+    np.testing.assert_allclose(grid_steps(result_3d, fixed, 0.0), 0.0, atol=1e-6)
+
+
+def panel(picture: Image.Image, column: int, columns: int) -> np.ndarray:
+    values = np.asarray(picture.convert("L")).astype(float)
+    width = values.shape[1] / columns
+    return values[45:, int(column * width) : int((column + 1) * width)]
+
+
+@pytest.mark.parametrize("name", ["result_3d", "result_2d"])
+def test_the_preview_shows_a_smaller_difference_after_than_before(request, tmp_path, name):
+    result = request.getfixturevalue(name)
+    save_preview(result, tmp_path / "preview.png")
+    with Image.open(tmp_path / "preview.png") as picture:
+        fixed, moving, moved, before, after, grid = (panel(picture, column, 6) for column in range(6))
+    assert all(part.std() > 5 for part in (fixed, moving, moved, grid))
+    assert after.mean() < 0.75 * before.mean()
+    assert np.abs(moved - fixed).mean() < np.abs(moving - fixed).mean()
+
+
+def test_different_modalities_are_compared_on_a_checkerboard(result_3d, tmp_path):
+    save_preview(result_3d, tmp_path / "same.png")
+    save_preview(result_3d, tmp_path / "different.png", modality="different")
+    with Image.open(tmp_path / "same.png") as same, Image.open(tmp_path / "different.png") as different:
+        # A checkerboard shows the images' own brightness, a difference of similar images is dark.
+        assert panel(different, 4, 6).mean() > 3 * panel(same, 4, 6).mean()
+
+
+def test_the_animation_goes_forth_and_back(result_2d, tmp_path):
+    picture = TrajectoryPicture(result_2d)
+    for eta in (0.0, 0.5, 1.0):
+        picture.add(eta, result_2d.warp(eta=eta))
+    picture.save(tmp_path / "trajectory.gif")
+    frames = []
+    with Image.open(tmp_path / "trajectory.gif") as animation:
+        assert animation.info["loop"] == 0
+        for number in range(animation.n_frames):
+            animation.seek(number)
+            frames.append(np.asarray(animation.convert("L")).astype(float))
+    assert len(frames) == 4
+    np.testing.assert_array_equal(frames[1], frames[3])
+    assert np.abs(frames[0] - frames[1]).mean() > 0.1 and np.abs(frames[1] - frames[2]).mean() > 0.1
