@@ -122,6 +122,12 @@ def add_model(parser: argparse.ArgumentParser) -> None:
                         help="the same seed, input and device give the same result (default 0)")
 
 
+def add_alignment(parser: argparse.ArgumentParser) -> None:
+    """The linear alignment."""
+    parser.add_argument("--align", choices=("none", "center", "rigid", "affine"), default="affine",
+                        help="linear alignment before the deformation (default affine)")
+
+
 def add_overwrite(parser: argparse.ArgumentParser, what: str) -> None:
     """Whether an existing result may be replaced."""
     parser.add_argument("--overwrite", action="store_true",

@@ -42,8 +42,7 @@ def add_verb(verbs) -> None:
     grammar.add_overwrite(parser, "a result")
     method = parser.add_argument_group("method")
     grammar.add_model(method)
-    method.add_argument("--align", choices=("none", "center", "rigid", "affine"), default="affine",
-                        help="linear alignment before the deformation (default affine)")
+    grammar.add_alignment(method)
     method.add_argument("--initial-transform", metavar="FILE",
                         help="a known transform (fixed points to moving points: .h5, .tfm, .mat) to start from")
     method.add_argument("--refine", type=grammar.refinement, default="auto", metavar="N|auto",

@@ -19,7 +19,7 @@ command is given again."""
 EXAMPLES = """\
 examples:
   diffusemorph train --example                       the names of the commented example files
-  diffusemorph train --example own_images > my.toml  a copy of one of them to change
+  diffusemorph train --example default3d > my.toml  a copy of one of them to change
   diffusemorph train my.toml                         train, or go on
   diffusemorph train my.toml --max-minutes 60        train for an hour, and go on another time
   torchrun --nproc-per-node 4 -m DiffuseMorphCore train my.toml      on four GPUs"""
@@ -30,7 +30,7 @@ def add_verb(verbs) -> None:
     parser = verbs.add_parser("train", help="train a model of your own", description=DESCRIPTION, epilog=EXAMPLES)
     parser.add_argument("configuration", nargs="?", metavar="CONFIG.toml", help="the settings of the run")
     parser.add_argument("--example", nargs="?", const="", metavar="NAME",
-                        help="print a commented example of CONFIG.toml and do nothing else; without NAME, list them")
+                        help="only print a commented example of CONFIG.toml, or without NAME their list")
     parser.add_argument("-o", "--output", metavar="DIR", help="the run's folder, instead of the one in CONFIG.toml")
     parser.add_argument("--data", metavar="DIR", help="the folder of images, instead of the one in CONFIG.toml")
     parser.add_argument("--device", metavar="auto|cpu|cuda|mps", help="instead of the one in CONFIG.toml")

@@ -72,7 +72,7 @@ def test_no_verb_shows_the_help(capsys):
         (["register", "a", "b", "-o", "c", "--ref", "3"], "--ref"),
         (["register", "a", "b", "-o", "c", "--fixed-labels", "d"], "--fixed-labels needs --moving-labels"),
         (["synthesize", "a", "b", "-o", "c.nii", "--steps", "0"], "'0' is below 1"),
-        (["synthesize", "a", "b", "-o", "c.nii", "--start", "50"], "only 50 steps"),
+        (["synthesize", "a", "b", "-o", "c.nii", "--start", "50"], "only 51 steps"),
         (["train"], "settings is missing"),
         (["train", "a.toml", "--max-minutes", "0"], "'0' is not a number above 0"),
     ],
