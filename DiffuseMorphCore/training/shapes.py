@@ -10,6 +10,7 @@ from DiffuseMorphCore.training.labelmaps import LabelMap
 
 _SIDE = 64  # voxels of a map
 _EXTENT = 180.0  # mm it stands for
+_REACH = 0.75  # of the map's half, to the mean outline of the shapes
 
 
 class RandomShapes:
@@ -23,6 +24,7 @@ class RandomShapes:
         """labels : labels of a map, without the background. kinship : correlation of the noise of two anatomies."""
         self.ids = tuple(range(1000, 1000 + labels + 1))  # no FreeSurfer ids, so their contrast is always random
         self.kinship = kinship
+        self.radius = _REACH * _EXTENT / 2
 
     def choose(self, count: int, random: torch.Generator) -> list[LabelMap]:
         shape, labels = (_SIDE,) * 3, len(self.ids) - 1
@@ -40,7 +42,7 @@ class RandomShapes:
             share = (1 - self.kinship ** 2) ** 0.5 if count > 1 else 0.0
             tissue = self.kinship * common[0] + share * own
             outline = 0.1 * (self.kinship * common[1] + share * own_outline)
-            labels_here = (tissue.argmax(1, keepdim=True) + 1).float() * (radius + outline < 0.75)
+            labels_here = (tissue.argmax(1, keepdim=True) + 1).float() * (radius + outline < _REACH)
             scale = (_SIDE - 1) / _EXTENT
             maps.append(LabelMap(f"shapes {number}", labels_here, scale * torch.eye(3),
                                  torch.full((3,), (_SIDE - 1) / 2)))

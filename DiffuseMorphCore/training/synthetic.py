@@ -8,6 +8,7 @@ A pair that shows one person twice leaves the moving image undeformed, which mak
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -58,6 +59,7 @@ class Anatomies(Protocol):
     """What SyntheticPairs takes its anatomy from: real label maps, or random shapes."""
 
     ids: tuple[int, ...]
+    radius: float  # mm, of a ball as large as the anatomy
 
     def choose(self, count: int, random: torch.Generator) -> list[LabelMap]:
         """`count` different anatomies for one pair."""
@@ -70,6 +72,8 @@ class People:
         if not maps:
             raise DiffuseMorphError("There are no label maps to synthesise images from: give at least one.")
         self.maps, self.ids = list(maps), tuple(ids)
+        volumes = [float((entry.labels > 0).sum() / torch.linalg.det(entry.matrix)) for entry in maps]
+        self.radius = (min(volumes) * 3 / (4 * math.pi)) ** (1 / 3)
 
     def choose(self, count: int, random: torch.Generator) -> list[LabelMap]:
         order = torch.randperm(len(self.maps), generator=random).tolist()
@@ -139,8 +143,8 @@ class SyntheticPairs:
         matrix, shift = random_affine(3, geometry.common, random)
         size = geometry.spacing * (1 + uniform(-geometry.zoom, geometry.zoom, random))
         matrix = size * (turn @ matrix)
-        if self.ndim == 2:  # the slice's plane leaves the centre along its normal, within the inner half of the body
-            shift = shift + turn[:, 0] * uniform(-40, 40, random)
+        if self.ndim == 2:  # the slice leaves the centre along its normal, but stays in the inner part of the anatomy
+            shift = shift + turn[:, 0] * uniform(-0.6, 0.6, random) * self._training.radius
             matrix = matrix[:, 1:]
         return matrix, shift
 
