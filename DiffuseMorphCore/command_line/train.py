@@ -19,7 +19,7 @@ command is given again."""
 EXAMPLES = """\
 examples:
   diffusemorph train --example                       the names of the commented example files
-  diffusemorph train --example default3d > my.toml  a copy of one of them to change
+  diffusemorph train --example own_images > my.toml  a copy of one of them to change
   diffusemorph train my.toml                         train, or go on
   diffusemorph train my.toml --max-minutes 60        train for an hour, and go on another time
   torchrun --nproc-per-node 4 -m DiffuseMorphCore train my.toml      on four GPUs"""
