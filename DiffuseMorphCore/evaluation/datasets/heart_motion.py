@@ -46,7 +46,7 @@ def draw_anatomy(seed: int) -> Anatomy:
         right_offset=(distance * np.cos(angle), distance * np.sin(angle)), right_radius=draw.uniform(26, 33),
         centre=(draw.uniform(-8, 8), draw.uniform(-8, 8)), squeeze=draw.uniform(0.4, 0.85),
         right_squeeze=draw.uniform(0.2, 0.45), twist=draw.uniform(0.08, 0.25), shortening=draw.uniform(5, 11),
-        tempo=draw.uniform(0.8, 1.25), lag=draw.uniform(0.0, 0.25), papillary=(draw.uniform(0.3, 1.2), draw.uniform(3.4, 4.6)))
+        tempo=draw.uniform(0.8, 1.25), lag=draw.uniform(0.0, 0.5), papillary=(draw.uniform(0.3, 1.2), draw.uniform(3.4, 4.6)))
 
 
 class HeartMotion:
@@ -66,20 +66,22 @@ class HeartMotion:
         """Where the tissue at `points` (..., 3) at `time` was at end-diastole.
 
         Radial contraction about both chambers, twist that changes sign from apex to base, and shortening along the
-        long axis: each a smooth one-to-one map for the strengths that `draw_anatomy` gives.
+        long axis, each with a time course of its own: smooth one-to-one maps for the strengths of `draw_anatomy`.
         """
         body = self.anatomy
         left, right = self.progress(time), self.progress(time, body.lag)
+        # As in people, the twist leads the contraction and the shortening follows it.
+        turning, lowering = left ** 0.7, left ** 1.3
         x, y, z = (points[..., axis] for axis in range(3))
         # Shortening: the base moves towards the apex, so tissue seen at z was higher at end-diastole.
         depth = np.clip((z + body.length - body.base) / body.length, -0.5, 1.5)
         envelope = np.exp(-((z - body.base) / 45) ** 2)
-        z0 = z + body.shortening * left * envelope * 0.8
+        z0 = z + body.shortening * lowering * envelope * 0.8
         x, y = x - body.centre[0], y - body.centre[1]
         x, y = self._contract(x, y, body.right_offset, body.right_squeeze * right, 0.8 * body.right_radius)
         x, y = self._contract(x, y, (0.0, 0.0), body.squeeze * left, 0.95 * body.cavity)
         near = np.exp(-(x ** 2 + y ** 2) / (1.6 * (body.cavity + body.wall)) ** 2)
-        angle = body.twist * left * (1 - 2 * depth) * near
+        angle = body.twist * turning * (1 - 2 * depth) * near
         turned = x * np.cos(angle) - y * np.sin(angle), x * np.sin(angle) + y * np.cos(angle)
         return np.stack([turned[0] + body.centre[0], turned[1] + body.centre[1], z0], axis=-1)
 

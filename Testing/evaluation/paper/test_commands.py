@@ -1,0 +1,124 @@
+"""Every table and figure as a command, end to end at a tiny size."""
+import csv
+
+import numpy as np
+import pytest
+import SimpleITK as sitk
+
+from DiffuseMorphCore.evaluation.__main__ import main
+from DiffuseMorphCore.evaluation.datasets.brain_oasis import VALIDATION
+
+
+@pytest.fixture(scope="module")
+def hearts(tmp_path_factory):
+    """A folder of heart-cine with seven people, slices of 40 x 40."""
+    folder = tmp_path_factory.mktemp("hearts")
+    lines = ["person,slice,end_diastole,end_diastole_label,end_systole,end_systole_label"]
+    grid = np.indices((40, 40))
+    for person in range(7):
+        names = [f"p{person}_{kind}.png" for kind in ("ed", "ed_lv", "es", "es_lv")]
+        for phase, radius in enumerate((12 - person % 3, 8)):
+            disc = ((grid - 20) ** 2).sum(0) < radius ** 2
+            body = 60 + 20 * np.sin(grid[0] / 5) * np.cos(grid[1] / 4)
+            sitk.WriteImage(sitk.GetImageFromArray(np.where(disc, 220, body).astype(np.uint8)),
+                            str(folder / names[2 * phase]))
+            sitk.WriteImage(sitk.GetImageFromArray(disc.astype(np.uint8) * 255), str(folder / names[2 * phase + 1]))
+        lines.append(f"p{person},1,{','.join(names)}")
+    (folder / "pairs.csv").write_text("\n".join(lines) + "\n")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def brains(tmp_path_factory):
+    """A folder of brain-oasis with seven people: nested ellipsoids of 8 mm voxels, shifted from person to person."""
+    folder = tmp_path_factory.mktemp("brains")
+    (folder / "labels.csv").write_text("label,name\n4,Left Thalamus Proper\n5,Right Thalamus Proper\n6,Brain Stem\n")
+    grid = np.indices((20, 26, 18)).astype(float)
+    for index, person in enumerate(("1000", "1001", *VALIDATION)):
+        distance = sum(((axis - size / 2 - 0.3 * index) / size * 2.6) ** 2 for axis, size in zip(grid, (20, 26, 18)))
+        labels = np.where(distance < 0.15, 6, np.where(distance < 0.4, 5, np.where(distance < 0.8, 4, 0)))
+        for kind, array in (("t1", (labels * 30).astype(np.int16)), ("labels", labels.astype(np.int16))):
+            image = sitk.GetImageFromArray(array)
+            image.SetSpacing((8.0, 8.0, 8.0))
+            sitk.WriteImage(image, str(folder / f"{person}_{kind}.nii.gz"))
+    return folder
+
+
+def run(command, out, *options):
+    code = main([command, "--out", str(out), "--size", "tiny", "--threads", "1", "--device", "cpu", *options])
+    assert code == 0
+    return (out / f"{command}.md").read_text()
+
+
+def picture(path):
+    return sitk.GetArrayFromImage(sitk.ReadImage(str(path)))
+
+
+def test_table_1_on_hearts_says_that_they_are_not_faces(hearts, tmp_path):
+    page = run("table1", tmp_path, "--data", str(hearts), "--cases", "2", "--grid", "32,32",
+               "--methods", "initial,voxelmorph,diffusemorph")
+    assert "in place of the faces of RaFD" in page and "0.0032 (0.0017)" in page
+    for name in ("Initial", "VoxelMorph, scaled field", "DiffuseMorph, as in the paper"):
+        assert f"| {name} | 2 |" in page
+    assert picture(tmp_path / "table1.png").std() > 10
+    with open(tmp_path / "cases.csv", newline="") as file:
+        assert len(list(csv.DictReader(file))) == 6
+
+
+def test_table_2_tests_the_claim_about_the_way_with_seeds(tmp_path):
+    page = run("table2", tmp_path, "--seeds", "0,1", "--methods", "initial,voxelmorph,diffusemorph-anchored")
+    assert "in place of ACDC" in page and "## Seed by seed" in page and "seed 1" in page
+    assert "closer to the true motion" in page and "way: error of the field" in page
+
+
+def test_tables_3_and_4_and_figure_10_on_brains(brains, tmp_path):
+    options = ("--data", str(brains), "--grid", "16,20,16", "--cases", "2")
+    few = ("--methods", "initial,voxelmorph,diffusemorph")
+    page = run("table3", tmp_path / "three", *options, *few)
+    assert "MSDIRNet is not run here" in page and "brain" in page.lower()
+    page = run("fig10", tmp_path / "three", *options, *few)
+    assert "thalamus proper" in page and "brain stem" in page
+    assert picture(tmp_path / "three" / "fig10.png").std() > 10
+    page = run("table4", tmp_path / "four", *options)
+    assert all(f"| lambda = {weight} |" in page for weight in (2, 5, 10)) and "0.736 (0.152)" in page
+
+
+def test_figure_6_shows_the_way(hearts, tmp_path):
+    page = run("fig6", tmp_path, "--data", str(hearts), "--cases", "1", "--grid", "32,32",
+               "--methods", "voxelmorph,diffusemorph-anchored")
+    assert "outlines" in page and "eta = 0.25" in page
+    assert picture(tmp_path / "fig6.png").std() > 10
+
+
+def test_figure_7_synthesises_in_two_dimensions(hearts, tmp_path):
+    page = run("fig7", tmp_path, "--data", str(hearts), "--cases", "1", "--grid", "16,16")
+    assert "synthetic, 80 steps" in page and "synthetic, 200 steps" in page
+    assert picture(tmp_path / "fig7.png").std() > 10
+
+
+def test_figure_8_shows_true_frames(tmp_path):
+    page = run("fig8", tmp_path)
+    assert "PSNR at time 0.50" in page and picture(tmp_path / "fig8.png").std() > 10
+
+
+def test_prepared_files_and_their_lists(hearts, tmp_path, capsys):
+    assert main(["prepare", "heart-cine", "--data", str(hearts), "--out", str(tmp_path), "--threads", "1"]) == 0
+    assert "pairs_train.csv" in capsys.readouterr().out
+    with open(tmp_path / "pairs_validation.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == 6
+    for row in rows:
+        images = [sitk.ReadImage(str(tmp_path / path)) for path in row.values()]
+        assert {image.GetSize() for image in images} == {(40, 40)}
+
+
+def test_data_that_fit_no_experiment_are_named(tmp_path, capsys):
+    arguments = ["table1", "--data", str(tmp_path), "--out", str(tmp_path / "out"), "--threads", "1"]
+    assert main(arguments) == 1
+    assert "rafd" in capsys.readouterr().err
+    assert main(["table3", "--out", str(tmp_path / "out"), "--threads", "1"]) == 1
+    assert "--data" in capsys.readouterr().err
+    assert main([*arguments, "--data-set", "phantom"]) == 1
+    assert "3-D" in capsys.readouterr().err
+    assert main(["table2", "--size", "tiny", "--methods", "best", "--out", str(tmp_path / "o"), "--threads", "1"]) == 1
+    assert "no method 'best'" in capsys.readouterr().err
