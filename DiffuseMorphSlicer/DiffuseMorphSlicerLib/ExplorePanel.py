@@ -124,7 +124,8 @@ class ExplorePanel:
 
     def _showOverlay(self, kind):
         self._ui.legendLabel.text = {
-            "jacobian": _("Blue: the tissue shrinks. White: it keeps its volume. Red: it grows, at the right end twofold."),
+            "jacobian": _("Jacobian of the map from fixed to moving points. Blue, below 1: the moving tissue is stretched. White: "
+                          "it keeps its volume. Red, 2 at its end: it is compressed."),
             "uncertainty": _("Dark: repeated predictions agree. Bright: they differ; trust the deformation less there."),
         }[kind]
         node = self._maps.get(kind)

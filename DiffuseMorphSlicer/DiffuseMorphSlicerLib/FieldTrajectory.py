@@ -1,6 +1,7 @@
 import numpy as np
 
-RING = 4
+SMALLEST_RING = 4
+RING_PER_DISPLACEMENT = 1.25
 MAXIMUM_POINTS = 9_000_000
 MAXIMUM_BYTES = 2 * 1024 ** 3
 
@@ -9,12 +10,14 @@ class FieldTrajectory:
     """The whole map from the points of one image to those of another at some etas, as displacements in world RAS.
 
     The map is affine in the deformation, so blending two keyframes blends the deformation exactly. VTK repeats the
-    border of a displacement grid outside it; therefore a ring of RING grid points around the image lets the deformation
-    fade to the alignment alone, and nothing tears at the border.
+    border of a displacement grid outside it; therefore a ring of grid points around the image lets the deformation fade to
+    the alignment alone, and nothing tears at the border. The ring is wider than the longest displacement at the border,
+    so that the fading folds nothing either.
 
     etas: increasing values, 0 to 1. keyframes: float32 arrays (k, j, i, 3) in mm, one for each eta.
     origin, spacing, direction: the grid in world RAS, direction with the axes as columns.
-    alignment: 4x4 matrix of the map without the deformation, from world RAS to the target's coordinates.
+    ring: its width in grid points. alignment: 4x4 matrix of the map without the deformation, from world RAS to
+    the target's coordinates.
     """
 
     def __init__(self, grid, etas, vectors, source, movingPoint, maximumPoints=MAXIMUM_POINTS):
@@ -32,11 +35,12 @@ class FieldTrajectory:
         direction = np.reshape(grid.direction, (source.dimensions, source.dimensions))
         indexToPhysical[:-1, :-1] = direction * np.asarray(grid.spacing)
         indexToPhysical[:-1, -1] = grid.origin
+        fields = [_resized(vectors(float(eta)), shape) for eta in self.etas]
+        self.ring = max(_ringWidth(field, indexToPhysical[:-1, :-1]) for field in fields)
         self._setGeometry(source, indexToPhysical)
         self.alignment = _frame(movingPoint) @ np.linalg.inv(_frame(source.toWorld))
         alignmentOnly = self._alignmentOnly(shape, (movingPoint - source.toWorld) @ indexToPhysical)
-        self.keyframes = [self._keyframe(_resized(vectors(float(eta)), shape), movingPoint, alignmentOnly)
-                          for eta in self.etas]
+        self.keyframes = [self._keyframe(field, movingPoint, alignmentOnly) for field in fields]
 
     @staticmethod
     def ofRegistration(registration, fixed, moving, movingFromWorld=None, **limits):
@@ -83,31 +87,30 @@ class FieldTrajectory:
         axes, first = placed[:3, :3], placed[:3, 3]
         self.spacing = np.linalg.norm(axes, axis=0)
         self.direction = axes / self.spacing
-        self.origin = first - axes @ np.array([RING, RING, RING if source.dimensions == 3 else 1])
+        self.origin = first - axes @ np.array([self.ring, self.ring, self.ring if source.dimensions == 3 else 1])
 
-    @staticmethod
-    def _alignmentOnly(shape, difference):
+    def _alignmentOnly(self, shape, difference):
         """Displacement (k, j, i, 3) of the alignment at every grid point, the ring included.
 
         difference: 4 x (dimensions + 1) matrix from a grid index to that displacement.
         """
         displacement = difference[:3, -1]
         for axis, length in enumerate(reversed(shape)):
-            step = np.arange(-RING, length + RING, dtype=float)[:, None] * difference[:3, axis]
+            step = np.arange(-self.ring, length + self.ring, dtype=float)[:, None] * difference[:3, axis]
             place = [None] * len(shape) + [slice(None)]
             place[len(shape) - 1 - axis] = slice(None)
             displacement = displacement + step[tuple(place)]
         return displacement.astype(np.float32)
 
-    @staticmethod
-    def _keyframe(vectors, movingPoint, alignmentOnly):
+    def _keyframe(self, vectors, movingPoint, alignmentOnly):
+        ring = self.ring
         dimensions = vectors.shape[-1]
         turned = vectors @ movingPoint[:3, :dimensions].T.astype(np.float32)
-        padded = np.pad(turned, [(RING, RING)] * dimensions + [(0, 0)], mode="edge")
+        padded = np.pad(turned, [(ring, ring)] * dimensions + [(0, 0)], mode="edge")
         for axis in range(dimensions):
             weight = np.ones(padded.shape[axis], dtype=np.float32)
-            weight[:RING] = np.arange(RING) / RING
-            weight[-RING:] = weight[:RING][::-1]
+            weight[:ring] = np.arange(ring) / ring
+            weight[-ring:] = weight[:ring][::-1]
             padded *= weight.reshape([-1 if a == axis else 1 for a in range(dimensions + 1)])
         padded += alignmentOnly
         if dimensions == 2:
@@ -134,6 +137,18 @@ def _frame(matrix):
     normal = np.cross(matrix[:3, 0], matrix[:3, 1])
     normal *= np.linalg.norm(matrix[:3, 0]) / np.linalg.norm(normal)
     return np.column_stack([matrix[:, :2], [*normal, 0.0], matrix[:, 2]])
+
+
+def _ringWidth(vectors, axes):
+    """Grid points over which the displacements at the border (mm) fade without folding. axes: grid steps as columns.
+
+    Where the weights of all axes fall at once, the slopes add up: the sum of the components in grid steps must be less
+    than the width.
+    """
+    toSteps = np.abs(np.linalg.inv(axes)).T.astype(np.float32)
+    faces = (np.take(vectors, [0, -1], axis=axis) for axis in range(vectors.shape[-1]))
+    longest = max(float((np.abs(face) @ toSteps).sum(axis=-1).max()) for face in faces)
+    return max(SMALLEST_RING, int(np.ceil(RING_PER_DISPLACEMENT * longest)))
 
 
 def _resized(vectors, shape):

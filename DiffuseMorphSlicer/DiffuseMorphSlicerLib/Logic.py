@@ -20,8 +20,8 @@ from .TorchProvider import TorchProvider
 from .VolumeImage import VolumeImage
 from .VolumeWriter import VolumeWriter
 
-OVERLAY_WEIGHTS = {"deliver": 1}
-SYNTHESIS_WEIGHTS = {"prepare": 1, "align": 3, "synthesize": 20, "deliver": 1}
+OVERLAY_WEIGHTS = {"uncertainty": 1}
+SYNTHESIS_WEIGHTS = {"prepare": 1, "align": 3, "synthesize": 20}
 
 
 class DiffuseMorphSlicerLogic(ScriptedLoadableModuleLogic, VTKObservationMixin):
@@ -95,11 +95,12 @@ class DiffuseMorphSlicerLogic(ScriptedLoadableModuleLogic, VTKObservationMixin):
         """
         return self._wait(self.startRegistration(fixed, moving, **options), progress)
 
-    def startSynthesis(self, fixed, moving, *, model="default", device="auto", start=200, steps=80, seed=0,
-                       outputVolume=None):
-        """Begin to synthesise an image between the two by reverse diffusion (Algorithm 2 of the paper).
+    def startSynthesis(self, fixed, moving, *, model="default", device="auto", align="affine", start=200, steps=80,
+                       seed=0, outputVolume=None):
+        """Begin to draw the moving anatomy in the shape of the fixed one by reverse diffusion (Algorithm 2 of the paper).
 
-        start: noise level to start from, 1 to 2000. steps: number of reverse steps. The result is the volume node.
+        start: noise level to start from, 1 to 1999. steps: number of reverse steps, at most start + 1. The result is a
+        volume node with intensities 0 to 1 on the fixed grid.
         """
         self._checkFree()
         job = RegistrationJob(fixed, moving)
@@ -108,8 +109,8 @@ class DiffuseMorphSlicerLogic(ScriptedLoadableModuleLogic, VTKObservationMixin):
         def work(progress):
             from DiffuseMorphCore import synthesize_image
 
-            return synthesize_image(job.fixed.image, job.moving.image, model=model, device=device, start=start,
-                                    steps=steps, seed=seed, progress=progress)
+            return synthesize_image(job.fixed.image, job.moving.image, model=model, device=device, align=align,
+                                    start=start, steps=steps, seed=seed, progress=progress)
 
         def deliver(image):
             self._checkStillThere(fixed, moving)

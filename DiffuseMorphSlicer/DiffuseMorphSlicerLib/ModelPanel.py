@@ -33,6 +33,10 @@ class ModelPanel:
             self._reading = BackgroundRun(lambda _progress: ComputerInformation.read(), {})
             self._timer.start()
 
+    @property
+    def reading(self):
+        return self._reading is not None
+
     def stop(self):
         self._timer.stop()
         self._reading = None

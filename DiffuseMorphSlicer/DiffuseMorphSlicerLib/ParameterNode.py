@@ -98,7 +98,7 @@ class DiffuseMorphSlicerParameterNode:
     frames: Annotated[int, WithinRange(2, 500)] = 21
     animationFile: str = ""
 
-    synthesisStart: Annotated[int, WithinRange(1, 2000)] = 200
+    synthesisStart: Annotated[int, WithinRange(1, 1999)] = 200
     synthesisSteps: Annotated[int, WithinRange(1, 2000)] = 80
     synthesisSeed: Annotated[int, WithinRange(0, 999999)] = 0
     synthesizedVolume: vtkMRMLScalarVolumeNode

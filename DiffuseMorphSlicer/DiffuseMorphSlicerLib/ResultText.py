@@ -38,8 +38,11 @@ class ResultText:
             stages = ", ".join(f"{html.escape(stage)} {value:.1f}" for stage, value in seconds.items() if stage != "total")
             total = seconds.get("total", sum(seconds.values()))
             rows.append((_("Time"), _("{total:.1f} s ({stages})").format(total=total, stages=stages)))
-        rows += [(name, html.escape(str(figures[key]))) for key, name in
-                 (("device", _("Device")), ("model", _("Model"))) if figures.get(key)]
+        model = figures.get("model")
+        if isinstance(model, dict):
+            model = " ".join(str(model[key]) for key in ("name", "version") if key in model)
+        rows += [(name, html.escape(str(value))) for name, value in
+                 ((_("Device"), figures.get("device")), (_("Model"), model)) if value]
         rows += [(_("Note"), html.escape(note)) for note in figures.get("notes", [])]
         return "<table cellspacing='2'>" + "".join(
             f"<tr><td><b>{name}</b>&nbsp;&nbsp;</td><td>{value}</td></tr>" for name, value in rows) + "</table>"

@@ -173,7 +173,7 @@ class DiffuseMorphSlicerWidget(ScriptedLoadableModuleWidget, VTKObservationMixin
         p = self._parameterNode
         self.runPanel.attempt(
             lambda: self.logic.startSynthesis(p.fixedVolume, p.movingVolume, model=p.model, device=p.device,
-                                              start=p.synthesisStart, steps=p.synthesisSteps, seed=p.synthesisSeed,
+                                              align=p.alignment.value, start=p.synthesisStart, steps=p.synthesisSteps, seed=p.synthesisSeed,
                                               outputVolume=p.synthesizedVolume),
             self._onSynthesized)
 

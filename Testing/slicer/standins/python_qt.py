@@ -33,7 +33,10 @@ CONNECTING = ("QWidget", "QPushButton", "QToolButton", "QCheckBox", "QLabel", "Q
               "QLineEdit", "QProgressBar", "QPlainTextEdit", "QTextEdit", "QSlider", "QFrame")
 
 classes = {name: type(name, (getattr(QtWidgets, name),), dict(MANNERS)) for name in CONNECTING}
-classes["QTimer"] = type("QTimer", (QtCore.QTimer,), dict(MANNERS))
+# QTimer has a property and a static method of this name; PythonQt gives the property.
+SINGLE_SHOT = property(lambda self: self.property("singleShot"),
+                       lambda self, value: self.setProperty("singleShot", value))
+classes["QTimer"] = type("QTimer", (QtCore.QTimer,), MANNERS | {"singleShot": SINGLE_SHOT})
 
 
 class QUiLoader(QtUiTools.QUiLoader):

@@ -1,0 +1,237 @@
+"""The panel, from the real .ui file and the real widget class: what a person clicks, drags and reads."""
+import json
+import time
+
+import pytest
+
+
+@pytest.fixture
+def panel(module, scene):
+    from standins.modules import make_panel
+
+    widget = make_panel(module)
+    widget.parent.show()
+    widget.enter()
+    yield widget
+    widget.cleanup()
+    widget.parent.close()
+
+
+@pytest.fixture
+def pair(panel):
+    from ball_volumes import add_ball
+
+    fixed, moving = add_ball("Fixed"), add_ball("Moving", (3, -2, 1), 13)
+    parameters = panel.logic.getParameterNode()
+    parameters.fixedVolume, parameters.movingVolume = fixed, moving
+    parameters.model, parameters.device, parameters.refinement = "none", "cpu", 10
+    return fixed, moving
+
+
+def get(widget, name="text"):
+    return widget.property(name)
+
+
+def wait_for(condition, seconds=60):
+    from standins.application import settle
+
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "waited in vain"
+        settle(5)
+
+
+def register(panel):
+    panel.ui.registerButton.click()
+    assert panel.runPanel.busy, get(panel.ui.statusLabel)
+    wait_for(lambda: not panel.runPanel.busy)
+    assert get(panel.ui.statusLabel).startswith("Done"), get(panel.ui.statusLabel)
+
+
+def test_the_register_button_says_what_is_missing(panel):
+    from ball_volumes import add_ball
+
+    ui, parameters = panel.ui, panel.logic.getParameterNode()
+    assert get(ui.registerButton) == "Select a fixed and a moving volume" and not get(ui.registerButton, "enabled")
+    fixed, moving = add_ball("Fixed"), add_ball("Moving")
+    ui.fixedVolumeSelector.setCurrentNode(fixed)
+    assert get(ui.registerButton) == "Select a moving volume"
+    ui.movingVolumeSelector.setCurrentNode(fixed)
+    assert get(ui.registerButton) == "Select two different volumes"
+    ui.movingVolumeSelector.setCurrentNode(moving)
+    assert get(ui.registerButton) == "Register" and get(ui.registerButton, "enabled")
+    assert parameters.movingVolume is moving
+    ui.makeTransformCheckBox.click()
+    ui.makeVolumeCheckBox.click()
+    assert get(ui.registerButton) == "Select at least one output"
+
+
+def test_register_makes_outputs_with_telling_names_and_shows_figures(panel, pair):
+    fixed, moving = pair
+    register(panel)
+    parameters = panel.logic.getParameterNode()
+    assert parameters.outputTransform.GetName() == "Moving to Fixed"
+    assert parameters.outputVolume.GetName() == "Moving on Fixed"
+    assert moving.GetParentTransformNode() is parameters.outputTransform
+    assert get(panel.ui.etaSlider, "value") == 1.0 and get(panel.ui.etaSlider, "enabled")
+    text = get(panel.ui.resultLabel)
+    for word in ("Similarity", "Folded voxels", "Displacement", "Time", "Device"):
+        assert word in text
+    assert json.loads(parameters.report)["similarity"]["registered"] > json.loads(parameters.report)["similarity"]["initial"]
+    assert not get(panel.ui.progressBar, "visible") and not get(panel.ui.cancelButton, "visible")
+
+
+def test_outputs_can_be_left_out(panel, pair):
+    import slicer
+
+    fixed, moving = pair
+    panel.ui.makeTransformCheckBox.click()
+    register(panel)
+    assert panel.logic.getParameterNode().outputTransform is None
+    assert moving.GetParentTransformNode() is None
+    assert len(slicer.util.getNodesByClass("vtkMRMLScalarVolumeNode")) == 3
+
+
+def test_dragging_follows_the_finger_and_the_newest_value_wins(panel, pair):
+    from standins.application import settle
+
+    register(panel)
+    result = panel.logic.result()
+    written = []
+    original = result.etaTransform.setEta
+    result.etaTransform.setEta = lambda eta: (written.append(eta), original(eta))[1]
+    for value in (0.9, 0.7, 0.4, 0.25):
+        panel.ui.etaSlider.setProperty("value", value)
+    assert written == [], "nothing is written while values still arrive"
+    settle(20)
+    assert written == [0.25]
+    assert result.eta == 0.25 and panel.logic.getParameterNode().eta == 0.25
+    panel.logic.setEta(0.6)
+    assert get(panel.ui.etaSlider, "value") == 0.6, "the console moves the slider too"
+
+
+def test_cancel_stops_in_time_and_leaves_the_scene_as_it_was(panel, pair):
+    import slicer
+
+    fixed, moving = pair
+    panel.logic.getParameterNode().refinement = 1000
+    before = {node.GetID() for node in slicer.util.getNodesByClass("vtkMRMLNode")}
+    panel.ui.registerButton.click()
+    assert get(panel.ui.cancelButton, "visible") and get(panel.ui.registerButton) == "Computing"
+    wait_for(lambda: get(panel.ui.progressBar, "value") > 0 or not panel.runPanel.busy)
+    pressed = time.monotonic()
+    panel.ui.cancelButton.click()
+    wait_for(lambda: not panel.runPanel.busy)
+    assert time.monotonic() - pressed < 2.0
+    assert get(panel.ui.statusLabel) == "Cancelled. The scene is as it was."
+    assert {node.GetID() for node in slicer.util.getNodesByClass("vtkMRMLNode")} == before
+    assert moving.GetParentTransformNode() is None
+    assert get(panel.ui.registerButton) == "Register"
+
+
+def test_the_application_stays_usable_during_a_run(panel, pair):
+    """The event loop turns at least ten times a second while the computation runs."""
+    from standins.application import settle
+
+    panel.logic.getParameterNode().refinement = 60
+    panel.ui.registerButton.click()
+    gaps, last = [], time.monotonic()
+    while panel.runPanel.busy:
+        settle(0)
+        gaps.append(time.monotonic() - last)
+        last = time.monotonic()
+    assert len(gaps) > 5
+    assert sorted(gaps)[int(0.9 * len(gaps))] < 0.1
+
+
+def test_a_refusal_is_said_in_the_panel(panel, pair):
+    import slicer
+
+    fixed, moving = pair
+    parent = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLLinearTransformNode", "Start")
+    moving.SetAndObserveTransformNodeID(parent.GetID())
+    panel.logic.getParameterNode().initialTransform = parent
+    panel.ui.registerButton.click()
+    assert not panel.runPanel.busy
+    assert "'Start' is already applied to 'Moving'" in get(panel.ui.statusLabel)
+
+
+def test_an_error_during_the_run_is_said_in_the_panel(panel, pair):
+    panel.logic.getParameterNode().model = "there-is-no-such-model"
+    panel.ui.registerButton.click()
+    wait_for(lambda: not panel.runPanel.busy)
+    assert "there-is-no-such-model" in get(panel.ui.statusLabel)
+    assert get(panel.ui.registerButton, "enabled")
+
+
+def test_two_runs_in_a_row_reuse_the_nodes_and_agree(panel, pair):
+    import numpy as np
+    import slicer
+
+    register(panel)
+    parameters = panel.logic.getParameterNode()
+    first = slicer.util.arrayFromVolume(parameters.outputVolume).copy()
+    nodes = slicer.mrmlScene.GetNumberOfNodes()
+    panel.ui.etaSlider.setProperty("value", 0.3)
+    register(panel)
+    assert slicer.mrmlScene.GetNumberOfNodes() == nodes
+    assert np.array_equal(first, slicer.util.arrayFromVolume(parameters.outputVolume))
+    assert parameters.eta == 1.0 and panel.logic.result().eta == 1.0
+
+
+def test_play_runs_there_and_back_and_stops(panel, pair):
+    from standins.application import settle
+
+    register(panel)
+    parameters = panel.logic.getParameterNode()
+    parameters.playSeconds, parameters.playLoop, parameters.playThereAndBack = 0.5, False, True
+    parameters.eta = 0.0
+    settle(5)
+    seen = []
+    panel.ui.playButton.click()
+    assert get(panel.ui.playButton) == "Stop"
+    wait_for(lambda: seen.append(parameters.eta) or not get(panel.ui.playButton, "checked"), 5)
+    assert max(seen) > 0.8 and parameters.eta == 0.0
+    assert get(panel.ui.playButton) == "Play"
+
+
+def test_views_modes_and_field(panel, pair):
+    import slicer
+
+    fixed, moving = pair
+    register(panel)
+    ui, parameters = panel.ui, panel.logic.getParameterNode()
+    composite = slicer.util.getNodesByClass("vtkMRMLSliceCompositeNode")[0]
+    assert composite.GetBackgroundVolumeID() == fixed.GetID() and composite.GetForegroundVolumeID() == moving.GetID()
+    ui.blendSlider.setProperty("value", 0.8)
+    assert composite.GetForegroundOpacity() == pytest.approx(0.8)
+    volumes = slicer.mrmlScene.GetNumberOfNodesByClass("vtkMRMLScalarVolumeNode")
+    for index, mode in enumerate(type(parameters.viewMode)):
+        if mode.value in ("checkerboard", "difference"):
+            ui.viewModeComboBox.setProperty("currentIndex", index)
+            assert composite.GetForegroundVolumeID() != composite.GetBackgroundVolumeID()
+            assert slicer.mrmlScene.GetNumberOfNodesByClass("vtkMRMLScalarVolumeNode") == volumes + 1
+    ui.viewModeComboBox.setProperty("currentIndex", 1)
+    assert slicer.mrmlScene.GetNumberOfNodesByClass("vtkMRMLScalarVolumeNode") == volumes, "the hidden copy is gone"
+    ui.fieldModeComboBox.setProperty("currentIndex", 1)
+    display = parameters.outputTransform.GetNodeReference("DiffuseMorph.Display").GetDisplayNode()
+    assert display.GetVisibility2D() and display.GetVisualizationMode() == display.VIS_MODE_GRID
+    ui.fieldSpacingSlider.setProperty("value", 7.0)
+    assert display.GetGridSpacingMm() == 7.0
+    ui.fieldModeComboBox.setProperty("currentIndex", 0)
+    assert not display.GetVisibility()
+
+
+def test_jacobian_in_color(panel, pair):
+    import slicer
+
+    register(panel)
+    parameters = panel.logic.getParameterNode()
+    parameters.viewMode = type(parameters.viewMode).jacobian
+    wait_for(lambda: not panel.runPanel.busy)
+    composite = slicer.util.getNodesByClass("vtkMRMLSliceCompositeNode")[0]
+    node = slicer.mrmlScene.GetNodeByID(composite.GetForegroundVolumeID())
+    assert "jacobian" in node.GetName()
+    values = slicer.util.arrayFromVolume(node)
+    assert values.min() > 0 and values.min() < 0.97 and values.max() > 1.0
+    assert get(panel.ui.legendLabel, "visible")
