@@ -80,6 +80,17 @@ def pair_3d() -> tuple[sitk.Image, sitk.Image]:
 
 
 @pytest.fixture(scope="session")
+def textured_pair_3d(pair_3d) -> tuple[sitk.Image, sitk.Image]:
+    """`pair_3d` with fine detail inside, as tissue has, bent like the rest. Not to be changed."""
+    fixed = pair_3d[0]
+    noise = np.random.default_rng(0).normal(0.0, 60.0, tuple(reversed(fixed.GetSize()))).astype(np.float32)
+    texture = sitk.GetImageFromArray(noise)
+    texture.CopyInformation(fixed)
+    fixed = fixed + sitk.SmoothingRecursiveGaussian(texture, 3.0) * sitk.Cast(fixed > 60, sitk.sitkFloat32)
+    return fixed, bent(fixed, 4.0)
+
+
+@pytest.fixture(scope="session")
 def pair_2d() -> tuple[sitk.Image, sitk.Image]:
     """A small 2-D pair (fixed, moving), 64 x 56 at 1 mm; moving is fixed bent by up to 3 mm. Not to be changed."""
     fixed = ellipsoids((64, 56), spacing=1.0)
