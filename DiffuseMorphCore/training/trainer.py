@@ -185,12 +185,12 @@ class Trainer:
             with self.objective.no_sync() if waiting else nullcontext():
                 with self._precision():
                     found = self.objective(pair, drawn)
+                if not found["loss"].isfinite():  # its gradient would be useless, and sampling at NaN is unsafe
+                    raise DiffuseMorphError(f"The loss is no longer finite at step {self.step + 1}: resume with a "
+                                            "smaller learning rate, or set 'optimisation.clip' to 1.")
                 (found["loss"] / optimisation.accumulation).backward()
             for name, value in found.items():
                 terms[name] = terms.get(name, 0.0) + float(value.detach()) / optimisation.accumulation
-        if not math.isfinite(terms["loss"]):
-            raise DiffuseMorphError(f"The loss is no longer finite at step {self.step + 1}: resume with a smaller "
-                                    "learning rate, or set 'optimisation.clip' to 1.")
         if optimisation.clip:
             nn.utils.clip_grad_norm_(self.objective.parameters(), optimisation.clip)
         self.optimiser.step()

@@ -1,0 +1,259 @@
+"""Training runs as people make them: started, cut, killed, resumed, shared between processes, exported."""
+from __future__ import annotations
+
+import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import SimpleITK as sitk
+import torch
+
+from DiffuseMorphCore.errors import Cancelled, DiffuseMorphError
+from DiffuseMorphCore.networks import load_model
+from DiffuseMorphCore.training import export_model, read_checkpoint, settings_from, train
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture(scope="module")
+def images(tmp_path_factory):
+    """Six discs of different places and sizes, 16 pixels, with their masks."""
+    folder = tmp_path_factory.mktemp("images")
+    y, x = np.mgrid[:16, :16]
+    for number in range(6):
+        distance = np.hypot(x - 6 - number % 3, y - 7 - number % 2)
+        sitk.WriteImage(sitk.GetImageFromArray((220 / (1 + np.exp(distance - 4 - number / 3))).astype(np.uint8)),
+                        str(folder / f"{number}.png"))
+        sitk.WriteImage(sitk.GetImageFromArray((distance < 4 + number / 3).astype(np.uint8)),
+                        str(folder / f"{number}_mask.png"))
+    return folder
+
+
+def settings(images, folder, **changes):
+    values = {
+        "device": "cpu",
+        "model": {"preset": "default2d"},
+        "data": {"source": "images", "folder": str(images), "label_suffix": "_mask", "held_out": 2, "flips": ["x"]},
+        "geometry": {"shape": [16, 16], "spacing": 1.0},
+        "loss": {"window": 5, "registration_steps": "alternate", "labels": 0.5},
+        "optimisation": {"steps": 8, "batch": 2, "learning_rate": 1e-3, "average": 0.9, "decay": "cosine", "seed": 3},
+        "validation": {"every": 4, "pairs": 2},
+        "output": {"folder": str(folder), "log_every": 1, "checkpoint_minutes": 0.0},
+    }
+    for section, keys in changes.items():
+        values[section] = values[section] | keys
+    return values
+
+
+def rows(folder, name="log.csv"):
+    with (Path(folder) / name).open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+@pytest.fixture(scope="module")
+def unbroken(images, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("runs") / "unbroken"
+    return train(settings_from(settings(images, folder)), progress=lambda *_: None)
+
+
+def test_a_run_leaves_logs_checkpoints_and_figures(unbroken):
+    assert unbroken.finished and unbroken.step == unbroken.steps == 8
+    log, validation = rows(unbroken.folder), rows(unbroken.folder, "validation.csv")
+    assert [int(row["step"]) for row in log] == list(range(1, 9))
+    assert [int(row["step"]) for row in validation] == [4, 8]
+    assert float(log[0]["rate"]) > float(log[-1]["rate"]) > 0
+    for name in ("similarity_before", "similarity", "dice_before", "dice", "folding", "field_at_0", "noise_0", "noise_1999"):
+        assert np.isfinite(float(validation[-1][name]))
+        assert float(validation[-1][name]) == pytest.approx(unbroken.validation[name], rel=1e-6)
+    assert {path.name for path in unbroken.folder.iterdir()} == {"log.csv", "validation.csv", "last.pt", "best.pt"}
+
+
+def test_training_learns(images, tmp_path):
+    run = settings(images, tmp_path / "run", optimisation={"steps": 120, "decay": "constant", "average": 0.0},
+                   loss={"zero_share": 0.8}, validation={"every": 120}, output={"log_every": 20, "checkpoint_minutes": 9})
+    result = train(settings_from(run), progress=lambda *_: None)
+    first, last = rows(result.folder)[0], rows(result.folder)[-1]
+    assert float(last["loss"]) < 0.9 * float(first["loss"])
+    assert 1 - result.validation["similarity"] < 0.75 * (1 - result.validation["similarity_before"])
+    assert result.validation["folding"] < 0.01
+
+
+def test_a_run_in_pieces_repeats_the_unbroken_one(images, tmp_path, unbroken):
+    run = settings_from(settings(images, tmp_path / "pieces"))
+    first = train(run, max_steps=3, progress=lambda *_: None)
+    assert first.step == 3 and not first.finished
+    second = train(run, max_minutes=0.0, progress=lambda *_: None)  # no time: one step, then a checkpoint
+    assert second.step == 4
+    result = train(run, progress=lambda *_: None)
+    assert_same_run(result.folder, unbroken.folder)
+
+
+def test_a_killed_run_resumes_with_the_losses_of_an_unbroken_one(images, tmp_path, unbroken):
+    folder = tmp_path / "killed"
+    script = tmp_path / "run.py"
+    script.write_text("import json, sys\nfrom DiffuseMorphCore.training import settings_from, train\n"
+                      "train(settings_from(json.loads(sys.argv[1])))\n")
+    environment = os.environ | {"PYTHONPATH": str(REPOSITORY), "OMP_NUM_THREADS": str(torch.get_num_threads())}
+    process = subprocess.Popen([sys.executable, str(script), json.dumps(settings(images, folder))], env=environment,
+                               stderr=subprocess.PIPE)
+    deadline = time.monotonic() + 120
+    while not (folder / "last.pt").is_file() or len(rows(folder)) < 2:
+        assert process.poll() is None and time.monotonic() < deadline
+        time.sleep(0.005)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    process.stderr.close()
+    stopped = read_checkpoint(folder / "last.pt")["step"]
+    assert 1 <= stopped < 8
+    result = train(settings_from(settings(images, folder)), progress=lambda *_: None)
+    assert result.finished
+    assert_same_run(folder, unbroken.folder)
+
+
+def assert_same_run(folder, reference):
+    """The same losses, digit for digit, and the same weights."""
+    assert rows(folder) == rows(reference)
+    one, other = read_checkpoint(folder / "last.pt"), read_checkpoint(reference / "last.pt")
+    for kind in ("model", "average"):
+        assert all(torch.equal(value, other[kind][name]) for name, value in one[kind].items())
+    assert one["averaged"] == other["averaged"] == 8
+
+
+def test_cancelling_keeps_the_work(images, tmp_path):
+    run = settings_from(settings(images, tmp_path / "run", output={"checkpoint_minutes": 99}))
+    seen = []
+
+    def progress(stage, fraction):
+        seen.append(fraction)
+        return len(seen) < 3
+
+    with pytest.raises(Cancelled):
+        train(run, progress=progress)
+    assert seen == pytest.approx([1 / 8, 2 / 8, 3 / 8])
+    assert read_checkpoint(tmp_path / "run" / "last.pt")["step"] == 3
+
+
+def test_accumulated_batches_are_what_two_processes_share(images, tmp_path):
+    changes = {"optimisation": {"steps": 3, "batch": 1, "accumulation": 2, "average": 0.0}}
+    alone = train(settings_from(settings(images, tmp_path / "alone", **changes)), progress=lambda *_: None)
+    changes["optimisation"] |= {"accumulation": 1}
+    script = tmp_path / "run.py"
+    script.write_text("import json, sys\nfrom DiffuseMorphCore.training import settings_from, train\n"
+                      "result = train(settings_from(json.loads(sys.argv[1])))\nassert result.step == 3\n")
+    shared = settings(images, tmp_path / "shared", **changes)
+    environment = os.environ | {"PYTHONPATH": str(REPOSITORY), "OMP_NUM_THREADS": "1"}
+    subprocess.run([sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", str(script),
+                    json.dumps(shared)], env=environment, check=True, timeout=240, capture_output=True)
+    one, other = (read_checkpoint(folder / "last.pt") for folder in (alone.folder, tmp_path / "shared"))
+    for name, value in one["model"].items():
+        torch.testing.assert_close(other["model"][name], value, rtol=1e-3, atol=2e-5)
+    assert [row["step"] for row in rows(tmp_path / "shared")] == ["1", "2", "3"]
+
+
+def test_the_model_file_holds_the_averaged_weights_and_the_recipe(unbroken, tmp_path):
+    path = export_model(unbroken.folder, tmp_path / "mine.pt", {"terms": "mine alone"})
+    model = load_model(path)
+    assert model.information["terms"] == "mine alone" and model.information["name"] == "mine"
+    recipe = model.information["recipe"]
+    assert recipe["settings"]["optimisation"]["steps"] == 8 and recipe["step"] in (4, 8)
+    average = read_checkpoint(unbroken.folder / "best.pt")["average"]
+    name, weight = next(iter(average.items()))
+    assert torch.allclose(model.state_dict()[name], weight, atol=1e-3)
+    last = load_model(export_model(unbroken.folder / "last.pt", tmp_path / "last.pt"))
+    assert last.information["recipe"]["step"] == 8
+
+
+def test_training_goes_on_from_a_model(unbroken, images, tmp_path):
+    start = export_model(unbroken.folder / "last.pt", tmp_path / "start.pt")
+    run = settings(images, tmp_path / "run", model={"preset": "default2d", "start": str(start)},
+                   optimisation={"steps": 1, "learning_rate": 1e-9, "average": 0.0})
+    train(settings_from(run), progress=lambda *_: None)
+    name, weight = next(iter(load_model(start).state_dict().items()))
+    assert torch.allclose(read_checkpoint(tmp_path / "run" / "last.pt")["model"][name], weight, atol=1e-6)
+
+
+def test_a_voxelmorph_control_is_trained_on_request(images, tmp_path):
+    run = settings(images, tmp_path / "run", model={"preset": "default2d", "control": True}, optimisation={"steps": 2})
+    result = train(settings_from(run), progress=lambda *_: None)
+    assert np.isfinite(float(rows(result.folder)[0]["control_similarity"]))
+    assert {"control_similarity", "control_dice"} < set(result.validation)
+    with pytest.raises(DiffuseMorphError, match="control"):
+        train(settings_from(settings(images, tmp_path / "run")), progress=lambda *_: None)
+
+
+def test_stages_train_on_grids_of_their_own(tmp_path):
+    values = settings(tmp_path, tmp_path / "run", optimisation={"steps": 3, "batch": 1, "average": 0.0},
+                      validation={"pairs": 1})
+    values["data"] = {"source": "shapes"}
+    values["geometry"] = {"shape": [24, 24], "spacing": 8.0}
+    values["stages"] = [{"until": 2, "shape": [16, 16], "spacing": 12.0}]
+    run = settings_from(values)
+    from DiffuseMorphCore.training.trainer import Trainer
+
+    trainer = Trainer(run)
+    sides = []
+    trainer.model.deformation.register_forward_hook(lambda module, inputs, output: sides.append(output.shape[-1]))
+    trainer.train(None, 2, lambda *_: None)
+    assert sides[:2] == [16, 16]
+    assert set(sides[2:]) == {24}  # validation is on the last grid
+
+
+@pytest.mark.parametrize(("changes", "sentence"), [
+    ({"data": {"folder": "", "source": "images"}}, "data.folder"),
+    ({"data": {"held_out": 6}}, "nothing is left to train on"),
+    ({"data": {"source": "labelmaps", "folder": "nowhere"}}, "nowhere"),
+    ({"data": {"source": "pairs"}}, "data.table"),
+    ({"data": {"source": "atlas"}}, "data.atlas"),
+    ({"data": {"spacing": [1.0]}}, "data.spacing"),
+    ({"model": {"preset": "default3d"}, "geometry": {"shape": [16, 16, 16]}}, "2 dimensions"),
+])
+def test_runs_that_cannot_work_are_refused_in_one_sentence(images, tmp_path, changes, sentence):
+    with pytest.raises(DiffuseMorphError, match=sentence) as caught:
+        train(settings_from(settings(images, tmp_path / "run", **changes)), progress=lambda *_: None)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_folder_with_a_run_is_not_touched_unasked(unbroken, images):
+    run = settings_from(settings(images, unbroken.folder))
+    with pytest.raises(DiffuseMorphError, match="already holds"):
+        train(run, resume="never")
+    with pytest.raises(DiffuseMorphError, match="'auto' and 'never'"):
+        train(run, resume="perhaps")
+    with pytest.raises(DiffuseMorphError, match="other networks"):
+        train(settings_from(settings(images, unbroken.folder, model={"preset": "face2d"})))
+
+
+def test_damaged_checkpoints_are_named(unbroken, tmp_path):
+    damaged = tmp_path / "last.pt"
+    damaged.write_bytes((unbroken.folder / "last.pt").read_bytes()[:5000])
+    with pytest.raises(DiffuseMorphError, match="last.pt.*damaged"):
+        read_checkpoint(damaged)
+    torch.save({"something": 1}, damaged)
+    with pytest.raises(DiffuseMorphError, match="no checkpoint"):
+        read_checkpoint(damaged)
+    with pytest.raises(DiffuseMorphError, match="does not exist"):
+        read_checkpoint(tmp_path / "none.pt")
+
+
+def test_a_loss_that_explodes_stops_the_run(images, tmp_path):
+    run = settings_from(settings(images, tmp_path / "run", optimisation={"learning_rate": 1e30, "decay": "constant"}))
+    with pytest.raises(DiffuseMorphError, match="no longer finite"):
+        train(run, progress=lambda *_: None)
+
+
+def test_tensorboard_gets_the_figures_or_is_named_when_missing(images, tmp_path, monkeypatch):
+    values = settings(images, tmp_path / "run", optimisation={"steps": 1}, output={"tensorboard": True})
+    monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
+    with pytest.raises(DiffuseMorphError, match="pip install tensorboard"):
+        train(settings_from(values), progress=lambda *_: None)
+    monkeypatch.undo()
+    pytest.importorskip("tensorboard")
+    train(settings_from(values), progress=lambda *_: None)
+    assert list((tmp_path / "run" / "tensorboard").iterdir())
