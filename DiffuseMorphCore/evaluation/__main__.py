@@ -25,6 +25,7 @@ PAPER_HELP = {
     "fig7": "Synthetic images by reverse diffusion, 80 and 200 steps.",
     "fig8": "A heart registered and on its way, beside the true frames.",
     "fig10": "Dice by brain structure, as boxes.",
+    "latent": "What the latent of a trained model holds, by time step and along eta.",
 }
 
 
@@ -105,8 +106,10 @@ def _sides(text: str) -> tuple[int, ...]:
 def _paper(options: argparse.Namespace) -> str:
     from DiffuseMorphCore.evaluation.paper import figures, tables
     from DiffuseMorphCore.evaluation.paper.arrangement import Request
+    from DiffuseMorphCore.evaluation.paper.latent import latent_page
 
-    make = getattr(tables if options.command.startswith("table") else figures, options.command)
+    make = latent_page if options.command == "latent" else getattr(
+        tables if options.command.startswith("table") else figures, options.command)
     methods = None if options.methods is None else tuple(part.strip() for part in options.methods.split(","))
     page = make(Request(Path(options.out), options.data and Path(options.data), options.data_set, options.size, options.grid,
                         options.steps, options.rate, options.seeds, options.cases, methods, options.device))

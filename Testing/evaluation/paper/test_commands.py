@@ -96,6 +96,15 @@ def test_figure_7_synthesises_in_two_dimensions(hearts, tmp_path):
     assert picture(tmp_path / "fig7.png").std() > 10
 
 
+def test_the_latent_is_measured_by_step_and_along_eta(hearts, tmp_path):
+    page = run("latent", tmp_path, "--data", str(hearts), "--cases", "1", "--grid", "32,32")
+    anchored = next(line for line in page.splitlines() if "anchored |" in line)
+    assert anchored.split("|")[2].strip() == "0.000" and anchored.split("|")[7].strip() != "0.000"
+    steps = next(line for line in page.splitlines() if line.startswith("| error of the noise estimate"))
+    assert all(float(cell) > 0 for cell in steps.split("|")[2:-1])
+    assert picture(tmp_path / "latent.png").std() > 10
+
+
 def test_figure_8_shows_true_frames(tmp_path):
     page = run("fig8", tmp_path)
     assert "PSNR at time 0.50" in page and picture(tmp_path / "fig8.png").std() > 10
