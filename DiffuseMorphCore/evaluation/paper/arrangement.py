@@ -72,15 +72,15 @@ class Request:
 
 
 def find_data(experiment: Experiment, request: Request) -> DataSet:
-    """The data set asked for, or the first of the experiment's that the folder holds; the phantom needs no folder.
+    """The data set asked for, or the first of the experiment's that the folder holds, or without a folder the phantom.
 
-    Raises DiffuseMorphError, naming what was looked for, where there is none.
+    A folder is never passed over for the phantom. Raises DiffuseMorphError, naming what was looked for.
     """
     if request.data_set is not None:
         return _opened(request.data_set, request)
     refusals = []
     for name in experiment.data_sets:
-        if name != "phantom" and request.data is None:
+        if (name == "phantom") != (request.data is None):
             continue
         try:
             data_set = _opened(name, request)

@@ -127,6 +127,8 @@ def test_data_that_fit_no_experiment_are_named(tmp_path, capsys):
     assert "rafd" in capsys.readouterr().err
     assert main(["table3", "--out", str(tmp_path / "out"), "--threads", "1"]) == 1
     assert "--data" in capsys.readouterr().err
+    assert main(["table2", "--data", str(tmp_path), "--out", str(tmp_path / "out"), "--threads", "1"]) == 1
+    assert "acdc" in capsys.readouterr().err and not (tmp_path / "out").exists()
     assert main([*arguments, "--data-set", "phantom"]) == 1
     assert "3-D" in capsys.readouterr().err
     assert main(["table2", "--size", "tiny", "--methods", "best", "--out", str(tmp_path / "o"), "--threads", "1"]) == 1
