@@ -37,6 +37,7 @@ class DiffuseMorphSlicerLogic(ScriptedLoadableModuleLogic, VTKObservationMixin):
         self._results = {}
         self._latest = None
         self._run = None
+        self._parameters = None
         self._closing = False
         self._observedScene = slicer.mrmlScene
         for event, method in ((slicer.vtkMRMLScene.NodeAboutToBeRemovedEvent, self._onNodeAboutToBeRemoved),
@@ -45,7 +46,10 @@ class DiffuseMorphSlicerLogic(ScriptedLoadableModuleLogic, VTKObservationMixin):
             self.addObserver(self._observedScene, event, method)
 
     def getParameterNode(self):
-        return DiffuseMorphSlicerParameterNode(super().getParameterNode())
+        node = super().getParameterNode()
+        if self._parameters is None or self._parameters.parameterNode != node:
+            self._parameters = DiffuseMorphSlicerParameterNode(node)
+        return self._parameters
 
     # Registration
 
@@ -261,6 +265,8 @@ class DiffuseMorphSlicerLogic(ScriptedLoadableModuleLogic, VTKObservationMixin):
 
     @vtk.calldata_type(vtk.VTK_OBJECT)
     def _onNodeAboutToBeRemoved(self, caller, event, node):
+        # The typed parameters remember nodes.
+        self._parameters = None
         if node is None or not OutputTransform.isOutput(node):
             return
         self._results.pop(node.GetID(), None)

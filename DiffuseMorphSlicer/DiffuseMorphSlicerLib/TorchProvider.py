@@ -6,7 +6,7 @@ from slicer.i18n import tr as _
 
 from DiffuseMorphCore.errors import DiffuseMorphError
 
-MINIMUM_VERSION = "2.2"
+MINIMUM_VERSION = "2.4"
 
 
 class TorchProvider:

@@ -91,7 +91,7 @@ class DiffuseMorphSlicerWidget(ScriptedLoadableModuleWidget, VTKObservationMixin
         for panel in (self.modelPanel, self.explorePanel, self.exportPanel):
             panel.setParameterNode(parameterNode)
         if parameterNode is not None:
-            self._parameterNodeGuiTag = parameterNode.connectGui(self.layout.parentWidget())
+            self._parameterNodeGuiTag = parameterNode.connectGui(self.ui)
             self.addObserver(parameterNode.parameterNode, vtk.vtkCommand.ModifiedEvent, self.update)
             self.update()
 

@@ -1,13 +1,12 @@
 """Slicer's MRML with stand-ins for the application; see standins/__init__.py."""
-import importlib
 import sys
-import types
 from pathlib import Path
 
 import pytest
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
+sys.path.insert(0, str(HERE))
 MODULE = ROOT / "DiffuseMorphSlicer"
 
 
@@ -15,7 +14,6 @@ MODULE = ROOT / "DiffuseMorphSlicer"
 def application():
     pytest.importorskip("slicer", reason="the package slicer-core is not installed")
     pytest.importorskip("PySide6", reason="the package PySide6-Essentials is not installed")
-    sys.path.insert(0, str(HERE))
     from standins import install
 
     return install()
@@ -45,3 +43,15 @@ def logic(module, scene):
     logic = module.DiffuseMorphSlicerLogic()
     yield logic
     logic.cleanup()
+
+
+@pytest.fixture
+def panel(module, scene):
+    from standins.modules import make_panel
+
+    widget = make_panel(module)
+    widget.parent.show()
+    widget.enter()
+    yield widget
+    widget.cleanup()
+    widget.parent.close()

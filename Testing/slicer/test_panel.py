@@ -3,18 +3,7 @@ import json
 import time
 
 import pytest
-
-
-@pytest.fixture
-def panel(module, scene):
-    from standins.modules import make_panel
-
-    widget = make_panel(module)
-    widget.parent.show()
-    widget.enter()
-    yield widget
-    widget.cleanup()
-    widget.parent.close()
+from panel_driver import get, register, wait_for
 
 
 @pytest.fixture
@@ -26,26 +15,6 @@ def pair(panel):
     parameters.fixedVolume, parameters.movingVolume = fixed, moving
     parameters.model, parameters.device, parameters.refinement = "none", "cpu", 10
     return fixed, moving
-
-
-def get(widget, name="text"):
-    return widget.property(name)
-
-
-def wait_for(condition, seconds=60):
-    from standins.application import settle
-
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "waited in vain"
-        settle(5)
-
-
-def register(panel):
-    panel.ui.registerButton.click()
-    assert panel.runPanel.busy, get(panel.ui.statusLabel)
-    wait_for(lambda: not panel.runPanel.busy)
-    assert get(panel.ui.statusLabel).startswith("Done"), get(panel.ui.statusLabel)
 
 
 def test_the_register_button_says_what_is_missing(panel):

@@ -8,7 +8,6 @@ import typing
 
 import slicer
 import vtk
-from PySide6 import QtWidgets
 
 NAME = "SlicerParameterName"
 
@@ -119,7 +118,8 @@ class _Wrapper:
                 parameter.write(parameterNode, parameter.default)
 
     def connectGui(self, gui):
-        widgets = {w.property(NAME): w for w in gui.findChildren(QtWidgets.QWidget) if w.property(NAME)}
+        """gui: what slicer.util.childWidgetVariables gives."""
+        widgets = {w.property(NAME): w for w in gui.__dict__.values() if w.property(NAME)}
         connections = []
         for name, widget in widgets.items():
             connector = _Connector(widget, self.allParameters[name])

@@ -1,0 +1,22 @@
+"""What tests of the panel do with it: read a property, wait, register."""
+import time
+
+
+def get(widget, name="text"):
+    return widget.property(name)
+
+
+def wait_for(condition, seconds=60):
+    from standins.application import settle
+
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "waited in vain"
+        settle(5)
+
+
+def register(panel):
+    panel.ui.registerButton.click()
+    assert panel.runPanel.busy, get(panel.ui.statusLabel)
+    wait_for(lambda: not panel.runPanel.busy)
+    assert get(panel.ui.statusLabel).startswith("Done"), get(panel.ui.statusLabel)

@@ -1,0 +1,185 @@
+"""Closing, saving and reopening scenes, deleted nodes, switched modules: nothing dangles and nothing is lost."""
+import gc
+import weakref
+
+import numpy as np
+import pytest
+from ball_volumes import OPTIONS, add_ball
+from panel_driver import get, register, wait_for
+
+
+def add_pair():
+    return add_ball("Fixed"), add_ball("Moving", (3, -2, 1), 13)
+
+
+def our_transforms():
+    """Slice views have linear transform nodes of their own."""
+    import slicer
+
+    return [n.GetName() for n in slicer.util.getNodesByClass("vtkMRMLTransformNode") if not n.IsA("vtkMRMLLinearTransformNode")]
+
+
+@pytest.fixture
+def registered(panel):
+    parameters = panel.logic.getParameterNode()
+    parameters.fixedVolume, parameters.movingVolume = add_pair()
+    parameters.model, parameters.device, parameters.refinement = "none", "cpu", 10
+    register(panel)
+    return panel.logic.getParameterNode()
+
+
+def test_deleting_the_transform_while_scrubbing(panel, registered):
+    import slicer
+    from standins.application import settle
+
+    moving, node = registered.movingVolume, registered.outputTransform
+    registered.fieldMode = type(registered.fieldMode).grid
+    panel.ui.etaSlider.setProperty("value", 0.5)
+    slicer.mrmlScene.RemoveNode(node)
+    settle(20)
+    assert moving.GetParentTransformNode() is None
+    assert not get(panel.ui.etaSlider, "enabled") and not get(panel.ui.exportTransformButton, "enabled")
+    panel.ui.etaSlider.setProperty("value", 0.2)
+    settle(20)
+    assert our_transforms() == [], "the hidden display node is gone too"
+
+
+def test_deleting_the_transform_gives_the_moving_volume_its_own_parent_back(logic):
+    import slicer
+
+    parent = np.array([[1, 0, 0, 4], [0, 1, 0, 0], [0, 0, 1, -2], [0, 0, 0, 1.0]])
+    fixed, moving = add_ball("Fixed"), add_ball("Moving", (3, -2, 1), 13, parent=parent)
+    original = moving.GetParentTransformNode()
+    result = logic.register(fixed, moving, **OPTIONS)
+    again = logic.register(fixed, moving, outputTransform=result.transformNode, **OPTIONS)
+    np.testing.assert_allclose(again.etaTransform.array, result.etaTransform.array, atol=1e-4)
+    slicer.mrmlScene.RemoveNode(result.transformNode)
+    assert moving.GetParentTransformNode() is original
+
+
+def test_an_input_deleted_during_the_run_changes_nothing(panel, registered):
+    import slicer
+
+    transform = registered.outputTransform
+    panel.ui.registerButton.click()
+    slicer.mrmlScene.RemoveNode(registered.fixedVolume)
+    nodes = slicer.mrmlScene.GetNumberOfNodes()
+    wait_for(lambda: not panel.runPanel.busy)
+    assert "removed from the scene" in get(panel.ui.statusLabel)
+    assert slicer.mrmlScene.GetNumberOfNodes() == nodes
+    assert slicer.mrmlScene.IsNodePresent(transform)
+
+
+def test_closing_the_scene_frees_what_the_registration_held(panel, registered):
+    import slicer
+    from standins.application import settle
+
+    held = [weakref.ref(panel.logic.result().registration), weakref.ref(panel.logic.result().etaTransform)]
+    panel.ui.playButton.click()
+    settle(50)
+    slicer.mrmlScene.Clear(False)
+    settle(50)
+    gc.collect()
+    assert [reference() for reference in held] == [None, None]
+    assert not get(panel.ui.playButton, "checked")
+    assert get(panel.ui.registerButton) == "Select a fixed and a moving volume"
+    assert get(panel.ui.resultLabel) == "Nothing registered yet."
+
+
+def test_closing_the_scene_during_a_run(panel, registered):
+    import slicer
+    from standins.application import settle
+
+    registered.refinement = 1000
+    panel.ui.registerButton.click()
+    settle(100)
+    run = panel.logic._run
+    slicer.mrmlScene.Clear(False)
+    assert not panel.runPanel.busy
+    wait_for(lambda: run.poll(), 10)
+    settle(50)
+    assert our_transforms() == []
+
+
+def test_switching_modules_stops_playing_and_lets_a_run_finish(panel, registered):
+    from standins.application import settle
+
+    panel.ui.playButton.click()
+    settle(30)
+    panel.ui.registerButton.click()
+    panel.exit()
+    assert not get(panel.ui.playButton, "checked")
+    wait_for(lambda: not panel.runPanel.busy)
+    panel.enter()
+    assert panel.logic.getParameterNode().eta == 1.0
+    assert get(panel.ui.etaSlider, "enabled") and get(panel.ui.registerButton) == "Register"
+
+
+def test_a_saved_scene_reopens_as_it_was(panel, registered, tmp_path):
+    """Transform, eta and settings come back; one button computes the trajectory again."""
+    import slicer
+    from standins.application import settle
+
+    registered.alignment = type(registered.alignment).center
+    register(panel)
+    registered = panel.logic.getParameterNode()
+    registered.eta = 0.4
+    settle(20)
+    array = panel.logic.result().etaTransform.array.copy()
+    point = (4.0, -2.0, 3.0)
+    before = mapped(registered.outputTransform, point)
+    for node in slicer.util.getNodesByClass("vtkMRMLStorableNode"):
+        if node.GetSaveWithScene() and (node.IsA("vtkMRMLVolumeNode") or node.IsA("vtkMRMLTransformNode")):
+            node.AddDefaultStorageNode()
+            extension = "h5" if node.IsA("vtkMRMLTransformNode") else "nrrd"
+            node.GetStorageNode().SetFileName(str(tmp_path / f"{node.GetID()}.{extension}"))
+            assert node.GetStorageNode().WriteData(node)
+    slicer.mrmlScene.SetURL(str(tmp_path / "scene.mrml"))
+    slicer.mrmlScene.Commit()
+    slicer.mrmlScene.Clear(True)
+    settle(20)
+    slicer.mrmlScene.SetURL(str(tmp_path / "scene.mrml"))
+    slicer.mrmlScene.Connect()
+    panel.enter()
+
+    parameters = panel.logic.getParameterNode()
+    assert parameters.eta == 0.4 and parameters.alignment.value == "center"
+    assert parameters.movingVolume.GetParentTransformNode() is parameters.outputTransform
+    np.testing.assert_allclose(mapped(parameters.outputTransform, point), before, atol=0.05)
+    assert "Similarity" in get(panel.ui.resultLabel)
+    assert not get(panel.ui.etaSlider, "enabled")
+    assert get(panel.ui.recomputeButton, "visible") and get(panel.ui.recomputeLabel, "visible")
+    volumes = slicer.mrmlScene.GetNumberOfNodesByClass("vtkMRMLScalarVolumeNode")
+    panel.ui.recomputeButton.click()
+    wait_for(lambda: not panel.runPanel.busy)
+    assert not get(panel.ui.recomputeButton, "visible")
+    assert parameters.eta == 0.4 and panel.logic.result().eta == 0.4
+    assert panel.logic.result().etaTransform.array.shape == array.shape
+    np.testing.assert_allclose(panel.logic.result().etaTransform.array, array, atol=0.05)
+    assert slicer.mrmlScene.GetNumberOfNodesByClass("vtkMRMLScalarVolumeNode") == volumes
+    assert get(panel.ui.etaSlider, "enabled")
+
+
+def mapped(node, point):
+    import vtk
+
+    transform = vtk.vtkGeneralTransform()
+    node.GetTransformFromWorld(transform)
+    return transform.TransformPoint(point)
+
+
+def test_cleanup_lets_go_of_everything(module, scene):
+    from standins.modules import make_panel
+
+    panel = make_panel(module)
+    panel.enter()
+    parameters = panel.logic.getParameterNode()
+    parameters.fixedVolume, parameters.movingVolume = add_pair()
+    parameters.model, parameters.device, parameters.refinement = "none", "cpu", 5
+    register(panel)
+    logic = weakref.ref(panel.logic)
+    registration = weakref.ref(panel.logic.result().registration)
+    panel.cleanup()
+    gc.collect()
+    assert registration() is None
+    assert logic() is None or not logic().Observations
