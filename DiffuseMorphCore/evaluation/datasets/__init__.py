@@ -20,6 +20,7 @@ DATA_SETS = {
     "heart-cine": ("heart_cine", "HeartCine"),
     "lung-ct": ("lung_ct", "LungCt"),
     "phantom": ("phantom", "CardiacPhantom"),
+    "phantom-2d": ("phantom", "CardiacPhantomSlices"),
 }
 """Name on the command line -> (file, class) of the reader."""
 
@@ -27,14 +28,14 @@ DATA_SETS = {
 def open_data_set(name: str, folder: str | Path | None = None) -> DataSet:
     """The reader of the data set `name` for `folder`, the data as its owner distributes it.
 
-    The phantom is made, not read, and needs no folder. Raises DiffuseMorphError for an unknown name or a folder that
+    The phantoms are made, not read, and need no folder. Raises DiffuseMorphError for an unknown name or a folder that
     is not there.
     """
     if name not in DATA_SETS:
         raise DiffuseMorphError(f"There is no data set '{name}': choose one of {', '.join(sorted(DATA_SETS))}.")
     file, reader = DATA_SETS[name]
     module = import_module(f"DiffuseMorphCore.evaluation.datasets.{file}")
-    return getattr(module, reader)() if name == "phantom" else getattr(module, reader)(folder)
+    return getattr(module, reader)() if file == "phantom" else getattr(module, reader)(folder)
 
 
 __all__ = ["DATA_SETS", "DataSet", "Pair", "Scan", "open_data_set"]

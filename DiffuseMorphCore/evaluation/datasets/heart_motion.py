@@ -6,7 +6,7 @@ convention of the warp module, with end-diastole as the moving image: u_t(p) = t
 """
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -50,10 +50,14 @@ def draw_anatomy(seed: int) -> Anatomy:
 
 
 class HeartMotion:
-    """The heart of one person (`seed`): its tissue at end-diastole and its motion from there to end-systole."""
+    """The heart of one person (`seed`): its tissue at end-diastole and its motion from there to end-systole.
 
-    def __init__(self, seed: int):
-        self.anatomy = draw_anatomy(seed)
+    `in_plane` leaves the shortening out, so that a short-axis slice keeps showing the same tissue.
+    """
+
+    def __init__(self, seed: int, in_plane: bool = False):
+        anatomy = draw_anatomy(seed)
+        self.anatomy = replace(anatomy, shortening=0.0) if in_plane else anatomy
         draw = np.random.default_rng((seed, 12))
         self._waves = draw.normal(0, 2 * np.pi / 28, (WAVES, 3)), draw.uniform(0, 2 * np.pi, WAVES)
 

@@ -17,12 +17,13 @@ FIRST_SEED = {"train": 0, "validation": 100000, "test": 200000}
 
 
 def spacing(shape: tuple[int, ...]) -> np.ndarray:
-    """Voxel size in mm (z, y, x) of a grid of `shape` that covers the field of view; 3.15 x 1.5 x 1.5 for `SHAPE`."""
-    return np.array(FIELD_OF_VIEW) / np.array(shape)
+    """Voxel size in mm ([z,] y, x) of a grid of `shape` that covers the field of view; 3.15 x 1.5 x 1.5 for `SHAPE`."""
+    return np.array(FIELD_OF_VIEW[-len(shape):]) / np.array(shape)
 
 
 def grid_points(shape: tuple[int, ...], slab: slice = slice(None)) -> np.ndarray:
-    """(*spatial, 3) points (x, y, z) in mm of the voxel centres, of the planes `slab` of the first axis."""
+    """(planes, H, W, 3) points (x, y, z) in mm of the voxel centres, of the planes `slab`; a 2-D grid is the plane z = 0."""
+    shape = (1, *shape)[-3:]
     step = spacing(shape)
     axes = [(np.arange(size) - (size - 1) / 2) * width for size, width in zip(shape, step)]
     z, y, x = np.meshgrid(axes[0][slab], axes[1], axes[2], indexing="ij")
@@ -36,18 +37,24 @@ def _geometry(array: np.ndarray, shape: tuple[int, ...]) -> sitk.Image:
 
 
 def _by_planes(shape: tuple[int, ...], make) -> np.ndarray:
-    """Fill a volume plane by plane, so that large grids need little memory."""
+    """Fill a volume plane by plane, so that large grids need little memory; a 2-D grid is filled at once."""
+    if len(shape) == 2:
+        return make(grid_points(shape))[0]
     return np.concatenate([make(grid_points(shape, slice(plane, plane + 1))) for plane in range(shape[0])])
+
+
+def _heart(seed: int, shape: tuple[int, ...]) -> HeartMotion:
+    return HeartMotion(seed, in_plane=len(shape) == 2)
 
 
 def frame(seed: int, shape: tuple[int, ...], time: float, noise: float = NOISE) -> sitk.Image:
     """The image of one person at `time` (0 end-diastole, 1 end-systole), float32 in [0, 1], with bias and noise."""
-    heart = HeartMotion(seed)
-    blur = float(spacing(shape)[1:].mean()) * 0.7
+    heart = _heart(seed, shape)
+    blur = float(spacing(shape)[-2:].mean()) * 0.7
     array = _by_planes(shape, lambda points: heart.tissue(heart.to_reference(points, time), blur).astype(np.float32))
     draw = np.random.default_rng((seed, 13))
-    slopes = draw.uniform(-BIAS, BIAS, 3)
-    ramps = [np.linspace(-1, 1, size).reshape([-1 if other == axis else 1 for other in range(3)])
+    slopes = draw.uniform(-BIAS, BIAS, len(shape))
+    ramps = [np.linspace(-1, 1, size).reshape([-1 if other == axis else 1 for other in range(len(shape))])
              for axis, size in enumerate(shape)]
     array = array * np.exp(sum(slope * ramp for slope, ramp in zip(slopes, ramps)))
     draw = np.random.default_rng((seed, 14, round(time * 1e6)))
@@ -57,15 +64,16 @@ def frame(seed: int, shape: tuple[int, ...], time: float, noise: float = NOISE) 
 
 def frame_labels(seed: int, shape: tuple[int, ...], time: float) -> sitk.Image:
     """The labels of one person at `time`: 1 right ventricle, 2 myocardium, 3 left cavity (as ACDC)."""
-    heart = HeartMotion(seed)
+    heart = _heart(seed, shape)
     return _geometry(_by_planes(shape, lambda points: heart.structures(heart.to_reference(points, time))), shape)
 
 
 def true_displacement(seed: int, shape: tuple[int, ...], time: float) -> np.ndarray:
-    """(3, *shape) float32 displacement in voxels that pulls the end-diastolic image into the frame at `time`."""
-    heart = HeartMotion(seed)
+    """(ndim, *shape) float32 displacement in voxels that pulls the end-diastolic image into the frame at `time`."""
+    heart = _heart(seed, shape)
     moved = _by_planes(shape, lambda points: (heart.to_reference(points, time) - points).astype(np.float32))
-    return np.ascontiguousarray(np.moveaxis(moved[..., ::-1] / spacing(shape).astype(np.float32), -1, 0))
+    in_axis_order = moved[..., len(shape) - 1::-1]
+    return np.ascontiguousarray(np.moveaxis(in_axis_order / spacing(shape).astype(np.float32), -1, 0))
 
 
 class CardiacPhantom(DataSet):
@@ -103,5 +111,17 @@ class CardiacPhantom(DataSet):
         return Pair(frames[0], frames[-1], frames)
 
     def true_displacement(self, scan: Scan) -> np.ndarray:
-        """(3, *spatial) voxels: the displacement that pulls a person's end-diastolic image into `scan`."""
+        """(ndim, *spatial) voxels: the displacement that pulls a person's end-diastolic image into `scan`."""
         return true_displacement(int(scan.subject.removeprefix("heart")), self.shape, scan.time)
+
+
+class CardiacPhantomSlices(CardiacPhantom):
+    """The same hearts as one short-axis slice each, without motion through the plane: 2-D, trained in minutes."""
+
+    name = "phantom-2d"
+    title = "slices of the made cardiac phantom"
+    ndim = 2
+    mirrored_axes = (0, 1)
+
+    def __init__(self, shape: tuple[int, ...] = SHAPE[1:], people: dict[str, int] | None = None, frame_count: int = 10):
+        super().__init__(shape, people, frame_count)

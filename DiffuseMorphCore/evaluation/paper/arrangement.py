@@ -7,7 +7,7 @@ from pathlib import Path
 from DiffuseMorphCore.devices import choose_device
 from DiffuseMorphCore.errors import DiffuseMorphError
 from DiffuseMorphCore.evaluation.datasets import DataSet, open_data_set
-from DiffuseMorphCore.evaluation.datasets.phantom import CardiacPhantom
+from DiffuseMorphCore.evaluation.datasets.phantom import CardiacPhantom, CardiacPhantomSlices
 from DiffuseMorphCore.evaluation.paper.comparison import Comparison
 from DiffuseMorphCore.evaluation.paper.fitting import Budget
 from DiffuseMorphCore.evaluation.paper.preparation import PreparedData
@@ -95,8 +95,10 @@ def find_data(experiment: Experiment, request: Request) -> DataSet:
 
 
 def _opened(name: str, request: Request) -> DataSet:
-    if name == "phantom" and request.size == "tiny":
-        return CardiacPhantom((12, 24, 24), {"train": 2, "validation": 1, "test": 2}, frame_count=3)
+    if request.size == "tiny" and name in ("phantom", "phantom-2d"):
+        people = {"train": 2, "validation": 1, "test": 2}
+        flat = name == "phantom-2d"
+        return (CardiacPhantomSlices((24, 24), people, 3) if flat else CardiacPhantom((12, 24, 24), people, 3))
     return open_data_set(name, request.data)
 
 

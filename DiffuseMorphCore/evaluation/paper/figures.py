@@ -93,7 +93,7 @@ def fig7(request: Request) -> Path:
     """Synthetic images by reverse diffusion from level 200 (Algorithm 2), 80 and 200 steps, beside the warped image."""
     name = request.data_set or "heart-cine"
     experiment = Experiment(("rafd", "heart-cine"), "face2d", ("diffusemorph",))
-    if name in ("hippocampus", "phantom", "acdc"):
+    if name in ("hippocampus", "phantom", "phantom-2d", "acdc"):
         experiment = Experiment((name,), "cardiac3d", ("diffusemorph",))
     work = arrange(experiment, replace(request, methods=("diffusemorph",)))
     cases = work.judged()[:request.cases or 10]

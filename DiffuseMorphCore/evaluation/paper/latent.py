@@ -32,7 +32,7 @@ def latent_page(request: Request) -> Path:
 
     Writes `latent.md`, `latent.png` and `cases.csv`; trains the network where the folder does not hold it.
     """
-    experiment = HEARTS if request.data_set in ("acdc", "phantom", "hippocampus") else FACES
+    experiment = HEARTS if request.data_set in ("acdc", "phantom", "phantom-2d", "hippocampus") else FACES
     work = arrange(experiment, replace(request, methods=("diffusemorph",)))
     records = Records(request.out, {**work.settings(), "shares": list(SHARES), "etas": list(ETAS)})
     cases = work.judged()

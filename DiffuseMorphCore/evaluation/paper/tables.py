@@ -101,7 +101,7 @@ def table2(request: Request) -> Path:
     if work.data.data_set.name != "acdc":
         title += " (in place of ACDC)"
     columns = (PAPER_DICE, CARDIAC_DICE, HD95, CENTRAL, FOLDED, SPREAD, PATH_PSNR, PATH_NMSE, PATH_ERROR, FRAME)
-    if work.data.data_set.name not in ("acdc", "phantom"):
+    if work.data.data_set.name not in ("acdc", "phantom", "phantom-2d"):
         columns = (DICE, HD95, NMSE, SSIM, CENTRAL, FOLDED, SPREAD, FRAME)
     text = page(title, work, rows, columns, TABLE_2, "path_psnr", "voxelmorph",
                 [REMARKS["path_nmse"], REMARKS["folded_central"], _verdict(rows)])
