@@ -60,7 +60,7 @@ def check_image(image: sitk.Image, name: str, labels: bool = False) -> sitk.Imag
     Parameters
     ----------
     image : 2-D or 3-D, one value per voxel; a single slice of a volume is welcome.
-    name : what the message calls it, its file or volume.
+    name : what the message calls it: its role, file or volume, for example "fixed image 'brain.nii.gz'".
     labels : the voxels are labels or a mask: whole numbers, and one value everywhere is no fault.
 
     Raises
@@ -73,17 +73,17 @@ def check_image(image: sitk.Image, name: str, labels: bool = False) -> sitk.Imag
         image = sitk.Extract(image, [*image.GetSize()[:-1], 0])
     size = " × ".join(str(length) for length in image.GetSize())
     if image.GetNumberOfPixels() == 0:
-        raise DiffuseMorphError(f"The image '{name}' is empty ({size} voxels): export it again.")
+        raise DiffuseMorphError(f"The {name} is empty ({size} voxels): export it again.")
     if image.GetDimension() > 3:
-        raise DiffuseMorphError(f"The image '{name}' has {image.GetDimension()} dimensions ({size}): "
+        raise DiffuseMorphError(f"The {name} has {image.GetDimension()} dimensions ({size}): "
                                 "extract the one volume to register first.")
     if image.GetNumberOfComponentsPerPixel() > 1:
-        raise DiffuseMorphError(f"The image '{name}' has {image.GetNumberOfComponentsPerPixel()} values per voxel "
+        raise DiffuseMorphError(f"The {name} has {image.GetNumberOfComponentsPerPixel()} values per voxel "
                                 "(colour or vectors): convert it to grey first.")
     if "complex" in image.GetPixelIDTypeAsString():
-        raise DiffuseMorphError(f"The image '{name}' has complex numbers: take their magnitude first.")
+        raise DiffuseMorphError(f"The {name} has complex numbers: take their magnitude first.")
     if sum(length >= SMALLEST_SIDE for length in image.GetSize()) < 2:
-        raise DiffuseMorphError(f"The image '{name}' has only {size} voxels: "
+        raise DiffuseMorphError(f"The {name} has only {size} voxels: "
                                 f"at least {SMALLEST_SIDE} are needed along two axes.")
     _check_axes(image, name)
     _check_values(image, name, labels)
@@ -145,7 +145,7 @@ def _read(path: Path, read: Callable[[], sitk.Image]) -> sitk.Image:
         return read()
     except RuntimeError as error:
         if "orthonormal" in str(error).lower():
-            raise _sheared(str(path)) from error
+            raise _sheared(f"image '{path}'") from error
         if "Unable to determine ImageIO" in str(error):
             raise DiffuseMorphError(f"The file '{path}' is not an image in a known format: use {FORMATS}.") from error
         raise DiffuseMorphError(f"The image '{path}' cannot be read, it seems to be damaged or incomplete: "
@@ -242,7 +242,7 @@ def _nifti_length(header: bytes) -> int | None:
 
 
 def _sheared(name: str) -> DiffuseMorphError:
-    return DiffuseMorphError(f"The axes of the image '{name}' are not at right angles (sheared or tilted): "
+    return DiffuseMorphError(f"The axes of the {name} are not at right angles (sheared or tilted): "
                              "resample it onto a regular grid first.")
 
 
@@ -250,7 +250,7 @@ def _check_axes(image: sitk.Image, name: str) -> None:
     n = image.GetDimension()
     axes = np.array(image.GetDirection()).reshape(n, n)
     if not np.isfinite([*image.GetSpacing(), *image.GetOrigin(), *axes.flat]).all() or min(image.GetSpacing()) <= 0:
-        raise DiffuseMorphError(f"The image '{name}' has no valid spacing or position: export it again.")
+        raise DiffuseMorphError(f"The {name} has no valid spacing or position: export it again.")
     if np.abs(axes.T @ axes - np.eye(n)).max() > _SHEAR:
         raise _sheared(name)
 
@@ -260,11 +260,11 @@ def _check_values(image: sitk.Image, name: str, labels: bool) -> None:
     if values.dtype.kind == "f":
         finite = np.isfinite(values)
         if not finite.any():
-            raise DiffuseMorphError(f"The image '{name}' has no finite value: check how it was exported.")
+            raise DiffuseMorphError(f"The {name} has no finite value: check how it was exported.")
         if not finite.all():
             values = values[finite]
         if labels and (values != np.round(values)).any():
-            raise DiffuseMorphError(f"The labels '{name}' are not whole numbers: give a label map or a mask.")
+            raise DiffuseMorphError(f"The {name} does not hold whole numbers: give a label map or a mask.")
     if not labels and values.min() == values.max():
-        raise DiffuseMorphError(f"The image '{name}' is constant ({values.flat[0]:g} everywhere): "
+        raise DiffuseMorphError(f"The {name} is constant ({values.flat[0]:g} everywhere): "
                                 "there is nothing to register.")

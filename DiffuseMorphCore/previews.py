@@ -28,12 +28,13 @@ _DIFFERENCE = LinearSegmentedColormap.from_list("difference", ["#5cc8ff", "#0a3c
 @dataclass(frozen=True)
 class Plane:
     """One plane of an image: `axis` is the array axis it cuts at `index` (None for a 2-D image), `spacing` its row and
-    column spacing in mm, `up` whether the first row is drawn at the bottom."""
+    column spacing in mm, `up` whether the first row is drawn at the bottom, `mirrored` the first column right."""
 
     axis: int | None
     index: int
     spacing: tuple[float, float]
     up: bool
+    mirrored: bool = False
 
     def of(self, array: np.ndarray) -> np.ndarray:
         """The plane (rows, columns, …) of an array (*spatial, …) on the same grid."""
@@ -53,11 +54,16 @@ def orient(image: sitk.Image) -> sitk.Image:
 
 
 def choose_planes(image: sitk.Image) -> list[Plane]:
-    """Axial, coronal and sagittal plane through the middle of what is in an oriented image; of a 2-D image the one."""
-    spacing = image.GetSpacing()[::-1]
+    """The planes in which an image is shown, on the grid of `orient(image)`: axial, coronal and sagittal through the
+    middle of what is in a volume, the one there is of a slice or a 2-D image."""
+    oriented = orient(image)
+    spacing = oriented.GetSpacing()[::-1]
+    if is_slice(image):
+        along, down = np.array(flatten_slice(image)[1].direction).reshape(3, 3).T[:2]
+        return [Plane(None, 0, spacing, up=_points(down, (0, -1, 1)), mirrored=_points(along, (-1, -1, 0)))]
     if image.GetDimension() == 2:
         return [Plane(None, 0, spacing, up=False)]
-    values = sitk.GetArrayFromImage(image).astype(np.float64)
+    values = sitk.GetArrayFromImage(oriented).astype(np.float64)
     values = np.nan_to_num(values - np.nanmin(values), posinf=0.0)
     planes = []
     for axis in range(3):
@@ -66,6 +72,12 @@ def choose_planes(image: sitk.Image) -> list[Plane]:
         middle = round(float(np.average(np.arange(len(profile)), weights=profile)))
         planes.append(Plane(axis, middle, (spacing[others[0]], spacing[others[1]]), up=axis != 0))
     return planes
+
+
+def _points(axis: np.ndarray, signs: tuple[int, int, int]) -> bool:
+    """Whether the largest component of an axis (left, posterior, superior) has the sign given for it."""
+    largest = int(np.abs(axis).argmax())
+    return bool(axis[largest] * signs[largest] > 0)
 
 
 def window(image: sitk.Image) -> tuple[float, float]:
@@ -93,7 +105,7 @@ def save_preview(result: Registration, path: str | Path, eta: float = 1.0, modal
         before, title = result.warp(eta=0.0), "moving, aligned"
     before, after = orient(before), orient(result.warp(eta=eta))
     steps = grid_steps(result, fixed, eta)
-    planes = choose_planes(fixed)
+    planes = choose_planes(result.fixed)
     f, b, a = (sitk.GetArrayFromImage(image).astype(np.float32) for image in (fixed, before, after))
     grey, moving_grey = window(fixed), window(moving)
     f, b, a = _scaled(f, grey), _scaled(b, moving_grey), _scaled(a, moving_grey)
@@ -123,7 +135,7 @@ class TrajectoryPicture:
     def __init__(self, result: Registration) -> None:
         self._result = result
         self._fixed = orient(result.fixed)
-        self._planes = choose_planes(self._fixed)
+        self._planes = choose_planes(result.fixed)
         self._window = window(result.moving)
         self._frames: list[tuple[float, list[np.ndarray], list[np.ndarray]]] = []
 
@@ -201,6 +213,8 @@ def _show(axes: Axes, plane_values: np.ndarray, plane: Plane, cmap: str | Colorm
           limits: tuple[float, float] = (0.0, 1.0)) -> None:
     axes.imshow(plane_values, cmap=cmap, vmin=limits[0], vmax=limits[1], origin="lower" if plane.up else "upper",
                 aspect=plane.spacing[0] / plane.spacing[1], interpolation="bilinear")
+    if plane.mirrored:
+        axes.invert_xaxis()
     axes.set_axis_off()
 
 

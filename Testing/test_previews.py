@@ -33,7 +33,25 @@ def test_a_single_slice_is_shown_as_the_picture_it_is():
     image.SetSpacing((1.0, 9.0, 2.0))
     shown = orient(image)
     assert shown.GetDimension() == 2 and sorted(shown.GetSize()) == [6, 10]
-    assert len(choose_planes(shown)) == 1
+    assert len(choose_planes(image)) == 1
+
+
+@pytest.mark.parametrize(
+    ("direction", "axis", "up", "mirrored"),
+    [
+        ((1, 0, 0, 0, 1, 0, 0, 0, 1), 2, False, False),  # axial, as a scanner stores it
+        ((-1, 0, 0, 0, -1, 0, 0, 0, 1), 2, True, True),  # axial, as NIfTI files often are
+        ((1, 0, 0, 0, 1, 0, 0, 0, 1), 1, True, False),  # coronal cut of a volume that grows upwards
+        ((1, 0, 0, 0, 0, 1, 0, -1, 0), 2, False, False),  # coronal, rows from the head downwards
+    ],
+)
+def test_slices_are_shown_upright_too(direction, axis, up, mirrored):
+    volume = sitk.GetImageFromArray(np.random.default_rng(0).random((12, 12, 12)).astype(np.float32))
+    volume.SetDirection(direction)
+    size, index = [12, 12, 12], [0, 0, 0]
+    size[axis], index[axis] = 1, 5
+    (plane,) = choose_planes(sitk.RegionOfInterest(volume, size, index))
+    assert (plane.up, plane.mirrored) == (up, mirrored)
 
 
 def test_planes_pass_through_the_middle_of_the_contents():

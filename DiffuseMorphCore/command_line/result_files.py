@@ -12,7 +12,8 @@ import SimpleITK as sitk
 
 from DiffuseMorphCore.images import check_image, image_suffix, read_image, write_image
 from DiffuseMorphCore.progress import Progress, advance
-from DiffuseMorphCore.transforms import read_transform, write_transform
+from DiffuseMorphCore.registration import Registration, register
+from DiffuseMorphCore.transforms import write_transform
 
 _FLAT_FORMATS = (".png", ".tif", ".tiff", ".nii", ".nii.gz", ".nrrd", ".mha")
 """Formats in which a 2-D image is delivered as it came; others lose values or cannot be written, and become PNG."""
@@ -20,39 +21,33 @@ _FLAT_FORMATS = (".png", ".tif", ".tiff", ".nii", ".nii.gz", ".nrrd", ".mha")
 
 @dataclass(frozen=True)
 class Request:
-    """What the user asked for, with everything read that can be refused before any work starts."""
+    """What the user asked for: `settings` are keywords of register; the labels are read and checked already."""
 
     fixed: str
     moving: str
     settings: dict[str, Any]
     eta: float
     frames: int | None
-    masks: dict[str, sitk.Image | None]
-    initial_transform: sitk.Transform | None
     moving_labels: sitk.Image | None
     fixed_labels: sitk.Image | None
     files: dict[str, str]
 
     @classmethod
     def of(cls, arguments: argparse.Namespace) -> Request:
-        """Read and check masks, labels and the initial transform. Raises DiffuseMorphError naming the file at fault."""
+        """Read and check the label maps. Raises DiffuseMorphError naming the file at fault."""
         settings = {name: getattr(arguments, name) for name in
-                    ("model", "device", "align", "refine", "modality", "trajectory", "seed")}
+                    ("model", "device", "align", "refine", "modality", "trajectory", "seed", "fixed_mask",
+                     "moving_mask", "initial_transform")}
         files = {name: getattr(arguments, name) for name in
                  ("fixed", "moving", "fixed_mask", "moving_mask", "moving_labels", "fixed_labels", "initial_transform")}
-        files = {name: str(Path(path).absolute()) for name, path in files.items() if path is not None}
-        transform = arguments.initial_transform
         return cls(arguments.fixed, arguments.moving, settings, arguments.eta, arguments.frames,
-                   {name: _labels(getattr(arguments, name)) for name in ("fixed_mask", "moving_mask")},
-                   None if transform is None else read_transform(transform),
-                   _labels(arguments.moving_labels), _labels(arguments.fixed_labels), files)
+                   _labels(arguments.moving_labels, "moving label map"),
+                   _labels(arguments.fixed_labels, "fixed label map"),
+                   {name: str(Path(path).absolute()) for name, path in files.items() if path is not None})
 
-    def register(self, progress: Progress | None):
+    def register(self, progress: Progress | None) -> Registration:
         """Register the pair; see DiffuseMorphCore.register."""
-        from DiffuseMorphCore.registration import register
-
-        return register(self.fixed, self.moving, **self.settings, **self.masks,
-                        initial_transform=self.initial_transform, progress=progress)
+        return register(self.fixed, self.moving, **self.settings, progress=progress)
 
 
 def is_result(name: str) -> bool:
@@ -62,7 +57,7 @@ def is_result(name: str) -> bool:
                     "trajectory.gif", *images)
 
 
-def write_result(folder: Path, result, request: Request, progress: Progress | None) -> dict[str, Any]:
+def write_result(folder: Path, result: Registration, request: Request, progress: Progress | None) -> dict[str, Any]:
     """Write all files of a registration into `folder` and return the report that went into report.json."""
     from DiffuseMorphCore.previews import save_preview
 
@@ -123,8 +118,8 @@ def summarize(output: str, report: dict[str, Any]) -> None:
     print(f"Open {Path(output) / 'preview.png'} to see it.")
 
 
-def _labels(path: str | None) -> sitk.Image | None:
-    return None if path is None else check_image(read_image(path), path, labels=True)
+def _labels(path: str | None, role: str) -> sitk.Image | None:
+    return None if path is None else check_image(read_image(path), f"{role} '{path}'", labels=True)
 
 
 def _suffix(image: sitk.Image, source: str) -> str:
@@ -135,7 +130,7 @@ def _suffix(image: sitk.Image, source: str) -> str:
     return suffix if suffix in _FLAT_FORMATS else ".png"
 
 
-def _write_frames(folder: Path, result, request: Request, progress: Progress | None) -> None:
+def _write_frames(folder: Path, result: Registration, request: Request, progress: Progress | None) -> None:
     from DiffuseMorphCore.previews import TrajectoryPicture
 
     (folder / "trajectory").mkdir()

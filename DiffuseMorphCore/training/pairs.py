@@ -239,7 +239,7 @@ def _read(path: Path, ndim: int, labels: bool) -> sitk.Image:
     if image.GetNumberOfComponentsPerPixel() in (3, 4) and not labels:
         colours = [sitk.VectorIndexSelectionCast(image, channel, sitk.sitkFloat32) for channel in range(3)]
         image = 0.2125 * colours[0] + 0.7154 * colours[1] + 0.0721 * colours[2]
-    image = sitk.Cast(check_image(image, str(path), labels), sitk.sitkFloat32)
+    image = sitk.Cast(check_image(image, f"image '{path}'", labels), sitk.sitkFloat32)
     if image.GetDimension() != ndim:
         raise DiffuseMorphError(f"The image '{path}' has {image.GetDimension()} dimensions, the grid {ndim}: take a "
                                 f"preset for {image.GetDimension()}-D images.")
