@@ -30,6 +30,7 @@ class _Pair:
         spacing = (min(extent) / voxels) ** (1 / fixed.grid.ndim)
         self.step = spacing / 2
         self.images = fixed.coarse(spacing), moving.coarse(spacing)
+        self.extent = sitk.Cast(self.images[1] * 0, sitk.sitkUInt8) + 1
         self.masks = fixed.coarse_mask(spacing), moving.coarse_mask(spacing)
 
     def _method(self) -> sitk.ImageRegistrationMethod:
@@ -44,16 +45,21 @@ class _Pair:
         return method
 
     def score(self, transform: sitk.Transform) -> float:
-        """Mutual information (higher is better) where the images overlap, 0 where they do not."""
+        """Mutual information per voxel of the fixed image, 0 where the images do not overlap.
+
+        The information per voxel of the overlap alone would reward transforms that turn background out of sight.
+        """
         method = self._method()
         method.SetInitialTransform(sitk.Transform(transform))
         try:
-            return -method.MetricEvaluate(*self.images)
+            information = -method.MetricEvaluate(*self.images)
         except RuntimeError:
             return 0.0
+        covered = sitk.Resample(self.extent, self.images[0], transform, sitk.sitkNearestNeighbor, 0)
+        return information * float(sitk.GetArrayViewFromImage(covered).mean())
 
     def search(self, transform: sitk.Transform, iterations: int) -> sitk.Transform:
-        """The transform of the same kind with the best score near the given one; the given one where the search fails."""
+        """The transform of the same kind with the best score near the given one; the given one if none is better."""
         method = self._method()
         method.SetOptimizerAsGradientDescent(
             learningRate=1.0, numberOfIterations=iterations, convergenceMinimumValue=1e-6, convergenceWindowSize=10,
@@ -65,7 +71,7 @@ class _Pair:
             method.Execute(*self.images)
         except RuntimeError:
             return transform
-        return result
+        return max(transform, result, key=self.score)
 
 
 def align(fixed: Scan, moving: Scan, kind: str = "affine", initial: sitk.Transform | None = None,

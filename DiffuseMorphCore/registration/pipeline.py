@@ -151,12 +151,22 @@ def working_pair(scans: tuple[Scan, Scan], grid: Grid, alignment: sitk.Transform
 
     fixed, moving = (scan.coarse(spacing) for scan in scans)
     covered = on_grid(Grid.of(moving).image(np.ones(Grid.of(moving).shape, np.float32)), alignment)
+    moving_mask = on_grid(scans[1].coarse_mask(spacing), alignment)
+    if _is_cut(scans[1]) and float(covered.amin()) < 1:
+        moving_mask = covered if moving_mask is None else moving_mask * covered
     pair = WorkingPair(on_grid(fixed, identity), on_grid(moving, alignment),
-                       on_grid(scans[0].coarse_mask(spacing), identity), on_grid(scans[1].coarse_mask(spacing), alignment))
+                       on_grid(scans[0].coarse_mask(spacing), identity), moving_mask)
     if float(covered.mean()) < _LEAST_OVERLAP or float(pair.moving.amax() - pair.moving.amin()) < 1e-6:
         raise DiffuseMorphError("The moving image does not overlap the fixed one after the alignment: "
                                 "choose the alignment 'affine' or 'center', or give an initial transform.")
     return pair
+
+
+def _is_cut(scan: Scan) -> bool:
+    """Whether tissue reaches the border of a scan, so that beyond it nothing is known (not: there is background)."""
+    values = scan.values[0, 0]
+    faces = [values.select(axis, index) for axis in range(values.dim()) for index in (0, -1)]
+    return max(float(face.mean()) for face in faces) > 0.05
 
 
 def _quality(scans: tuple[Scan, Scan], grid: Grid, pair: WorkingPair, deformation: Deformation,

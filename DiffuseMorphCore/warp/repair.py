@@ -107,8 +107,8 @@ def unfold(keyframes: Tensor, etas: Sequence[float], shape: tuple[int, ...], che
         before = sum(counts.values()) if before is None else before
         if not counts and pending == checks:
             break
-        # While there are folds only their etas are checked again, at the end all are.
-        pending = tuple(counts) or checks
+        # The eta with the most folds is repaired first; what heals it heals most others. At the end all are checked.
+        pending = (max(counts, key=counts.get),) if counts else checks
         if counts:
             reach = box_mean(pool(bad.to(keyframes.dtype), 7, 1, 3), 5)
             keyframes = torch.lerp(keyframes, box_mean(keyframes, 5), reach)
