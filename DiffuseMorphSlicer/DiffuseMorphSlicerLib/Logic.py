@@ -118,7 +118,7 @@ class DiffuseMorphSlicerLogic(ScriptedLoadableModuleLogic, VTKObservationMixin):
 
         def deliver(image):
             self._checkStillThere(fixed, moving)
-            name = _("{moving} synthesised on {fixed}").format(moving=moving.GetName(), fixed=fixed.GetName())
+            name = _("{moving} synthesized on {fixed}").format(moving=moving.GetName(), fixed=fixed.GetName())
             node = self._stillThere(outputVolume) or VolumeWriter.newVolume(name)
             return VolumeWriter.write(node, image, fixed)
 

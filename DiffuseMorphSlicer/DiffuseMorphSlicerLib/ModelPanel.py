@@ -1,4 +1,5 @@
 import logging
+import os
 
 import qt
 from slicer.i18n import tr as _
@@ -25,6 +26,7 @@ class ModelPanel:
         self._timer.connect("timeout()", self._poll)
         ui.modelComboBox.connect("currentIndexChanged(int)", self._onChosen)
         ui.deviceComboBox.connect("currentIndexChanged(int)", self._onChosen)
+        ui.modelPathLineEdit.connect("currentPathChanged(QString)", self._onPath)
         self._fill()
 
     def readInformation(self):
@@ -60,7 +62,7 @@ class ModelPanel:
     def _select(self, box, names, value):
         if value not in names:
             names.append(value)
-            box.addItem(value)
+            box.addItem(os.path.basename(value))
         box.currentIndex = names.index(value)
 
     def _fill(self):
@@ -86,6 +88,10 @@ class ModelPanel:
             self._parameterNode.model = self._modelNames[self._ui.modelComboBox.currentIndex]
             self._parameterNode.device = self._deviceNames[self._ui.deviceComboBox.currentIndex]
 
+    def _onPath(self, path):
+        if self._parameterNode is not None and os.path.isfile(path):
+            self._parameterNode.model = path
+
     def _explain(self):
         name = self._parameterNode.model
         if name == "none":
@@ -93,7 +99,7 @@ class ModelPanel:
         elif name == "default":
             text = _("The model that comes with the extension for images of this dimension.")
         else:
-            text = dict(self._information.models).get(name, "")
+            text = dict(self._information.models).get(name) or _("Model from a file: {path}").format(path=name)
         self._ui.modelDescriptionLabel.text = text
         self._ui.memoryLabel.text = self._memoryText()
 

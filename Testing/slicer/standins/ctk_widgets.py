@@ -159,12 +159,21 @@ class ctkPathLineEdit(QtWidgets.QWidget):
 
     def __init__(self, parent=None):
         super().__init__(parent)
+        self._filters = []
         self.edit = QtWidgets.QLineEdit()
         layout = QtWidgets.QHBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(self.edit)
         layout.addWidget(QtWidgets.QToolButton())
         self.edit.textChanged.connect(self.currentPathChanged)
+
+    @QtCore.Property("QStringList")
+    def nameFilters(self):
+        return self._filters
+
+    @nameFilters.setter
+    def nameFilters(self, value):
+        self._filters = list(value)
 
     @QtCore.Property(str)
     def currentPath(self):

@@ -1,0 +1,85 @@
+"""What needs a model: synthesis, uncertainty, the list of models and devices. The model is small and untrained."""
+import numpy as np
+import pytest
+from ball_volumes import add_ball
+from panel_driver import get, register, wait_for
+
+
+@pytest.fixture(scope="module")
+def model_file(small_model, tmp_path_factory):
+    from DiffuseMorphCore.networks import save_model
+
+    return str(save_model(tmp_path_factory.mktemp("model") / "small.pt", small_model(3), {"description": "For tests."}))
+
+
+@pytest.fixture
+def pair(panel, model_file):
+    parameters = panel.logic.getParameterNode()
+    parameters.fixedVolume, parameters.movingVolume = add_ball("Fixed"), add_ball("Moving", (3, -2, 1), 13)
+    parameters.device, parameters.refinement = "cpu", 0
+    panel.ui.modelPathLineEdit.setProperty("currentPath", model_file)
+    assert parameters.model == model_file
+    return parameters
+
+
+def test_the_network_is_used_and_named(panel, pair):
+    register(panel)
+    assert "small" in get(panel.ui.resultLabel)
+    panel.logic.setEta(0.0)
+    field = panel.logic.result().etaTransform.array
+    panel.logic.setEta(1.0)
+    assert np.abs(field).max() > 0.1, "the network's field is not nothing"
+
+
+def test_synthesize(panel, pair):
+    import slicer
+
+    pair.synthesisStart, pair.synthesisSteps = 20, 3
+    volumes = []
+    for _ in range(2):
+        panel.ui.synthesizeButton.click()
+        wait_for(lambda: not panel.runPanel.busy)
+        assert get(panel.ui.statusLabel).startswith("Done"), get(panel.ui.statusLabel)
+        volumes.append(slicer.util.arrayFromVolume(pair.synthesizedVolume).copy())
+    assert pair.synthesizedVolume.GetName() == "Moving synthesized on Fixed"
+    assert volumes[0].shape == slicer.util.arrayFromVolume(pair.fixedVolume).shape
+    assert np.isfinite(volumes[0]).all() and np.ptp(volumes[0]) > 0
+    assert np.array_equal(*volumes), "the same seed draws the same image"
+
+
+def test_synthesis_can_be_cancelled_and_refuses_no_model(panel, pair):
+    import slicer
+
+    pair.synthesisStart, pair.synthesisSteps = 1000, 900
+    nodes = slicer.mrmlScene.GetNumberOfNodes()
+    panel.ui.synthesizeButton.click()
+    wait_for(lambda: panel.logic._run.stage == "synthesize" or not panel.runPanel.busy)
+    panel.ui.cancelButton.click()
+    wait_for(lambda: not panel.runPanel.busy, 10)
+    assert get(panel.ui.statusLabel) == "Cancelled. The scene is as it was."
+    assert slicer.mrmlScene.GetNumberOfNodes() == nodes
+    pair.model = "none"
+    panel.ui.synthesizeButton.click()
+    wait_for(lambda: not panel.runPanel.busy)
+    assert "needs a model" in get(panel.ui.statusLabel)
+
+
+def test_uncertainty_in_color(panel, pair):
+    import slicer
+
+    register(panel)
+    pair.viewMode = type(pair.viewMode).uncertainty
+    assert panel.runPanel.busy
+    wait_for(lambda: not panel.runPanel.busy)
+    composite = slicer.util.getNodesByClass("vtkMRMLSliceCompositeNode")[0]
+    node = slicer.mrmlScene.GetNodeByID(composite.GetForegroundVolumeID())
+    assert "uncertainty" in node.GetName()
+    assert slicer.util.arrayFromVolume(node).max() > 0
+
+
+def test_devices_are_listed_with_memory_and_need(panel, pair):
+    wait_for(lambda: not panel.modelPanel.reading)
+    box = panel.ui.deviceComboBox
+    assert box.itemText(0) == "Automatic"
+    assert any("cpu" in box.itemText(index) for index in range(1, box.property("count")))
+    assert "GB free" in get(panel.ui.memoryLabel) and "needed" in get(panel.ui.memoryLabel)
