@@ -66,13 +66,13 @@ def render(labels: Tensor, contrast: Tensor, limits: Appearance, coarser: float,
     """
     shape, device = labels.shape[2:], labels.device
     image = contrast.to(device)[labels.long()]
-    texture = smooth_noise(shape, coarser * uniform(1, 4, random), 1, random, device) * uniform(0, limits.texture, random)
-    image = image + texture * (labels > 0)
+    texture = smooth_noise(shape, coarser * uniform(1, 4, random), 1, random, device)
+    image = image + uniform(0, limits.texture, random) * texture * (labels > 0)
     return smooth(image, coarser * uniform(*limits.blur, random))
 
 
 def degrade(image: Tensor, limits: Appearance, random: torch.Generator) -> Tensor:
-    """Bias field, gamma and noise on an image in about [0, 1], then scaled to [-1, 1] by its 0.1 and 99.9 percentiles."""
+    """Bias field, gamma and noise on an image in about [0, 1], then scaled to [-1, 1] as `scaled` does."""
     shape, device = image.shape[2:], image.device
     coarse = max(shape) * uniform(0.3, 0.6, random)
     bias = smooth_noise(shape, coarse, 1, random, device) * uniform(0, limits.bias, random)

@@ -13,8 +13,9 @@ import torch.nn.functional as functional
 from torch import Tensor
 
 from DiffuseMorphCore.errors import DiffuseMorphError
+from DiffuseMorphCore.images import read_image
 
-SUFFIXES = (".nii", ".nii.gz", ".mgz", ".mha", ".mhd", ".nrrd")
+SUFFIXES = (".nii", ".nii.gz", ".mha", ".mhd", ".nrrd")
 EXTRA_CEREBRAL = range(500, 600)  # skull, eyes, skin, air of the whole-head maps that come with SynthSeg
 _MARGIN = 8  # voxels of background kept around the anatomy, wider than any blur, as the border is continued outwards
 
@@ -84,10 +85,7 @@ def load_label_maps(paths: Iterable[Path], spacing: float, drop: Iterable[int] =
 
 def _read_cropped(path: Path, drop: set[int]) -> tuple[np.ndarray, np.ndarray]:
     """The anatomy's box with a margin, as integers, and the voxel size (z, y, x) in mm."""
-    try:
-        image = sitk.ReadImage(str(path))
-    except RuntimeError as problem:
-        raise DiffuseMorphError(f"The label map '{path}' cannot be read: it is damaged or no image.") from problem
+    image = read_image(path)
     if image.GetDimension() != 3 or image.GetNumberOfComponentsPerPixel() != 1:
         raise DiffuseMorphError(f"The label map '{path}' must be a 3-D volume with one number per voxel.")
     image = sitk.DICOMOrient(image, "LPS")

@@ -21,7 +21,7 @@ from DiffuseMorphCore.registration.prepare import intensity_range
 from DiffuseMorphCore.training.augmentation import AffineRange, generator, random_affine, sample_affine, uniform
 from DiffuseMorphCore.training.pair import Pair
 
-SUFFIXES = (".nii", ".nii.gz", ".mgz", ".mha", ".mhd", ".nrrd", ".png", ".tif", ".tiff", ".jpg", ".jpeg", ".bmp")
+SUFFIXES = (".nii", ".nii.gz", ".mha", ".mhd", ".nrrd", ".png", ".tif", ".tiff", ".jpg", ".jpeg", ".bmp")
 _ORDER_STREAM = 1 << 28  # seeds of the order of an epoch, apart from those of augmentation
 _MEMORY = 2 ** 31  # bytes of prepared images that are kept
 
@@ -90,8 +90,8 @@ def group_by_subject(folder: str | Path, pattern: str = "", image_ending: str = 
             expression = re.compile(pattern)
             expression.groupindex["subject"]
         except (re.error, KeyError) as problem:
-            raise DiffuseMorphError(f"The pattern '{pattern}' must be a regular expression with a group (?P<subject>…)"
-                                    ".") from problem
+            raise DiffuseMorphError(f"The pattern '{pattern}' must be a regular expression with a group "
+                                    "(?P<subject>…).") from problem
         for scan in find_scans(folder, image_ending, label_ending):
             match = expression.search(scan.image.name)
             if match:

@@ -1,8 +1,8 @@
 """Synthetic pairs: two people's label maps, deformed and rendered as images, so that no scan is needed to train.
 
 Both images of a pair show the same grid, in the common pose of the label maps, which stands for the affine alignment
-that precedes every registration. They share a random orientation, field of view and tilt; each has a small affine map, a
-smooth deformation of several scales, a bias field, blur and noise of its own. The contrast is shared, or independent.
+that precedes every registration. They share a random orientation, field of view and tilt; each has a small affine map,
+a smooth deformation of several scales, a bias field, blur and noise of its own. The contrast is shared, or independent.
 A pair that shows one person twice leaves the moving image undeformed, which makes the field to find known exactly.
 """
 
@@ -124,8 +124,9 @@ class SyntheticPairs:
         known = torch.full((1, self.ndim, *geometry.shape), torch.nan, device=device)
         if alone:
             # Both images show the common view at their points; solve for the voxel of the moving image.
-            target = (warped.points - still.shift) @ torch.linalg.inv(still.matrix).T - grid_points(geometry.shape, device)
-            known = torch.where(fixed_labels > 0, target.T.reshape(known.shape), known)
+            target = (warped.points - still.shift) @ torch.linalg.inv(still.matrix).T
+            way = target - grid_points(geometry.shape, device)
+            known = torch.where(fixed_labels > 0, way.T.reshape(known.shape), known)
         return Pair(moving, fixed, moving_labels, fixed_labels, known)
 
     def _place(self, share: float, random: torch.Generator, device: torch.device) -> _Place:

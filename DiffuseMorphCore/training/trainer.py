@@ -155,7 +155,8 @@ class Trainer:
                 except Cancelled as reason:
                     cancelled = reason
                 now = time.monotonic()
-                stop = self.processes.agree(bool(cancelled) or max_minutes is not None and now - start > 60 * max_minutes)
+                late = max_minutes is not None and now - start > 60 * max_minutes
+                stop = self.processes.agree(late or cancelled is not None)
                 last = stop or self.step == goal
                 if self.first:
                     self._record(terms, last and not cancelled)

@@ -19,7 +19,7 @@ _NOISE_STREAM = 1 << 30
 
 
 def dice(labels: Tensor, reference: Tensor) -> float:
-    """Mean Dice over the labels but 0 that are in `reference`; both whole numbers of one shape. NaN if there is none."""
+    """Mean Dice over the labels but 0 in `reference`; both whole numbers of one shape. NaN if there is none."""
     a, b = labels.flatten().long(), reference.flatten().long()
     count = int(torch.maximum(a.max(), b.max())) + 1
     table = torch.bincount(a * count + b, minlength=count * count).view(count, count).double()

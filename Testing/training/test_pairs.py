@@ -37,7 +37,7 @@ def folder(tmp_path):
 
 def test_images_and_their_labels_are_found_by_name(folder):
     scans = find_scans(folder, "_img", "_seg")
-    assert [scan.image.name for scan in scans] == ["a_1_img.png", "a_2_img.png", "b_1_img.png", "b_2_img.png", "c_1_img.png"]
+    assert [scan.image.name for scan in scans] == [f"{name}_img.png" for name in ("a_1", "a_2", "b_1", "b_2", "c_1")]
     assert scans[1].labels.name == "a_2_seg.png"
     assert all(scan.labels is None for scan in find_scans(folder, "_img"))
     (folder / "b_1_seg.png").unlink()

@@ -1,4 +1,4 @@
-"""Synthetic pairs: anatomy read right, geometry consistent, appearance bounded, everything decided by seed and index."""
+"""Synthetic pairs: anatomy read right, geometry consistent, appearance bounded, all decided by seed and index."""
 from __future__ import annotations
 
 import time
@@ -53,7 +53,8 @@ def test_label_maps_are_alike_whatever_their_orientation(maps):
     (first, turned, larger), ids = maps
     assert ids == (0, 2, 10)  # the skin is gone
     assert torch.equal(first.labels, turned.labels)
-    assert torch.allclose(first.matrix, turned.matrix, atol=1e-4) and torch.allclose(first.shift, turned.shift, atol=1e-3)
+    assert torch.allclose(first.matrix, turned.matrix, atol=1e-4)
+    assert torch.allclose(first.shift, turned.shift, atol=1e-3)
     assert torch.linalg.det(larger.matrix) < torch.linalg.det(first.matrix) * 1.5
     # The mode of the labels keeps volumes: 8 voxels of 2 mm are one of 4 mm.
     assert int((first.labels == 1).sum()) == pytest.approx(26500 / 8, rel=0.06)
@@ -81,7 +82,7 @@ def test_bad_label_maps_are_refused_by_name(tmp_path, what):
         sitk.WriteImage(sitk.Image([9, 9], sitk.sitkUInt8), str(folder / "x.nii"))
     if what == "void":
         sitk.WriteImage(sitk.Image([9, 9, 9], sitk.sitkUInt8), str(folder / "x.nii"))
-    with pytest.raises(DiffuseMorphError, match="x.nii" if what in ("damaged", "flat", "void") else "maps"):
+    with pytest.raises(DiffuseMorphError, match=r"x\.nii" if what in ("damaged", "flat", "void") else "maps"):
         load_label_maps(find_label_maps(folder), 2.0)
 
 
