@@ -100,7 +100,8 @@ def save_preview(result: Registration, path: str | Path, eta: float = 1.0, modal
     """
     fixed, moving = orient(result.fixed), result.moving
     identity = sitk.Transform(moving.GetDimension(), sitk.sitkIdentity)
-    before, title = sitk.Resample(moving, result.fixed, identity, sitk.sitkLinear), "moving"
+    nothing = float(np.nanmin(sitk.GetArrayViewFromImage(moving)))
+    before, title = sitk.Resample(moving, result.fixed, identity, sitk.sitkLinear, nothing), "moving"
     if np.ptp(sitk.GetArrayViewFromImage(before)) == 0:
         before, title = result.warp(eta=0.0), "moving, aligned"
     before, after = orient(before), orient(result.warp(eta=eta))
