@@ -14,9 +14,10 @@ from DiffuseMorphCore.errors import DiffuseMorphError
 from DiffuseMorphCore.evaluation import metrics
 from DiffuseMorphCore.evaluation.datasets import DataSet, Pair, open_data_set
 from DiffuseMorphCore.evaluation.machine import load, machine
-from DiffuseMorphCore.evaluation.methods import METHODS, MethodSettings, Outcome, chosen_methods
+from DiffuseMorphCore.evaluation.methods import METHODS, NEED_MODEL, MethodSettings, Outcome, chosen_methods
 from DiffuseMorphCore.evaluation.records import Records
 from DiffuseMorphCore.evaluation.report import Column, comparison, facts
+from DiffuseMorphCore.networks.model_file import available_models
 from DiffuseMorphCore.warp.folding import folding, jacobian_determinant
 
 BENCHMARKS = {"brain": "brain-oasis", "hippocampus": "hippocampus", "heart": "heart-cine", "lung": "lung-ct"}
@@ -123,8 +124,10 @@ def run_benchmark(command: str, folder: str | Path, out: str | Path, *, methods:
     Returns the path of the table. Raises DiffuseMorphError for missing data or methods.
     """
     data_set = open_data_set(BENCHMARKS[command], folder)
-    names = chosen_methods(methods or ",".join(METHODS))
+    names, left_out = with_model(chosen_methods(methods or ",".join(METHODS)), settings.model, data_set.ndim)
     cases = data_set.pairs("validation")[:pairs]
+    if not names:
+        raise DiffuseMorphError(f"{left_out} Give a model with --model, or other rows with --methods.")
     if not cases:
         raise DiffuseMorphError("There is no pair to register: --pairs has to be at least 1.")
     records = Records(out, {"benchmark": command, "contrast": contrast, "threads": threads, **settings.to_dict()})
@@ -134,10 +137,21 @@ def run_benchmark(command: str, folder: str | Path, out: str | Path, *, methods:
         make = partial(run_case, name, pair, data_set, settings, contrast)
         rows[name].append(records.row((name, pair.name), make))
     records.write_csv("cases.csv", [row for name in names for row in rows[name]])
-    return records.write_text("table.md", benchmark_page(command, data_set, rows, records.settings))
+    return records.write_text("table.md", benchmark_page(command, data_set, rows, records.settings, left_out))
 
 
-def benchmark_page(command: str, data_set: DataSet, rows: dict[str, list[dict]], settings: dict) -> str:
+def with_model(names: list[str], model: str, ndim: int) -> tuple[list[str], str]:
+    """The methods that can run, and a sentence on those that cannot because no default model of `ndim` is bundled."""
+    needy = [name for name in names if name in NEED_MODEL]
+    if model != "default" or not needy or any(entry.ndim == ndim for entry in available_models()):
+        return names, ""
+    return ([name for name in names if name not in needy],
+            f"Not in the table, because this version comes with no model for {ndim}-D images: "
+            f"{', '.join(METHODS[name][0] for name in needy)}.")
+
+
+def benchmark_page(command: str, data_set: DataSet, rows: dict[str, list[dict]], settings: dict,
+                   left_out: str = "") -> str:
     """The Markdown page of a benchmark: the table, the ratio of times, and what it was measured on."""
     everything = [row for group in rows.values() for row in group]
     columns = [replace(column, heading=column.heading.replace("(mm)", f"({data_set.length_unit})"))
@@ -152,6 +166,8 @@ def benchmark_page(command: str, data_set: DataSet, rows: dict[str, list[dict]],
              "structures that both people have. Folded voxels: any of ten determinants not positive, whole fixed grid. "
              "Seconds: registration and moved image, images in memory, nothing written; SyN's hold its inverse too, which "
              "ours makes on demand. p: Wilcoxon signed-rank test."]
+    if left_out:
+        notes.insert(0, left_out)
     if "syn" in rows:
         mean = {name: np.mean([row["seconds"] for row in group]) for name, group in rows.items()}
         ratios = ", ".join(f"{METHODS[name][0]} {mean[name] / mean['syn']:.2f}"

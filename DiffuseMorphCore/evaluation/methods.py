@@ -143,6 +143,8 @@ METHODS: dict[str, tuple[str, Callable[[sitk.Image, sitk.Image, MethodSettings],
 }
 """Name on the command line -> (name in the table, function)."""
 
+NEED_MODEL = ("network", "network+refine")
+
 
 def chosen_methods(names: str) -> list[str]:
     """The method names of a comma-separated list. Raises DiffuseMorphError for an unknown one."""
