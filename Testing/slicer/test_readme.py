@@ -1,0 +1,41 @@
+"""The console session of the README runs as it stands."""
+import re
+import sys
+import types
+from pathlib import Path
+
+README = (Path(__file__).resolve().parents[2] / "README.md").read_text()
+
+
+def test_the_console_session(logic, application, monkeypatch, capsys):
+    import functools
+
+    import slicer
+    from ball_volumes import add_ball
+
+    session = re.search(r"### From the Python console\n\n```python\n(.*?)```", README, flags=re.S).group(1)
+    nodes = [add_ball("ICBM152"), add_ball("Colin27", (3, -2, 1), 13)]
+    sampleData = types.ModuleType("SampleData")
+    sampleData.SampleDataLogic = lambda: types.SimpleNamespace(downloadSamples=lambda name: nodes)
+    monkeypatch.setitem(sys.modules, "SampleData", sampleData)
+    monkeypatch.setattr(slicer.util, "getModuleLogic", lambda name: logic)
+    # Small volumes of no organ: the network would have nothing to say about them.
+    monkeypatch.setattr(logic, "register", functools.partial(logic.register, model="none", device="cpu"))
+    variables = {"slicer": slicer}
+    exec(session, variables)
+    assert "registered" in capsys.readouterr().out
+    assert variables["sequence"].GetNumberOfDataNodes() == 21
+    assert variables["halfway"].GetName() == "Colin27 on ICBM152 at eta 0.50"
+    assert variables["points"].GetParentTransformNode() is variables["result"].transformNode
+    assert (Path(application.temporaryPath) / "trajectory.seq.nrrd").is_file()
+
+
+def test_options_named_in_the_readme_exist(module):
+    import inspect
+
+    from DiffuseMorphSlicerLib.Logic import DiffuseMorphSlicerLogic
+
+    text = README.split("Every option is a keyword and described by")[1].split("### Troubleshooting")[0]
+    options = set(inspect.signature(DiffuseMorphSlicerLogic.startRegistration).parameters)
+    named = set(re.findall(r"`(\w+)`", text))
+    assert len(named) >= 12 and named <= options
