@@ -66,6 +66,16 @@ def _benchmark(options: argparse.Namespace) -> str:
     return table.read_text(encoding="utf-8")
 
 
+def _curve(options: argparse.Namespace) -> str:
+    from DiffuseMorphCore.evaluation.curve import run_curve
+    from DiffuseMorphCore.evaluation.methods import MethodSettings, chosen_methods
+
+    settings = MethodSettings(model=options.model, device=options.device)
+    page = run_curve(options.benchmark, options.data, options.out, options.steps, pairs=options.pairs,
+                     methods=tuple(chosen_methods(options.methods)), settings=settings, threads=options.threads)
+    return page.read_text(encoding="utf-8")
+
+
 def _whole(text: str, name: str) -> int:
     try:
         return int(text)
@@ -135,6 +145,14 @@ def parser() -> argparse.ArgumentParser:
     _add_common(prepare)
     prepare.add_argument("--frames", action="store_true", help="write the images between the two ends of a motion too")
     prepare.set_defaults(run=_prepare)
+    curve = commands.add_parser("curve", help="accuracy against time, from zero and from the network")
+    curve.add_argument("benchmark", choices=sorted(BENCHMARK_HELP), help="on which images")
+    _add_common(curve)
+    curve.add_argument("--steps", type=_sides, default=(0, 5, 10, 20, 40, 80), metavar="N,N", help="refinement steps")
+    curve.add_argument("--pairs", type=int, metavar="N", help="only the first N pairs")
+    curve.add_argument("--methods", default="zero,network+refine,syn", help="lines to draw (default: %(default)s)")
+    curve.add_argument("--model", default="default", metavar="NAME|FILE")
+    curve.set_defaults(run=_curve)
     memory = commands.add_parser("memory", help="peak memory of a 160x192x224 registration, in a process of its own")
     _add_common(memory, data=False)
     memory.add_argument("--scales", default="1", help="comma-separated: times the voxels of 160x192x224 (default: 1)")

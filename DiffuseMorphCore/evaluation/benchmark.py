@@ -96,8 +96,9 @@ def other_contrast(image: sitk.Image, gamma: float = 0.6) -> sitk.Image:
     return result
 
 
-def run_case(method: str, pair: Pair, data_set: DataSet, settings: MethodSettings, contrast: str) -> dict:
-    """Register one pair by one method and score it."""
+def run_case(method: str, pair: Pair, data_set: DataSet, settings: MethodSettings, contrast: str,
+             with_etas: bool = True) -> dict:
+    """Register one pair by one method and score it; `with_etas`: count the folds of what users get at every eta too."""
     fixed, moving = pair.fixed.image(), pair.moving.image()
     given = other_contrast(moving) if contrast == "inverted" else moving
     busy = load()
@@ -105,7 +106,8 @@ def run_case(method: str, pair: Pair, data_set: DataSet, settings: MethodSetting
     row = {"case": pair.name, "method": method, "seconds": outcome.seconds, "peak_gib": outcome.peak_gib or None,
            "load_before": busy, **{f"seconds_{stage}": value for stage, value in outcome.details.get("stages", {}).items()}}
     small = fixed.GetNumberOfPixels() < 500_000
-    row.update(score(outcome, pair, fixed, moving, data_set.structures, small, method == "network+refine"))
+    row.update(score(outcome, pair, fixed, moving, data_set.structures, small,
+                     with_etas and method == "network+refine"))
     return row
 
 

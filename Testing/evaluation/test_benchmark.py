@@ -151,6 +151,19 @@ def test_rows_of_a_network_with_and_without_a_model(tmp_path, capsys, monkeypatc
     assert "--model" in capsys.readouterr().err
 
 
+def test_accuracy_against_time(tmp_path, capsys):
+    data, out = tmp_path / "data", tmp_path / "out"
+    data.mkdir()
+    write_heart(data)
+    assert main(["curve", "heart", "--data", str(data), "--out", str(out), "--pairs", "1", "--threads", "1", "--device", "cpu",
+                 "--methods", "zero", "--steps", "0,20"]) == 0
+    lines = [line.split("|") for line in capsys.readouterr().out.splitlines() if line.startswith("| refinement")]
+    assert [line[2].strip() for line in lines] == ["0", "20"] and float(lines[1][4]) > float(lines[0][4]) + 0.02
+    assert (out / "curve.png").stat().st_size > 2000
+    assert main(["curve", "heart", "--data", str(data), "--out", str(out), "--methods", "initial"]) == 1
+    assert "not 'initial'" in capsys.readouterr().err
+
+
 def test_what_is_wrong_is_said_in_one_sentence(tmp_path, capsys):
     assert main(["brain", "--data", str(tmp_path / "gone"), "--out", str(tmp_path / "out")]) == 1
     assert "gone" in capsys.readouterr().err
