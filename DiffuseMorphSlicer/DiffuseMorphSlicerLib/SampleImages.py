@@ -2,8 +2,6 @@ import hashlib
 import os
 import pathlib
 
-from slicer.i18n import tr as _
-
 FILES = ("icbm152_t1_brain_2mm.nii.gz", "colin27_t1_brain_2mm.nii.gz")
 NODES = ("ICBM152", "Colin27")
 SAMPLE = "DiffuseMorphBrains"
@@ -27,8 +25,8 @@ def registerSampleImages():
 
     paths = [folder / name for name in FILES]
     SampleData.SampleDataLogic.registerCustomSampleDataSource(
-        category="DiffuseMorph", sampleName=SAMPLE, sampleDescription=_("Two brains to register: ICBM 152 and Colin 27"),
-        uris=[path.as_uri() for path in paths], fileNames=list(FILES), nodeNames=list(NODES),
+        category="DiffuseMorph", sampleName=SAMPLE, uris=[path.as_uri() for path in paths],
+        fileNames=list(FILES), nodeNames=list(NODES),
         checksums=["SHA256:" + hashlib.sha256(path.read_bytes()).hexdigest() for path in paths],
         thumbnailFileName=os.path.join(str(pathlib.Path(__file__).resolve().parents[1]), "Resources", "Icons",
                                        "DiffuseMorphBrains.png"))

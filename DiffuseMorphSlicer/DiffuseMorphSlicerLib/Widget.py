@@ -164,7 +164,7 @@ class DiffuseMorphSlicerWidget(ScriptedLoadableModuleWidget, VTKObservationMixin
             showFirst = p.viewMode == ViewMode.keep and result.transformNode is not None
             if showFirst:
                 p.viewMode = ViewMode.blend
-        if showFirst and not recompute:
+        if showFirst and not recompute and slicer.app.layoutManager() is not None:
             slicer.util.setSliceViewerLayers(background=result.fixedNode, foreground=result.movingNode, fit=True,
                                              foregroundOpacity=p.blend, rotateToVolumePlane=True)
         self.update()

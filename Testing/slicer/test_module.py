@@ -49,8 +49,13 @@ def test_sample_data_is_offered_and_is_what_its_checksum_says(module, applicatio
 
     offered = []
     sampleData = types.ModuleType("SampleData")
-    sampleData.SampleDataLogic = types.SimpleNamespace(
-        registerCustomSampleDataSource=lambda **source: offered.append(source))
+
+    # The keywords that Slicer's function of this name takes.
+    def registerCustomSampleDataSource(*, category, sampleName, uris, fileNames, nodeNames, thumbnailFileName, checksums):
+        offered.append({"category": category, "uris": uris, "checksums": checksums, "fileNames": fileNames,
+                        "nodeNames": nodeNames, "thumbnailFileName": thumbnailFileName})
+
+    sampleData.SampleDataLogic = types.SimpleNamespace(registerCustomSampleDataSource=registerCustomSampleDataSource)
     monkeypatch.setitem(sys.modules, "SampleData", sampleData)
     application.emit("startupCompleted()")
     (source,) = offered
