@@ -42,7 +42,7 @@ class Data:
 
     source : one of SOURCES. folder : label maps or images. table : CSV of pairs. atlas : image everything is
     registered to, with atlas_labels. whole_head : keep the tissues outside the brain of label maps. map_spacing : mm
-    at which label maps are kept. held_out : how many people (or images, subjects, pairs), last in the order, only validate.
+    at which label maps are kept. held_out : how many people (or images, subjects, pairs), last by name, only validate.
     image_suffix, label_suffix : how a file name ends, before its extension, if it is an image or a label map.
     pattern : regular expression with a group `subject`, for subjects told apart by file name. spacing : mm per axis of
     images' voxels, in the order of geometry.shape, where they are not cubes of geometry.spacing.
@@ -77,9 +77,10 @@ class Stage:
 @dataclass(frozen=True)
 class Optimisation:
     """Adam. None means: what the preset says; an epoch shows every pair once (1000 synthetic ones). warm_up : steps
-    until the full rate; decay : "cosine" down to final_rate times the rate at the last step, or "constant". accumulation : batches whose gradients are averaged into
-    one step. clip : largest norm of the gradient, 0 for none. average : decay of the moving average of the weights, 0
-    for none. precision : "auto" takes bf16 where the device has it natively, "float32" never."""
+    until the full rate; decay : "cosine" down to final_rate times the rate at the last step, or "constant".
+    accumulation : batches whose gradients are averaged into one step. clip : largest norm of the gradient, 0 for none.
+    average : decay of the moving average of the weights, 0 for none. precision : "auto" takes bf16 where the device has
+    it natively, "float32" never."""
 
     steps: int | None = _number(None, 1)
     epochs: int | None = _number(None, 1)

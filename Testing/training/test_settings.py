@@ -22,7 +22,8 @@ def test_defaults_follow_the_preset():
 def test_values_of_every_kind_arrive(tmp_path):
     file = tmp_path / "run.toml"
     file.write_text('device = "cpu"\n[geometry]\nshape = [16, 16, 16]\nflips = ["x", "z"]\n'
-                    '[geometry.own]\nrotation = 7\n[data]\nwhole_head = true\n[optimisation]\nbetas = [0.5, 0.99]\nsteps = 12\n'
+                    '[geometry.own]\nrotation = 7\n[data]\nwhole_head = true\n'
+                    '[optimisation]\nbetas = [0.5, 0.99]\nsteps = 12\n'
                     '[[stages]]\nuntil = 5\nshape = [8, 8, 8]\nspacing = 9\n')
     run = read_settings(file)
     assert run.device == "cpu" and run.geometry.shape == (16, 16, 16) and run.geometry.flips == ("x", "z")
