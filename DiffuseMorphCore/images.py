@@ -23,6 +23,7 @@ FORMATS = ("NIfTI (.nii, .nii.gz), NRRD (.nrrd), MetaImage (.mha), TIFF (.tif), 
 SMALLEST_SIDE = 8
 """An image needs at least two sides of this many voxels: less shows nothing that could be matched."""
 _FLAT_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp")
+_SERIES_LISTED = 8
 _UNEVENNESS = 0.1  # of the slice distance, up to which DICOM slices count as evenly spaced
 _SHEAR = 5e-3  # largest deviation of the axes from right angles (0.3 degrees) that rounding in a header explains
 
@@ -159,7 +160,9 @@ def _read_series(folder: Path) -> sitk.Image:
                                 "name an image file, or the folder that holds the DICOM files themselves.")
     files = {each: sitk.ImageSeriesReader.GetGDCMSeriesFileNames(str(folder), each) for each in series}
     if len(series) > 1:
-        listed = ", ".join(f"'{_description(names[0])}' with {len(names)} files" for names in files.values())
+        largest = sorted(files.values(), key=len, reverse=True)
+        listed = ", ".join(f"'{_description(names[0])}' with {len(names)} files" for names in largest[:_SERIES_LISTED])
+        listed += f" and {len(series) - _SERIES_LISTED} smaller ones" if len(series) > _SERIES_LISTED else ""
         raise DiffuseMorphError(f"The folder '{folder}' holds {len(series)} DICOM series ({listed}): "
                                 "put the files of the one to register into a folder of their own.")
     names = files[series[0]]

@@ -115,3 +115,30 @@ def small_model():
         return model.eval()
 
     return make
+
+
+@pytest.fixture(scope="session")
+def write_series():
+    """write_series(folder, image, uid, description, leave_out, tilt) writes a volume as a scanner exports it, one DICOM
+    file a slice; `leave_out` slices are missing, and `tilt` shifts each slice sideways (mm) as a tilted gantry does."""
+
+    def write(folder: Path, image: sitk.Image, uid: str = "1.2.826.0.1.3680043.2.1125.7", description: str = "T1",
+              leave_out: tuple[int, ...] = (), tilt: float = 0.0) -> None:
+        folder.mkdir(exist_ok=True)
+        writer = sitk.ImageFileWriter()
+        writer.KeepOriginalImageUIDOn()
+        direction = image.GetDirection()
+        for k in set(range(image.GetDepth())) - set(leave_out):
+            part = sitk.Cast(image[:, :, k], sitk.sitkInt16)
+            position = np.array(image.TransformIndexToPhysicalPoint((0, 0, k))) + np.array([0.0, tilt * k, 0.0])
+            for key, value in {
+                    "0008|0060": "MR", "0020|000e": uid, "0020|000d": "1.2.826.0.1.3680043.2.1125.1",
+                    "0008|0018": f"{uid}.{k + 1}", "0008|103e": description, "0020|0013": str(k + 1),
+                    "0020|0032": "\\".join(f"{v:.6f}" for v in position),
+                    "0020|0037": "\\".join(str(direction[i]) for i in (0, 3, 6, 1, 4, 7)),
+                    "0018|0050": str(image.GetSpacing()[2])}.items():
+                part.SetMetaData(key, value)
+            writer.SetFileName(str(folder / f"{uid.rsplit('.', 1)[-1]}_{k:03d}.dcm"))
+            writer.Execute(part)
+
+    return write
