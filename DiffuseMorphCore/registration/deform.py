@@ -73,7 +73,8 @@ def deform(pair: WorkingPair, fine_shape: tuple[int, ...], network: DiffuseMorph
         advance(progress, "refine", 1.0)
     with stopwatch("deliver"):
         advance(progress, "deliver", 0.0)
-        keyframes, repaired = unfold(keyframes, etas, fine_shape)
+        keyframes, repaired = unfold(keyframes, etas, fine_shape,
+                                     advance=lambda fraction: advance(progress, "deliver", fraction))
         similarity["registered"] = agreement(pair, keyframes[-1:], task.modality)
         if device.type == "cuda":
             torch.cuda.synchronize(device)

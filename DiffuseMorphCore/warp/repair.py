@@ -7,7 +7,7 @@ mean, feathered into the surroundings, and the check is repeated.
 """
 
 from bisect import bisect_right
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import product
 
 import torch
@@ -35,8 +35,8 @@ def at_eta(keyframes: Tensor, etas: Sequence[float], eta: float) -> Tensor:
     return torch.lerp(keyframes[after - 1:after], keyframes[after:after + 1], weight)
 
 
-def folded(keyframes: Tensor, etas: Sequence[float], checks: Sequence[float], shape: tuple[int, ...]
-           ) -> tuple[Tensor, dict[float, int]]:
+def folded(keyframes: Tensor, etas: Sequence[float], checks: Sequence[float], shape: tuple[int, ...],
+           between: Callable[[], None] = lambda: None) -> tuple[Tensor, dict[float, int]]:
     """Where, and at which of the checked etas, the fine grid folds.
 
     Parameters
@@ -44,6 +44,7 @@ def folded(keyframes: Tensor, etas: Sequence[float], checks: Sequence[float], sh
     keyframes : (K, ndim, *spatial) in voxels of their own grid, at the ascending ``etas``.
     checks : etas to check, between the first and the last of ``etas``.
     shape : the fine grid with the same end points, no coarser than the keyframes' own.
+    between : called before each eta; it may raise to stop.
 
     Returns
     -------
@@ -55,6 +56,7 @@ def folded(keyframes: Tensor, etas: Sequence[float], checks: Sequence[float], sh
     result = torch.zeros((1, 1, *own), dtype=torch.bool, device=keyframes.device)
     counts = {}
     for eta in checks:
+        between()
         displacement = at_eta(keyframes, etas, eta)
         small = (determinant_minimum(displacement) < SUSPECT).to(displacement.dtype)
         if not bool(small.any()):
@@ -89,11 +91,12 @@ def _folded_cells(displacement: Tensor, suspects: Tensor, shape: tuple[int, ...]
 
 
 def unfold(keyframes: Tensor, etas: Sequence[float], shape: tuple[int, ...], checks: tuple[float, ...] = CHECKS,
-           rounds: int = 50) -> tuple[Tensor, int]:
+           rounds: int = 50, advance: Callable[[float], None] = lambda fraction: None) -> tuple[Tensor, int]:
     """Change a trajectory as little as needed for it to be fold-free on the fine grid at every checked eta.
 
     Parameters are those of :func:`folded`; ``rounds`` bounds the repetitions. A keyframe that is zero stays zero, and the
-    interpolation between keyframes stays linear, because all of them are smoothed at the same places.
+    interpolation between keyframes stays linear, because all of them are smoothed at the same places. ``advance`` is called
+    with a fraction that approaches 1, because nobody knows how many rounds it takes; it may raise to stop.
 
     Returns
     -------
@@ -102,8 +105,8 @@ def unfold(keyframes: Tensor, etas: Sequence[float], shape: tuple[int, ...], che
     """
     pool = functional.max_pool3d if keyframes.shape[1] == 3 else functional.max_pool2d
     before, pending = None, checks
-    for _ in range(rounds):
-        bad, counts = folded(keyframes, etas, pending, shape)
+    for done in range(rounds):
+        bad, counts = folded(keyframes, etas, pending, shape, lambda: advance(done / (done + 5)))
         before = sum(counts.values()) if before is None else before
         if not counts and pending == checks:
             break
