@@ -43,8 +43,8 @@ def _add_benchmarks(commands) -> None:
         parser = commands.add_parser(name, help=text, description=f"Benchmark: {text}.")
         _add_common(parser)
         parser.add_argument("--pairs", type=int, metavar="N", help="only the first N pairs")
-        parser.add_argument("--methods", help="comma-separated rows: initial, affine, network, zero, network+refine, syn "
-                                              "(default: all)")
+        parser.add_argument("--methods", help="comma-separated rows: initial, affine, network, zero, network+refine, "
+                                              "syn (default: all)")
         parser.add_argument("--model", default="default", metavar="NAME|FILE", help="the model to judge")
         parser.add_argument("--refine", default="auto", metavar="N|auto", help="refinement of the rows that refine")
         parser.add_argument("--align", default="affine", choices=["none", "center", "rigid", "affine"])
@@ -93,13 +93,14 @@ def _memory(options: argparse.Namespace) -> str:
 
 def _add_paper(commands) -> None:
     for name, text in PAPER_HELP.items():
-        parser = commands.add_parser(name, help=text, description=text + " Trains what is not trained yet, evaluates, and "
-                                     "writes a CSV of the cases, a Markdown page and a picture.")
+        parser = commands.add_parser(name, help=text, description=text + " Trains what is not trained yet, evaluates, "
+                                     "and writes a CSV of the cases, a Markdown page and a picture.")
         _add_common(parser)
-        parser.add_argument("--data-set", metavar="NAME", help="default: the paper's where --data holds it, else the open one")
+        parser.add_argument("--data-set", metavar="NAME", help="default: the paper's where --data holds it, else the "
+                                                               "open one")
         parser.add_argument("--size", default="full", choices=["full", "small", "tiny"],
-                            help="full: the paper's networks and epochs; small: cut to what two cores train in about an "
-                                 "hour; tiny: to try the command out (default: full)")
+                            help="full: the paper's networks and epochs; small: cut to what two cores train in about "
+                                 "an hour; tiny: to try the command out (default: full)")
         parser.add_argument("--grid", type=_sides, metavar="D,H,W", help="resize everything to this grid")
         parser.add_argument("--steps", type=int, help="training steps of every network, one pair each")
         parser.add_argument("--rate", type=float, help="Adam's learning rate")
@@ -121,8 +122,9 @@ def _paper(options: argparse.Namespace) -> str:
     make = latent_page if options.command == "latent" else getattr(
         tables if options.command.startswith("table") else figures, options.command)
     methods = None if options.methods is None else tuple(part.strip() for part in options.methods.split(","))
-    page = make(Request(Path(options.out), options.data and Path(options.data), options.data_set, options.size, options.grid,
-                        options.steps, options.rate, options.seeds, options.cases, methods, options.device))
+    page = make(Request(
+        Path(options.out), options.data and Path(options.data), options.data_set, options.size, options.grid,
+        options.steps, options.rate, options.seeds, options.cases, methods, options.device))
     return page.read_text(encoding="utf-8")
 
 

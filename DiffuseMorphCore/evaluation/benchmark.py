@@ -104,7 +104,8 @@ def run_case(method: str, pair: Pair, data_set: DataSet, settings: MethodSetting
     busy = load()
     outcome: Outcome = METHODS[method][1](fixed, given, settings)
     row = {"case": pair.name, "method": method, "seconds": outcome.seconds, "peak_gib": outcome.peak_gib or None,
-           "load_before": busy, **{f"seconds_{stage}": value for stage, value in outcome.details.get("stages", {}).items()}}
+           "load_before": busy}
+    row.update({f"seconds_{stage}": value for stage, value in outcome.details.get("stages", {}).items()})
     small = fixed.GetNumberOfPixels() < 500_000
     row.update(score(outcome, pair, fixed, moving, data_set.structures, small,
                      with_etas and method == "network+refine"))
@@ -163,11 +164,13 @@ def benchmark_page(command: str, data_set: DataSet, rows: dict[str, list[dict]],
     else:
         test_key = "tre"
     table = comparison(rows, columns, "syn" if "syn" in rows else None, test_key, lambda name: METHODS[name][0])
-    notes = [f"`initial` takes the images as their headers place them; every registration of {data_set.title} is one case.",
-             "Mean (standard deviation) over the cases. Dice: nearest-neighbour labels on the fixed grid, mean over the "
+    notes = [f"`initial` takes the images as their headers place them; every registration of {data_set.title} is one "
+             "case.",
+             "Mean (standard deviation) over the cases. Dice: nearest-neighbour labels on the fixed grid, mean over "
+             "the "
              "structures that both people have. Folded voxels: any of ten determinants not positive, whole fixed grid. "
-             "Seconds: registration and moved image, images in memory, nothing written; SyN's hold its inverse too, which "
-             "ours makes on demand. p: Wilcoxon signed-rank test."]
+             "Seconds: registration and moved image, images in memory, nothing written; SyN's hold its inverse too, "
+             "which ours makes on demand. p: Wilcoxon signed-rank test."]
     if left_out:
         notes.insert(0, left_out)
     if "syn" in rows:

@@ -21,8 +21,8 @@ STARTS = ("zero", "network+refine")
 
 
 def run_curve(command: str, folder: str | Path, out: str | Path, steps: tuple[int, ...], *, pairs: int | None = None,
-              methods: tuple[str, ...] = (*STARTS, "syn"), settings: MethodSettings = MethodSettings(), threads: int = 2,
-              quiet: bool = False) -> Path:
+              methods: tuple[str, ...] = (*STARTS, "syn"), settings: MethodSettings = MethodSettings(),
+              threads: int = 2, quiet: bool = False) -> Path:
     """Run a benchmark with each number of refinement steps and draw its measure over the seconds it took.
 
     Parameters
@@ -31,8 +31,8 @@ def run_curve(command: str, folder: str | Path, out: str | Path, steps: tuple[in
     steps : numbers of refinement steps on the finest grid, 0 for none.
     methods : starts of the refinement, and "syn", a single point.
 
-    Writes `cases.csv`, `curve.md` and `curve.png` into `out`; what is there already is not run again. Returns the path of
-    the page. Raises DiffuseMorphError for missing data, and for a method that is no start.
+    Writes `cases.csv`, `curve.md` and `curve.png` into `out`; what is there already is not run again. Returns the path
+    of the page. Raises DiffuseMorphError for missing data, and for a method that is no start.
     """
     for method in methods:
         if method not in (*STARTS, "syn"):
@@ -42,7 +42,8 @@ def run_curve(command: str, folder: str | Path, out: str | Path, steps: tuple[in
     records = Records(out, {"benchmark": command, "threads": threads, **settings.to_dict(), "refine": "several"})
     points: dict[tuple[str, int], list[dict]] = {}
     busy = [load()]
-    jobs = [(method, count, pair) for pair in cases for method in methods for count in (steps if method != "syn" else (0,))]
+    jobs = [(method, count, pair) for pair in cases for method in methods
+            for count in (steps if method != "syn" else (0,))]
     for method, count, pair in tqdm(jobs, desc=command, unit="registration", disable=quiet):
         chosen = replace(settings, refine=count)
         make = partial(run_case, method, pair, data_set, chosen, "same", with_etas=False)
@@ -56,12 +57,13 @@ def run_curve(command: str, folder: str | Path, out: str | Path, steps: tuple[in
     lines = [[METHODS[method][0], "–" if method == "syn" else str(count), f"{values(found, 'seconds').mean():.1f}",
               f"{values(found, key).mean():.4f}", f"{100 * values(found, 'folded').mean():.5f}"]
              for (method, count), found in points.items()]
-    table = markdown_table(["start", "steps", "seconds", "landmark error (mm)" if key == "tre" else "Dice", "folded (%)"], lines)
+    measure = "landmark error (mm)" if key == "tre" else "Dice"
+    table = markdown_table(["start", "steps", "seconds", measure, "folded (%)"], lines)
     information = {**records.settings, "pairs": len(cases), **machine(),
                    "load before each registration": f"{min(busy):.1f} to {max(busy):.1f}"}
     return records.write_text("curve.md", "\n\n".join(
-        [f"# Accuracy against time: {command}", table, "Means over the pairs; seconds of the whole registration, alignment "
-         "included, images in memory.", "![curve](curve.png)", "## Measured on", facts(information)]) + "\n")
+        [f"# Accuracy against time: {command}", table, "Means over the pairs; seconds of the whole registration, "
+         "alignment included, images in memory.", "![curve](curve.png)", "## Measured on", facts(information)]) + "\n")
 
 
 def _draw(points: dict[tuple[str, int], list[dict]], key: str, path: Path) -> None:

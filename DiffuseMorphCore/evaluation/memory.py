@@ -19,7 +19,7 @@ SHAPE = (160, 192, 224)
 
 
 def register_once(shape: tuple[int, ...], model: str | None, device: str) -> dict:
-    """Register the two ends of a made heart beat on a grid of `shape` (array order): seconds, and peak memory in GiB."""
+    """Register the ends of a made heart beat on a grid of `shape` (array order): seconds, and peak memory in GiB."""
     from DiffuseMorphCore.registration import register
 
     moving, fixed = (frame(1, shape, end) for end in (0.0, 1.0))
@@ -51,11 +51,13 @@ def run_memory(out: str | Path, *, scales: tuple[float, ...] = (1.0,), shape: tu
             raise DiffuseMorphError(f"The registration of a {'x'.join(map(str, scaled))} pair failed, saying: {said}")
         rows.append(json.loads(job.stdout.splitlines()[-1]))
     table = markdown_table(
-        ["grid", "voxels (million)", "working grid", "device", "seconds", "peak memory (GiB)", "of it before the registration"],
+        ["grid", "voxels (million)", "working grid", "device", "seconds", "peak memory (GiB)", "of it before the "
+                                                                                               "registration"],
         [[row["shape"], f"{row['voxels'] / 1e6:.2f}", row["working_grid"], row["device"], f"{row['seconds']:.1f}",
           f"{row['peak_gib']:.2f}", f"{row['peak_gib_before']:.2f}"] for row in rows])
     write_text(Path(out) / "memory.json", json.dumps(rows, indent=1))
-    page = "\n\n".join(["# Memory of a registration", table, "Peak resident memory of a process that does nothing else, "
+    page = "\n\n".join(["# Memory of a registration", table, "Peak resident memory of a process that does nothing "
+                                                             "else, "
                         "imports and images included.", "## Measured on", facts({"threads": threads, **machine()})])
     write_text(Path(out) / "memory.md", page + "\n")
     return Path(out) / "memory.md"

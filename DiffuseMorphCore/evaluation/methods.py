@@ -113,7 +113,8 @@ def syn(fixed: sitk.Image, moving: sitk.Image, settings: MethodSettings) -> Outc
     try:
         import ants
     except ImportError as error:
-        raise DiffuseMorphError("ANTs SyN needs the package antspyx: install it, or leave 'syn' out of --methods.") from error
+        raise DiffuseMorphError("ANTs SyN needs the package antspyx: install it, or leave 'syn' out of "
+                                "--methods.") from error
     target, source = (ants.from_sitk(sitk.Cast(image, sitk.sitkFloat32)) for image in (fixed, moving))
     with tempfile.TemporaryDirectory() as folder:
         reset_peak_memory()

@@ -1,4 +1,4 @@
-"""Prepared images of a data set as files, for `diffusemorph train` or any other program: images, labels, lists of pairs."""
+"""Prepared images of a data set as files, for `diffusemorph train` or any other program, with lists of pairs."""
 from __future__ import annotations
 
 import csv

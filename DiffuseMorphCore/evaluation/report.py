@@ -61,7 +61,9 @@ def cell(rows: Sequence[dict], column: Column) -> str:
     if not len(found):
         return "–"
     text = number(float(found.mean()), column.digits)
-    return f"{text} ({number(float(found.std(ddof=1)), column.digits)})" if column.with_spread and len(found) > 1 else text
+    if not column.with_spread or len(found) < 2:
+        return text
+    return f"{text} ({number(float(found.std(ddof=1)), column.digits)})"
 
 
 def markdown_table(headings: Sequence[str], lines: Sequence[Sequence[str]]) -> str:

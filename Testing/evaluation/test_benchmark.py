@@ -61,8 +61,8 @@ def test_score_of_the_right_and_the_wrong_translation():
     images = pair.fixed.image(), pair.moving.image()
     for shift, dice, error in ((3.0, 1.0, 0.0), (0.0, 5 / 8, 3.0)):
         forward = sitk.TranslationTransform(3, (shift, 0.0, 0.0))
-        outcome = Outcome(forward, forward.GetInverse(), lambda labels: resample_labels(labels, images[0], forward), 1.0, 1.0,
-                          at=lambda eta: sitk.TranslationTransform(3, (eta * shift, 0.0, 0.0)))
+        outcome = Outcome(forward, forward.GetInverse(), lambda labels: resample_labels(labels, images[0], forward),
+                          1.0, 1.0, at=lambda eta: sitk.TranslationTransform(3, (eta * shift, 0.0, 0.0)))
         row = benchmark.score(outcome, pair, *images, {1: "cube"}, True, True)
         assert row["dice"] == pytest.approx(dice) and row["tre"] == pytest.approx(error)
         assert row["hd95"] == pytest.approx(error) and row["landmarks"] == 2
@@ -155,8 +155,8 @@ def test_accuracy_against_time(tmp_path, capsys):
     data, out = tmp_path / "data", tmp_path / "out"
     data.mkdir()
     write_heart(data)
-    assert main(["curve", "heart", "--data", str(data), "--out", str(out), "--pairs", "1", "--threads", "1", "--device", "cpu",
-                 "--methods", "zero", "--steps", "0,20"]) == 0
+    assert main(["curve", "heart", "--data", str(data), "--out", str(out), "--pairs", "1", "--threads", "1",
+                 "--device", "cpu", "--methods", "zero", "--steps", "0,20"]) == 0
     lines = [line.split("|") for line in capsys.readouterr().out.splitlines() if line.startswith("| refinement")]
     assert [line[2].strip() for line in lines] == ["0", "20"] and float(lines[1][4]) > float(lines[0][4]) + 0.02
     assert (out / "curve.png").stat().st_size > 2000

@@ -117,7 +117,8 @@ def test_rafd_gives_ordered_pairs_within_subjects_in_grey_and_colour(tmp_path):
 
 def test_neurite_oasis_reads_names_and_pairs_neighbours(tmp_path):
     (tmp_path / "seg35_labels.txt").write_text(
-        "  0  Background   0 0 0 0\n  1  Left-Cerebral-White-Matter   245 245 245 0\n 2 Left-Cerebral-Cortex 205 62 78 0\n")
+        "  0  Background   0 0 0 0\n  1  Left-Cerebral-White-Matter   245 245 245 0\n 2 Left-Cerebral-Cortex 205 62 78 "
+        "0\n")
     for number in range(1, 6):
         person = tmp_path / f"OASIS_OAS1_{number:04d}_MR1"
         write(np.full((6, 5, 4), number / 9, np.float32), person / "aligned_norm.nii.gz")
@@ -176,7 +177,8 @@ def test_oasis3_places_scans_by_their_talairach_transform(tmp_path):
 
 
 def test_geometry_keeps_places_in_the_world():
-    image = sitk.GaussianSource(sitk.sitkFloat32, [20, 21, 22], [3.0] * 3, [12.0, 9.0, 11.0], 100.0, [1.0] * 3, [2.0] * 3)
+    image = sitk.GaussianSource(sitk.sitkFloat32, [20, 21, 22], sigma=[3.0] * 3, mean=[12.0, 9.0, 11.0], scale=100.0,
+                                origin=[1.0] * 3, spacing=[2.0] * 3)
     for changed in (centre_crop_or_pad(image, (12, 30, 22), 0.0), resize(image, (40, 21, 11), sitk.sitkLinear)):
         array = sitk.GetArrayFromImage(changed)
         mass = np.array([(axis * array).sum() / array.sum() for axis in np.indices(array.shape)])[::-1]

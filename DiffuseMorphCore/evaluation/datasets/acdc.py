@@ -72,7 +72,8 @@ class Acdc(DataSet):
             raise DiffuseMorphError(
                 f"The file '{path}' needs whole numbers for ED, ES and NbFrame: get a new copy of it.") from None
         if found["ED"] == found["ES"] or not all(1 <= found[name] <= found["NbFrame"] for name in ("ED", "ES")):
-            raise DiffuseMorphError(f"The file '{path}' names frames that are equal or not there: get a new copy of it.")
+            raise DiffuseMorphError(f"The file '{path}' names frames that are equal or not there: get a new copy of "
+                                    "it.")
         return found
 
     def _labelled(self, patient: str, frame: int, time: float) -> Scan:
@@ -92,7 +93,8 @@ def read_volume(path: Path) -> sitk.Image:
     """Read and prepare a volume. Raises DiffuseMorphError where it is not 3-D."""
     image = read_file(path)
     if image.GetDimension() != 3:
-        raise DiffuseMorphError(f"The file '{path}' has {image.GetDimension()} dimensions instead of 3: get a new copy.")
+        raise DiffuseMorphError(f"The file '{path}' has {image.GetDimension()} dimensions instead of 3: get a new "
+                                "copy.")
     return prepare_image(image)
 
 
@@ -111,5 +113,6 @@ def read_frame(path: Path, number: int, count: int) -> sitk.Image:
     """Read and prepare frame `number`, from 1, of a 4-D series. Raises DiffuseMorphError for another frame count."""
     series = read_file(path)
     if series.GetDimension() != 4 or series.GetSize()[3] != count:
-        raise DiffuseMorphError(f"The file '{path}' is not a 4-D series of {count} frames, as Info.cfg says: get a new copy.")
+        raise DiffuseMorphError(f"The file '{path}' is not a 4-D series of {count} frames, as Info.cfg says: get a new "
+                                "copy.")
     return prepare_image(series[:, :, :, number - 1])

@@ -15,7 +15,7 @@ def resample_spacing(image: sitk.Image, spacing: Sequence[float], interpolator: 
 
 
 def centre_crop_or_pad(image: sitk.Image, size: Sequence[int], fill: float) -> sitk.Image:
-    """The middle `size` (x, y, z) voxels; where the image is smaller, `fill` is added on both sides, one more at the end.
+    """The middle `size` (x, y, z) voxels; a smaller image gets `fill` on both sides, one more at the end.
 
     The image keeps its place in the world.
     """

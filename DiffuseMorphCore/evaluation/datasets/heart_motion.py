@@ -46,7 +46,8 @@ def draw_anatomy(seed: int) -> Anatomy:
         right_offset=(distance * np.cos(angle), distance * np.sin(angle)), right_radius=draw.uniform(26, 33),
         centre=(draw.uniform(-8, 8), draw.uniform(-8, 8)), squeeze=draw.uniform(0.4, 0.85),
         right_squeeze=draw.uniform(0.2, 0.45), twist=draw.uniform(0.08, 0.25), shortening=draw.uniform(5, 11),
-        tempo=draw.uniform(0.8, 1.25), lag=draw.uniform(0.0, 0.5), papillary=(draw.uniform(0.3, 1.2), draw.uniform(3.4, 4.6)))
+        tempo=draw.uniform(0.8, 1.25), lag=draw.uniform(0.0, 0.5),
+        papillary=(draw.uniform(0.3, 1.2), draw.uniform(3.4, 4.6)))
 
 
 class HeartMotion:
@@ -125,7 +126,8 @@ class HeartMotion:
             return 0.5 * (1 - np.tanh(distance / blur))
 
         chest = inside(np.hypot(x / 88, y / 70) * 80 - 80)
-        lungs = np.maximum(inside(np.hypot((x - 62) / 26, y / 40) * 30 - 30), inside(np.hypot((x + 66) / 20, y / 34) * 25 - 25))
+        lungs = np.maximum(inside(np.hypot((x - 62) / 26, y / 40) * 30 - 30),
+                           inside(np.hypot((x + 66) / 20, y / 34) * 25 - 25))
         value = chest * (TISSUE + 0.10 * texture)
         value = value * (1 - lungs) + LUNG * lungs
         heart = inside(right - 3.5)
@@ -133,8 +135,9 @@ class HeartMotion:
         for amount, level in ((inside(right), BLOOD), (inside(epicardium), MUSCLE), (inside(cavity), BLOOD)):
             value = value * (1 - amount) + (level + 0.03 * texture) * amount
         for angle in body.papillary:
-            middle = 0.62 * body.cavity * np.cos(angle) + body.centre[0], 0.62 * body.cavity * np.sin(angle) + body.centre[1]
-            muscle = inside(np.hypot(x - middle[0], y - middle[1]) - 3.2) * inside(np.abs(points[..., 2]) - 20)
+            along, across = 0.62 * body.cavity * np.cos(angle), 0.62 * body.cavity * np.sin(angle)
+            radius = np.hypot(x - body.centre[0] - along, y - body.centre[1] - across)
+            muscle = inside(radius - 3.2) * inside(np.abs(points[..., 2]) - 20)
             value = value * (1 - muscle) + MUSCLE * muscle
         return np.clip(value, 0, 1)
 

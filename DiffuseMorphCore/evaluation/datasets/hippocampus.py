@@ -1,4 +1,4 @@
-"""Hippocampus of the Medical Segmentation Decathlon: `hippocampus_NNN_t1.nii.gz` and `hippocampus_NNN_labels.nii.gz`."""
+"""Hippocampus, Medical Segmentation Decathlon: `hippocampus_NNN_t1.nii.gz` and `hippocampus_NNN_labels.nii.gz`."""
 from __future__ import annotations
 
 from DiffuseMorphCore.errors import DiffuseMorphError
@@ -24,7 +24,8 @@ class Hippocampus(DataSet):
         names = names[-VALIDATION_PEOPLE:] if split == "validation" else names[:-VALIDATION_PEOPLE]
         if len(names) < 2:
             raise DiffuseMorphError(
-                f"The folder '{self.folder}' has fewer than two {split} people: it needs files hippocampus_NNN_t1.nii.gz "
+                f"The folder '{self.folder}' has fewer than two {split} people: it needs files "
+                "hippocampus_NNN_t1.nii.gz "
                 f"of more than {VALIDATION_PEOPLE} people.")
         return [file_scan(name.removeprefix("hippocampus_"), name, self.required(f"{name}_t1.nii.gz"),
                           self.required(f"{name}_labels.nii.gz")) for name in names]

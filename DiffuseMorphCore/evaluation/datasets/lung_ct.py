@@ -42,12 +42,14 @@ def read_points(path: Path) -> np.ndarray:
     """
     lines = path.read_text(encoding="utf-8").split("\n")
     if lines[0].strip() != "point":
-        raise DiffuseMorphError(f"The point file '{path}' has to begin with the word 'point' (world coordinates in mm).")
+        raise DiffuseMorphError(f"The point file '{path}' has to begin with the word 'point' (world coordinates in "
+                                "mm).")
     try:
         points = np.array([[float(value) for value in line.split()] for line in lines[2:] if line.strip()])
         count = int(lines[1])
     except (ValueError, IndexError):
         points, count = np.empty((0, 0)), -1
     if points.ndim != 2 or len(points) != count:
-        raise DiffuseMorphError(f"The point file '{path}' does not hold the number of points it announces: get a new copy.")
+        raise DiffuseMorphError(f"The point file '{path}' does not hold the number of points it announces: get a new "
+                                "copy.")
     return points

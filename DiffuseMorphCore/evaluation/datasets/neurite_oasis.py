@@ -37,13 +37,14 @@ class NeuriteOasis(DataSet):
         self.validation_people, self.voxels = validation_people, voxels
         self.people = sorted(path.name for path in self.folder.glob("OASIS_OAS1_*_MR1") if path.is_dir())
         if len(self.people) != people:
-            raise DiffuseMorphError(f"The folder '{self.folder}' holds {len(self.people)} people OASIS_OAS1_NNNN_MR1, but "
-                                    f"neurite-OASIS has {people}: give its folder with --data.")
+            raise DiffuseMorphError(f"The folder '{self.folder}' holds {len(self.people)} people OASIS_OAS1_NNNN_MR1, "
+                                    f"but neurite-OASIS has {people}: give its folder with --data.")
         lines = self.required("seg35_labels.txt").read_text(encoding="utf-8").splitlines()
         found = (re.match(r"\s*(\d+)\W+(\S.*?)(?:\s+\d+)*\s*$", line) for line in lines)
         self.structures = {int(match.group(1)): match.group(2) for match in found if match and int(match.group(1))}
         if not self.structures:
-            raise DiffuseMorphError(f"The file '{self.folder / 'seg35_labels.txt'}' names no structure: get a new copy of it.")
+            raise DiffuseMorphError(f"The file '{self.folder / 'seg35_labels.txt'}' names no structure: get a new copy "
+                                    "of it.")
 
     def scan(self, person: str) -> Scan:
         return Scan(person, person, partial(self._read, self.required(f"{person}/aligned_norm.nii.gz")),

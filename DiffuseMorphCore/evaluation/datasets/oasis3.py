@@ -1,8 +1,9 @@
 """OASIS-3 with its FreeSurfer results: `OAS3NNNN_FreesurferVV_dDDDD/`, in each `mri/brain.mgz`, `mri/aseg.mgz` and
 `mri/transforms/talairach.xfm`, at any depth below it.
 
-Preparation follows the paper's section 4: 256 cubed voxels of 1 mm and brain extraction are FreeSurfer's own; the affine
-normalisation is its Talairach transform; every image is cut to 160 x 192 x 224 voxels in the order L-R, I-S, A-P.
+Preparation follows the paper's section 4: 256 cubed voxels of 1 mm and brain extraction are FreeSurfer's own; the
+affine normalisation is its Talairach transform; every image is cut to 160 x 192 x 224 voxels in the order L-R, I-S,
+A-P.
 """
 from __future__ import annotations
 
@@ -54,13 +55,15 @@ class Oasis3(DataSet):
         self.sessions = sorted((name, path) for path, name in sessions.items())
         if len(self.sessions) < 4:
             raise DiffuseMorphError(f"The folder '{self.folder}' holds {len(self.sessions)} FreeSurfer results with "
-                                    f"mri/brain.mgz, and at least 4 are needed: give the folder of OASIS-3 with --data.")
+                                    "mri/brain.mgz, and at least 4 are needed: give the folder of OASIS-3 with "
+                                    "--data.")
 
     def _session(self, path: Path) -> str:
         for parent in path.relative_to(self.folder).parents:
             if re.match(r"OAS3\d{4}", parent.name):
                 return parent.name
-        raise DiffuseMorphError(f"The file '{path}' is in no folder named OAS3NNNN_FreesurferVV_dDDDD: keep OASIS-3's names.")
+        raise DiffuseMorphError(f"The file '{path}' is in no folder named OAS3NNNN_FreesurferVV_dDDDD: keep OASIS-3's "
+                                "names.")
 
     def scan(self, name: str, folder: Path) -> Scan:
         files = [self.required(folder.relative_to(self.folder) / file)
@@ -76,7 +79,8 @@ class Oasis3(DataSet):
         atlas = self.atlas()
         others = [entry for entry in self.sessions[1:] if entry[0][:8] != atlas.subject]
         people = list(dict.fromkeys(name[:8] for name, _ in others))
-        ends = np.round(np.cumsum([SHARES[name] for name in self.splits]) / sum(SHARES.values()) * len(people)).astype(int)
+        shares = np.cumsum([SHARES[name] for name in self.splits]) / sum(SHARES.values())
+        ends = np.round(shares * len(people)).astype(int)
         where = self.splits.index(split)
         chosen = people[ends[where - 1] if where else 0:ends[where]]
         return [Pair(self.scan(*entry), atlas) for entry in others if entry[0][:8] in chosen]
@@ -97,7 +101,8 @@ def read_mgz(path: Path) -> sitk.Image:
     try:
         import nibabel
     except ImportError as error:
-        raise DiffuseMorphError("FreeSurfer volumes (.mgz) need the package nibabel: install it and run again.") from error
+        raise DiffuseMorphError("FreeSurfer volumes (.mgz) need the package nibabel: install it and run "
+                                "again.") from error
     try:
         volume = nibabel.load(path)
         array = np.asanyarray(volume.dataobj)
@@ -118,7 +123,8 @@ def read_talairach(path: Path) -> sitk.AffineTransform:
     found = re.search(r"Linear_Transform\s*=\s*([^;]+);", path.read_text(encoding="utf-8"))
     values = found.group(1).split() if found else []
     if len(values) != 12:
-        raise DiffuseMorphError(f"The file '{path}' holds no linear transform of 12 numbers: run FreeSurfer again for it.")
+        raise DiffuseMorphError(f"The file '{path}' holds no linear transform of 12 numbers: run FreeSurfer again for "
+                                "it.")
     matrix = np.array(values, dtype=float).reshape(3, 4)
     flip = np.diag([-1.0, -1.0, 1.0])
     transform = sitk.AffineTransform(3)

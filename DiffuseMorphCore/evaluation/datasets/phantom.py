@@ -1,4 +1,4 @@
-"""Made cardiac cine MR with true intermediate frames and true displacements, so that claims about motion can be tested."""
+"""Made cardiac cine MR with true frames and true displacements, so that claims about motion can be tested."""
 from __future__ import annotations
 
 from functools import partial
@@ -22,7 +22,7 @@ def spacing(shape: tuple[int, ...]) -> np.ndarray:
 
 
 def grid_points(shape: tuple[int, ...], slab: slice = slice(None)) -> np.ndarray:
-    """(planes, H, W, 3) points (x, y, z) in mm of the voxel centres, of the planes `slab`; a 2-D grid is the plane z = 0."""
+    """(planes, H, W, 3) points (x, y, z) in mm of the voxel centres of `slab`; a 2-D grid is the plane z = 0."""
     shape = (1, *shape)[-3:]
     step = spacing(shape)
     axes = [(np.arange(size) - (size - 1) / 2) * width for size, width in zip(shape, step)]

@@ -22,7 +22,7 @@ _NAME = re.compile(r"Rafd090_(\d+)_\w+?_(?:fe)?male_(\w+)_(\w+)\.jpg$", re.IGNOR
 
 
 class Rafd(DataSet):
-    """All ordered pairs of 8 expressions with 3 gazes within a subject; 53, 7 and 7 subjects in the order of their numbers.
+    """All ordered pairs of 8 expressions with 3 gazes within a subject; 53, 7 and 7 subjects by their numbers.
 
     `split_sizes` says how many subjects each split has. `scan.image()` is grey in [-1, 1]; `colour_channels(scan)`
     gives the three channels, to which the same deformation is applied for the scores.
@@ -58,8 +58,8 @@ class Rafd(DataSet):
             for gaze in GAZES:
                 path = self.files[subject].get((expression, gaze))
                 if path is None:
-                    raise DiffuseMorphError(f"Subject {subject} of RaFD in '{self.folder}' has no image '{expression}, gaze "
-                                            f"{gaze}': check that all Rafd090 files are there.")
+                    raise DiffuseMorphError(f"Subject {subject} of RaFD in '{self.folder}' has no image '{expression}, "
+                                            f"gaze {gaze}': check that all Rafd090 files are there.")
                 scans.append(Scan(f"{subject:02d}_{expression}_{gaze}", f"{subject:02d}", partial(read_grey, path)))
         return scans
 
@@ -82,7 +82,7 @@ class Rafd(DataSet):
 
 
 def read_face(path: Path) -> np.ndarray:
-    """(128, 128, 3) float32 in [0, 1]: the middle of a photograph, reduced. Raises DiffuseMorphError where it is too small."""
+    """(128, 128, 3) float32 in [0, 1]: a photograph's middle, reduced. Raises DiffuseMorphError if it is too small."""
     from skimage.transform import resize
 
     array = sitk.GetArrayFromImage(read_file(path))

@@ -60,7 +60,8 @@ class DataSet(ABC):
     `structures` maps a label value to the name of the structure; only these labels are scored. `prealigned` says that
     the images of a pair need no linear alignment. `length_unit` is the unit of the images' spacing.
     `intensities` are the values that stand for black and white in all images, None where every image has its own.
-    `mirrored_axes` are the axes (array order) along which a pair may be mirrored for training. `splits` are the splits that have pairs.
+    `mirrored_axes` are the axes (array order) along which a pair may be mirrored for training. `splits` are the splits
+    that have pairs.
     """
 
     name: str
@@ -95,7 +96,8 @@ class DataSet(ABC):
         path = self.folder / relative
         if not path.exists():
             raise DiffuseMorphError(
-                f"The file '{path}' of {self.title} is missing: check that the folder is complete and given with --data.")
+                f"The file '{path}' of {self.title} is missing: check that the folder is complete and given with "
+                "--data.")
         return path
 
 
@@ -104,7 +106,8 @@ def read_file(path: Path) -> sitk.Image:
     try:
         return sitk.ReadImage(str(path))
     except RuntimeError as error:
-        raise DiffuseMorphError(f"The file '{path}' cannot be read as an image: replace it by a complete copy.") from error
+        raise DiffuseMorphError(f"The file '{path}' cannot be read as an image: replace it by a complete "
+                                "copy.") from error
 
 
 def file_scan(name: str, subject: str, image: Path, labels: Path | None = None) -> Scan:

@@ -12,7 +12,11 @@ from DiffuseMorphCore.evaluation.paper.comparison import Comparison
 from DiffuseMorphCore.evaluation.paper.fitting import Budget
 from DiffuseMorphCore.evaluation.paper.preparation import PreparedData
 from DiffuseMorphCore.networks.configuration import (
-    PRESETS, DeformationConfiguration, DiffusionConfiguration, ModelConfiguration)
+    PRESETS,
+    DeformationConfiguration,
+    DiffusionConfiguration,
+    ModelConfiguration,
+)
 from DiffuseMorphCore.training.objective import LossWeights
 
 SIZES = ("full", "small", "tiny")
@@ -105,8 +109,8 @@ def _opened(name: str, request: Request) -> DataSet:
 def arrange(experiment: Experiment, request: Request, weights: LossWeights | None = None) -> Comparison:
     """The comparison of an experiment at the size asked for.
 
-    "full" is the paper: preset networks, its rate and epochs. "small" has networks, grid and steps for two cores, with a
-    rate that suits them. Raises DiffuseMorphError for data that are missing or an unknown size.
+    "full" is the paper: preset networks, its rate and epochs. "small" has networks, grid and steps for two cores, with
+    a rate that suits them. Raises DiffuseMorphError for data that are missing or an unknown size.
     """
     if request.size not in SIZES:
         raise DiffuseMorphError(f"The size '{request.size}' is unknown: choose one of {', '.join(SIZES)}.")

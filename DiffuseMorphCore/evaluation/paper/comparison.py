@@ -23,7 +23,8 @@ class Comparison:
     """What is compared, on which data, with which budget.
 
     methods : keys of `baselines.METHODS`, and "initial" and "syn". weights : of the objective, the same registration
-    term for all. cases : at most so many pairs of `split` are judged. Everything is kept under `out` and not done twice.
+    term for all. cases : at most so many pairs of `split` are judged. Everything is kept under `out` and not done
+    twice.
     """
 
     data: PreparedData
@@ -77,8 +78,8 @@ class Comparison:
 
     def _score(self, method: str, seed: int, case: Case) -> dict:
         at, seconds = self.path(method, seed, case)
-        return {"case": f"{case.name}/seed{seed}", "pair": case.name, "method": method, "seed": seed, "seconds": seconds,
-                **score_case(case, at, self.data)}
+        return {"case": f"{case.name}/seed{seed}", "pair": case.name, "method": method, "seed": seed,
+                "seconds": seconds, **score_case(case, at, self.data)}
 
     def rows(self) -> dict[str, list[dict]]:
         """method -> one row a case and seed; what the folder already holds is not run again."""

@@ -45,7 +45,7 @@ def _page(path: Path, title: str, parts: list[str], work: Comparison) -> Path:
 
 
 def fig6(request: Request) -> Path:
-    """The way of one 2-D pair: scaled field, integrated velocity, and eta; image, grid, distance to the fixed outline."""
+    """The way of one 2-D pair: scaled field, integrated velocity, eta; image, grid, distance to the fixed outline."""
     work = arrange(FACES, replace(request, methods=request.methods or WAY_METHODS))
     cases = work.judged()
     records = Records(request.out, {**work.settings(), "etas": list(ETAS)})
@@ -70,8 +70,8 @@ def fig6(request: Request) -> Path:
             grid_lines(axes[2 * index + 1][column], displacement[0].numpy())
     save(figure, request.out / "fig6.png")
     title = f"Figure 6: continuous deformation of {work.data.data_set.title}"
-    return _page(request.out / "fig6.md", title, [f"{measure}, mean (standard deviation) over {len(cases)} pairs and the "
-                                                  f"seeds, on the way.", table, "![the way](fig6.png)"], work)
+    return _page(request.out / "fig6.md", title, [f"{measure}, mean (standard deviation) over {len(cases)} pairs and "
+                                                  f"the seeds, on the way.", table, "![the way](fig6.png)"], work)
 
 
 def _way(work: Comparison, method: str, seed: int, case: Case) -> dict:
@@ -84,7 +84,7 @@ def _way(work: Comparison, method: str, seed: int, case: Case) -> dict:
             row["measure"] = "NMSE to the fixed image (dlib's face landmarks are not used: their model is not free)"
             row[f"eta {eta:g}"] = metrics.nmse(unit(warp(case.moving, displacement)), unit(case.fixed))
         else:
-            row["measure"] = "Mean squared distance in pixels between the outlines of the deformed and the fixed structure"
+            row["measure"] = "Mean squared distance in pixels between the outlines of the moved and the fixed structure"
             row[f"eta {eta:g}"] = metrics.outline_mse(_moved_labels(case, displacement) > 0, case.fixed_labels > 0)
     return row
 
@@ -115,7 +115,8 @@ def fig7(request: Request) -> Path:
         show(line[-1], middle_slice(unit(case.fixed)), "fixed")
     save(figure, request.out / "fig7.png")
     return _page(request.out / "fig7.md", f"Figure 7: synthetic images of {work.data.data_set.title}",
-                 [comparison(groups, columns), f"Reverse diffusion from noise level {START}; a synthetic image need not "
+                 [comparison(groups, columns), f"Reverse diffusion from noise level {START}; a synthetic image need "
+                                               "not "
                   "be a warped one: it may show what the moving image lacks.", "![synthetic images](fig7.png)"], work)
 
 
@@ -125,7 +126,8 @@ def _synthetic_images(work: Comparison, seed: int, case: Case) -> dict[str, torc
     model = work.network("diffusemorph", seed).model
     moving, fixed = case.moving.to(work.device), case.fixed.to(work.device)
     for steps in STEPS:
-        images[f"synthetic, {steps} steps"] = synthesize(model, moving, fixed, start=START, steps=steps, seed=seed).cpu()
+        made = synthesize(model, moving, fixed, start=START, steps=steps, seed=seed)
+        images[f"synthetic, {steps} steps"] = made.cpu()
     return images
 
 
@@ -170,8 +172,8 @@ def fig8(request: Request) -> Path:
     save(figure, request.out / "fig8.png")
     Records(request.out, work.settings()).write_csv("frames.csv", rows)
     table = markdown_table(["method", *(f"PSNR at time {scan.time:.2f}" for scan in frames)],
-                           [[NAMES.get(method, method), *(f"{row['psnr']:.2f}" for row in rows if row["method"] == method)]
-                            for method in methods])
+                           [[NAMES.get(method, method),
+                             *(f"{row['psnr']:.2f}" for row in rows if row["method"] == method)] for method in methods])
     return _page(request.out / "fig8.md", f"Figure 8: one case of {work.data.data_set.title}, {case.name}",
                  [table, "Green: right ventricle, red: myocardium, blue: left cavity.", "![frames](fig8.png)"], work)
 

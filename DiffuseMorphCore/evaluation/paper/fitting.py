@@ -45,12 +45,14 @@ def fit(network: str, configuration: ModelConfiguration, weights: LossWeights, b
     optimiser = torch.optim.Adam(objective.parameters(), lr=budget.learning_rate, betas=budget.betas)
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{network}_seed{seed}.pt"
-    settings = repr((configuration.to_dict(), asdict(weights), asdict(budget), pairs.data.data_set.name, pairs.data.grid))
+    settings = repr((configuration.to_dict(), asdict(weights), asdict(budget), pairs.data.data_set.name,
+                     pairs.data.grid))
     step, seconds = 0, 0.0
     if path.exists():
         kept = read_checkpoint(path)
         if kept["settings"] != settings:
-            raise DiffuseMorphError(f"The training '{path}' was made with other settings: give another folder with --out.")
+            raise DiffuseMorphError(f"The training '{path}' was made with other settings: give another folder with "
+                                    "--out.")
         objective.load_state_dict(kept["objective"])
         optimiser.load_state_dict(kept["optimiser"])
         step, seconds = kept["step"], kept["seconds"]

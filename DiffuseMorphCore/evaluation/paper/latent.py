@@ -1,4 +1,4 @@
-"""What the latent holds, measured on a trained model: noise, registration, or both; and what anchoring does to the way."""
+"""What the latent of a trained model holds: noise, registration, or both; and what anchoring does to the way."""
 from __future__ import annotations
 
 from dataclasses import replace
@@ -47,8 +47,8 @@ def latent_page(request: Request) -> Path:
                        [[text, *(_mean(rows, f"{key}_{step}") for step in steps)] for key, text in (
                            ("noise", "error of the noise estimate (1: useless)"),
                            ("nmse", "NMSE of the registration"), ("dice", "Dice of the registration"))]),
-        "A useless noise estimate at step 0 is expected: there is next to no noise to find. A registration that is equally "
-        "good at all steps says that the code for it does not depend on the noise.",
+        "A useless noise estimate at step 0 is expected: there is next to no noise to find. A registration that is "
+        "equally good at all steps says that the code for it does not depend on the noise.",
         "## What the latent of step 0 looks like",
         markdown_table(["correlation of the latent with", "mean"],
                        [[text, _mean(rows, key)] for key, text in (
@@ -120,7 +120,8 @@ def _picture(work: Comparison, case: Case, path: Path) -> None:
     model = work.network("diffusemorph", work.seeds[0]).model
     moving, fixed = case.moving.to(work.device), case.fixed.to(work.device)
     last = len(model.schedule) - 1
-    panels = [("moving", unit(case.moving)), ("fixed", unit(case.fixed)), ("fixed - moving", unit(case.fixed) - unit(case.moving))]
+    ends = unit(case.moving), unit(case.fixed)
+    panels = [("moving", ends[0]), ("fixed", ends[1]), ("fixed - moving", ends[1] - ends[0])]
     for step in (0, round(0.25 * last), last):
         latent = latent_at(model, moving, fixed, step, work.seeds[0])
         panels.append((f"latent, step {step}", latent[0, 0].cpu().numpy()))

@@ -38,5 +38,6 @@ REMARKS = {
     "path_nmse": "The paper's NMSE of Table 2 is scaled in a way it does not state; ours is the plain ratio.",
     "MSDIRNet": "MSDIRNet is not run here: it has a network of its own with another training, so 'same network, same "
                 "budget' cannot be kept.",
-    "uniGradICON": "uniGradICON is not run here: its weights (283 MB) are not at hand and do not come with its package.",
+    "uniGradICON": "uniGradICON is not run here: its weights (283 MB) are not at hand and do not come with its "
+                   "package.",
 }

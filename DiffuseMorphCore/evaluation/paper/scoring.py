@@ -44,7 +44,8 @@ def _score_labels(case: Case, displacement: Tensor, structures: dict[int, str]) 
     shared = metrics.shared_labels(case.fixed_labels, case.moving_labels, structures)
     scores = metrics.dice(case.fixed_labels, moved, shared)
     distances = [metrics.surface_distance_95(case.fixed_labels, moved, label, case.spacing) for label in shared[:10]]
-    row = {"dice": float(np.mean(list(scores.values()))), **{f"label_{label}": score for label, score in scores.items()}}
+    row = {"dice": float(np.mean(list(scores.values())))}
+    row.update({f"label_{label}": score for label, score in scores.items()})
     if np.isfinite(distances).any() and len(shared) <= 10:
         row["hd95"] = float(np.nanmean(distances))
     if structures == CARDIAC_LABELS:

@@ -42,7 +42,8 @@ def by_seed(rows: dict[str, list[dict]], column: Column) -> str:
     lines = []
     for name, group in rows.items():
         means = [values([row for row in group if row["seed"] == seed], column.key) for seed in seeds]
-        lines.append([NAMES.get(name, name), *(f"{found.mean():.{column.digits}f}" if len(found) else "–" for found in means)])
+        lines.append([NAMES.get(name, name),
+                      *(f"{found.mean():.{column.digits}f}" if len(found) else "–" for found in means)])
     return markdown_table([column.heading, *(f"seed {seed}" for seed in seeds)], lines)
 
 
@@ -52,18 +53,21 @@ def page(title: str, work: Comparison, rows: dict[str, list[dict]], columns: Seq
     everything = [row for group in rows.values() for row in group]
     columns = [column for column in columns if any(row.get(column.key) is not None for row in everything)]
     tested_column = next((column for column in columns if column.key == tested), columns[0])
-    ours = comparison(rows, columns, rival if rival in rows else None, tested_column.key, lambda key: NAMES.get(key, key))
+    ours = comparison(rows, columns, rival if rival in rows else None, tested_column.key,
+                      lambda key: NAMES.get(key, key))
     known = [column for column in columns if any(column.key in figures for _, figures in published)]
     theirs = markdown_table(["the paper", *(column.heading for column in known)],
-                            [[name, *(figures.get(column.key, "–") for column in known)] for name, figures in published])
+                            [[name, *(figures.get(column.key, "–") for column in known)]
+                             for name, figures in published])
     budget = work.budget
-    trained = [network for network in dict.fromkeys(METHODS[name].network for name in rows if name in METHODS)]
-    times = {f"training of {network}": f"{sum(training_seconds(network, seed, work.out / 'networks') for seed in work.seeds) / len(work.seeds):.0f} s a seed"
-             for network in trained if (work.out / "networks" / f"{network}_seed{work.seeds[0]}.pt").exists()}
+    trained = dict.fromkeys(METHODS[name].network for name in rows if name in METHODS)
+    times = {f"training of {network}": f"{_training_time(work, network):.0f} s a seed" for network in trained}
     information = {"data": work.data.data_set.title, "pairs judged": len({row["pair"] for row in everything}),
                    "training pairs": len(work.data.pairs("train")),
-                   "grid": "x".join(map(str, work.judged()[0].moving.shape[2:])), "seeds": ", ".join(map(str, work.seeds)),
-                   "training": f"{budget.steps} steps of one pair, Adam, rate {budget.learning_rate:g}, betas {budget.betas}",
+                   "grid": "x".join(map(str, work.judged()[0].moving.shape[2:])),
+                   "seeds": ", ".join(map(str, work.seeds)),
+                   "training": f"{budget.steps} steps of one pair, Adam, rate {budget.learning_rate:g}, betas "
+                               f"{budget.betas}",
                    "lambda": work.weights.registration, **times, "device": str(work.device), **machine()}
     parts = [f"# {title}", "## This run", ours,
              "Mean (standard deviation) over cases and seeds, images in [0, 1]. p: Wilcoxon signed-rank test on "
@@ -72,6 +76,12 @@ def page(title: str, work: Comparison, rows: dict[str, list[dict]], columns: Seq
     if len(work.seeds) > 1:
         parts += ["## Seed by seed", by_seed(rows, tested_column)]
     return "\n\n".join([*parts, "## Made with", facts(information)]) + "\n"
+
+
+def _training_time(work: Comparison, network: str) -> float:
+    """Mean seconds of training over the seeds."""
+    times = [training_seconds(network, seed, work.out / "networks") for seed in work.seeds]
+    return sum(times) / len(times)
 
 
 def _finish(number: int, work: Comparison, rows: dict[str, list[dict]], text: str, shown: Sequence[Column]) -> Path:
@@ -94,7 +104,7 @@ def table1(request: Request) -> Path:
 
 
 def table2(request: Request) -> Path:
-    """3-D cardiac registration and its way: ACDC where it is present, otherwise the made heart, whose motion is known."""
+    """3-D cardiac registration and its way: ACDC where it is present, else the made heart, whose motion is known."""
     work = arrange(HEARTS, request)
     rows = work.rows()
     title = f"Table 2: cardiac registration and continuous deformation of {work.data.data_set.title}"
@@ -128,7 +138,7 @@ def _verdict(rows: dict[str, list[dict]]) -> str:
 
 
 def table3(request: Request) -> Path:
-    """Brains: OASIS-3 or neurite-OASIS where they are present, otherwise the labelled OASIS brains at half resolution."""
+    """Brains: OASIS-3 or neurite-OASIS where they are present, else the labelled OASIS brains at half resolution."""
     work = arrange(BRAINS, request)
     rows = work.rows()
     columns = (DICE, CENTRAL, FOLDED, SPREAD, NMSE, SECONDS)
