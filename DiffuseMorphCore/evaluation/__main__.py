@@ -42,7 +42,7 @@ def _add_benchmarks(commands) -> None:
     for name, text in BENCHMARK_HELP.items():
         parser = commands.add_parser(name, help=text, description=f"Benchmark: {text}.")
         _add_common(parser)
-        parser.add_argument("--pairs", type=int, metavar="N", help="only the first N pairs")
+        parser.add_argument("--pairs", type=int, metavar="N", help="only N pairs, of many people")
         parser.add_argument("--methods", help="comma-separated rows: initial, affine, network, zero, network+refine, "
                                               "syn (default: all)")
         parser.add_argument("--model", default="default", metavar="NAME|FILE", help="the model to judge")
@@ -151,7 +151,7 @@ def parser() -> argparse.ArgumentParser:
     curve.add_argument("benchmark", choices=sorted(BENCHMARK_HELP), help="on which images")
     _add_common(curve)
     curve.add_argument("--steps", type=_sides, default=(0, 5, 10, 20, 40, 80), metavar="N,N", help="refinement steps")
-    curve.add_argument("--pairs", type=int, metavar="N", help="only the first N pairs")
+    curve.add_argument("--pairs", type=int, metavar="N", help="only N pairs, of many people")
     curve.add_argument("--methods", default="zero,network+refine,syn", help="lines to draw (default: %(default)s)")
     curve.add_argument("--model", default="default", metavar="NAME|FILE")
     curve.set_defaults(run=_curve)

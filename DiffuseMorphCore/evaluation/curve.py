@@ -9,7 +9,7 @@ import numpy as np
 from tqdm import tqdm
 
 from DiffuseMorphCore.errors import DiffuseMorphError
-from DiffuseMorphCore.evaluation.benchmark import BENCHMARKS, run_case
+from DiffuseMorphCore.evaluation.benchmark import BENCHMARKS, mixed, run_case
 from DiffuseMorphCore.evaluation.datasets import open_data_set
 from DiffuseMorphCore.evaluation.machine import load, machine
 from DiffuseMorphCore.evaluation.methods import METHODS, MethodSettings
@@ -38,7 +38,7 @@ def run_curve(command: str, folder: str | Path, out: str | Path, steps: tuple[in
         if method not in (*STARTS, "syn"):
             raise DiffuseMorphError(f"A curve can show {', '.join(STARTS)} and syn, not '{method}'.")
     data_set = open_data_set(BENCHMARKS[command], folder)
-    cases = data_set.pairs("validation")[:pairs]
+    cases = mixed(data_set.pairs("validation"))[:pairs]
     records = Records(out, {"benchmark": command, "threads": threads, **settings.to_dict(), "refine": "several"})
     points: dict[tuple[str, int], list[dict]] = {}
     busy = [load()]

@@ -151,6 +151,15 @@ def test_rows_of_a_network_with_and_without_a_model(tmp_path, capsys, monkeypatc
     assert "--model" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("count", [1, 2, 7, 20, 42, 60])
+def test_a_few_pairs_show_many_people_and_all_pairs_come_once(count):
+    order = benchmark.mixed(list(range(count)))
+    assert sorted(order) == list(range(count)) and order[0] == 0
+    if count == 20:
+        # Pairs 0 to 3 have one moving person, 4 to 7 the next: the first five pairs show four of the five people.
+        assert len({index // 4 for index in order[:5]}) >= 4
+
+
 def test_accuracy_against_time(tmp_path, capsys):
     data, out = tmp_path / "data", tmp_path / "out"
     data.mkdir()
