@@ -18,9 +18,9 @@ OVERLAYS = (ViewMode.jacobian, ViewMode.uncertainty)
 class ExplorePanel:
     """Eta and what the slice views show. The newest eta wins: however many arrive, one tick writes the last of them."""
 
-    def __init__(self, ui, logic, startOverlay):
-        """startOverlay: function of a kind and a function to call with the finished map; returns whether it began."""
-        self._ui, self._logic, self._startOverlay = ui, logic, startOverlay
+    def __init__(self, ui, logic, startExport):
+        """startExport: function of a kind and a function to call with the finished map; returns whether it began."""
+        self._ui, self._logic, self._startExport = ui, logic, startExport
         self._parameterNode = None
         self._layers = SliceLayers()
         self._player = EtaPlayer()
@@ -132,7 +132,7 @@ class ExplorePanel:
         if node is not None and slicer.mrmlScene.IsNodePresent(node):
             self._layers.overlay(self._parameterNode.movingVolume, node, self._parameterNode.blend)
         elif self._logic.hasTrajectory(self.transformNode):
-            self._startOverlay(kind, lambda finished: self._onOverlay(kind, finished))
+            self._startExport(kind, lambda finished: self._onOverlay(kind, finished))
 
     def _onOverlay(self, kind, node):
         self._maps[kind] = node

@@ -10,16 +10,14 @@ from .AnimationRecorder import AnimationRecorder
 class ExportPanel:
     """The buttons that turn the current result into nodes and files."""
 
-    def __init__(self, ui, logic, say):
-        """say: function that shows one sentence in the panel."""
-        self._ui, self._logic, self._say = ui, logic, say
+    def __init__(self, ui, logic, startExport, say):
+        """startExport: function of a kind and a function to call with the finished node. say: shows one sentence."""
+        self._ui, self._logic, self._startExport, self._say = ui, logic, startExport, say
         self._parameterNode = None
-        for button, action in ((ui.exportTransformButton, lambda exporter: exporter.transform()),
-                               (ui.exportInverseButton, lambda exporter: exporter.transform(inverse=True)),
-                               (ui.exportVolumeButton, lambda exporter: exporter.volume()),
-                               (ui.exportLabelsButton, lambda exporter: exporter.labels()),
-                               (ui.exportTrajectoryButton, self._trajectory)):
-            button.connect("clicked(bool)", lambda *_clicked, action=action: self._export(action))
+        for button, kind in ((ui.exportTransformButton, "transform"), (ui.exportInverseButton, "inverse"),
+                             (ui.exportVolumeButton, "volume"), (ui.exportLabelsButton, "labels"),
+                             (ui.exportTrajectoryButton, "trajectory")):
+            button.connect("clicked(bool)", lambda *_clicked, kind=kind: self._startExport(kind, self._onExported))
         ui.exportAnimationButton.connect("clicked(bool)", lambda *_clicked: self._recordAnimation())
         ui.animationPathLineEdit.connect("currentPathChanged(QString)", self._onPath)
         self._fillViews()
@@ -39,17 +37,8 @@ class ExportPanel:
         if self._ui.animationPathLineEdit.currentPath != parameters.animationFile:
             self._ui.animationPathLineEdit.currentPath = parameters.animationFile
 
-    def _export(self, action):
-        with slicer.util.tryWithErrorDisplay(_("The export failed."), waitCursor=True):
-            try:
-                node = action(self._logic.exporter(self._parameterNode.outputTransform))
-            except DiffuseMorphError as error:
-                self._say(str(error))
-                return
-            self._say(_("Created '{name}'. Save it with File / Save data.").format(name=node.GetName()))
-
-    def _trajectory(self, exporter):
-        return exporter.trajectory(self._parameterNode.frames)
+    def _onExported(self, node):
+        self._say(_("Created '{name}'. Save it with File / Save data.").format(name=node.GetName()))
 
     def _recordAnimation(self):
         with slicer.util.tryWithErrorDisplay(_("The animation could not be recorded."), waitCursor=True):

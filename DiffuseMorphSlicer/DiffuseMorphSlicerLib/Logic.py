@@ -20,7 +20,7 @@ from .TorchProvider import TorchProvider
 from .VolumeImage import VolumeImage
 from .VolumeWriter import VolumeWriter
 
-OVERLAY_WEIGHTS = {"uncertainty": 1}
+EXPORT_WEIGHTS = {"uncertainty": 1}
 SYNTHESIS_WEIGHTS = {"prepare": 1, "align": 3, "synthesize": 20}
 
 
@@ -128,22 +128,21 @@ class DiffuseMorphSlicerLogic(ScriptedLoadableModuleLogic, VTKObservationMixin):
         """Synthesise and wait: startSynthesis's options; returns the volume node."""
         return self._wait(self.startSynthesis(fixed, moving, **options), progress)
 
-    def startOverlay(self, kind, transformNode=None):
-        """Begin to compute the map "jacobian" (of the current eta) or "uncertainty" (mm); the result is a volume node."""
+    def startExport(self, kind, *, frames=11, transformNode=None):
+        """Begin to make an output of a registration at the current eta; the result is a node.
+
+        kind: "transform", "inverse", "volume", "labels", "trajectory" (with so many frames), or a map in color:
+        "jacobian" or "uncertainty" (mm).
+        """
         self._checkFree()
         result = self.result(transformNode)
-        eta = result.eta
+        exporter, eta = ResultExporter(result), result.eta
 
-        def work(progress):
-            if kind == "jacobian":
-                return result.registration.jacobian(eta)
-            return result.registration.uncertainty(progress=progress)
+        def deliver(computed):
+            self._checkStillThere(result.fixedNode, result.movingNode)
+            return exporter.deliver(kind, eta, computed, frames=frames)
 
-        def deliver(image):
-            self._checkStillThere(result.fixedNode)
-            return ResultExporter(result).overlay(kind, eta, image)
-
-        return self._begin(work, OVERLAY_WEIGHTS, deliver)
+        return self._begin(lambda progress: exporter.compute(kind, eta, progress), EXPORT_WEIGHTS, deliver)
 
     # The result
 

@@ -16,7 +16,7 @@ class RegistrationJob:
     warped: moving image on the fixed grid, or None. dice: {label name: (before, after)} when both labels were given.
     """
 
-    WEIGHTS = {"prepare": 1, "align": 6, "predict": 4, "refine": 12, "deliver": 4, "display": 3}
+    WEIGHTS = {"prepare": 1, "align": 4, "predict": 4, "refine": 12, "deliver": 12, "display": 2}
 
     def __init__(self, fixedNode, movingNode, *, fixedMask=None, movingMask=None, initialTransform=None,
                  movingLabels=None, fixedLabels=None, makeVolume=True, eta=1.0, **options):

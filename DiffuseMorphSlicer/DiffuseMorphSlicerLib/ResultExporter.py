@@ -17,7 +17,12 @@ SEQUENCE_POINTS = 600_000
 
 
 class ResultExporter:
-    """Makes nodes and files out of a RegistrationResult that need neither this module nor PyTorch to be used."""
+    """Makes nodes and files out of a RegistrationResult that need neither this module nor PyTorch to be used.
+
+    Each kind of output is made in two steps: compute() may run in another thread, deliver() changes the scene.
+    """
+
+    KINDS = ("transform", "inverse", "volume", "labels", "trajectory", "jacobian", "uncertainty")
 
     def __init__(self, result):
         self._result = result
@@ -25,44 +30,79 @@ class ResultExporter:
     def transform(self, eta=None, *, inverse=False, node=None):
         """The transform at eta (None: the current one) as a node of its own. inverse: for nodes that lie on the fixed
         volume, to bring them onto the moving one."""
-        result = self._result
-        eta = result.eta if eta is None else eta
-        if inverse:
-            job = result.job
-            trajectory = FieldTrajectory.ofInverse(job.registration, eta, job.fixed, job.moving)
-        else:
-            trajectory = result.job.trajectory
-        name = _("{node} inverse at eta {eta:.2f}") if inverse else _("{node} at eta {eta:.2f}")
-        node = node or self._newTransform(name.format(node=self._name, eta=eta))
-        node.SetAndObserveTransformFromParent(EtaTransform(trajectory, eta).transform)
-        return node
+        return self._make("inverse" if inverse else "transform", eta, node)
 
     def volume(self, eta=None, *, node=None):
         """The moving volume on the fixed grid at eta, in its own scalar type, window and level."""
-        result = self._result
-        eta = result.eta if eta is None else eta
-        node = node or VolumeWriter.newVolume(_("{moving} on {fixed} at eta {eta:.2f}").format(
-            moving=result.movingNode.GetName(), fixed=result.fixedNode.GetName(), eta=eta))
-        return VolumeWriter.write(node, result.registration.warp(eta=eta), result.fixedNode, like=result.movingNode)
+        return self._make("volume", eta, node)
 
     def labels(self, eta=None, *, node=None):
         """The labels that were carried along, on the fixed grid at eta: a segmentation or a label map, as they came."""
+        return self._make("labels", eta, node)
+
+    def trajectory(self, frames=11, path=None):
+        """The trajectory as a Sequence node with index eta, and a browser to play it. Returns the sequence node.
+
+        frames: number of transforms from eta 0 to 1. path: also write it to one .seq.nrrd file. The transforms are on a
+        coarser grid of at most SEQUENCE_POINTS points, so that they can be played and kept.
+        """
+        if frames < 2:
+            raise DiffuseMorphError(_("A trajectory needs at least two frames: ask for 2 or more."))
+        if path is not None and not str(path).endswith(".seq.nrrd"):
+            raise DiffuseMorphError(_("The trajectory cannot be written to '{path}': let the name end in "
+                                      ".seq.nrrd.").format(path=path))
+        return self._deliverTrajectory(self.compute("trajectory"), frames, path)
+
+    def _make(self, kind, eta, node):
+        eta = self._result.eta if eta is None else eta
+        return self.deliver(kind, eta, self.compute(kind, eta), node)
+
+    def compute(self, kind, eta=1.0, progress=None):
+        """The part of the work that needs no scene. kind: one of KINDS."""
+        result, job, registration = self._result, self._result.job, self._result.registration
+        if kind == "transform":
+            return job.trajectory
+        if kind == "inverse":
+            return FieldTrajectory.ofInverse(registration, eta, job.fixed, job.moving)
+        if kind == "volume":
+            return registration.warp(eta=eta)
+        if kind == "labels":
+            if job.movingLabels is None:
+                raise DiffuseMorphError(_("No labels were carried along: choose a moving segmentation or label map and "
+                                          "register again."))
+            return registration.warp_labels(job.movingLabels.image, eta=eta)
+        if kind == "trajectory":
+            return FieldTrajectory.ofRegistration(registration, job.fixed, job.moving, np.linalg.inv(job.movingToWorld),
+                                                  maximumPoints=SEQUENCE_POINTS)
+        return registration.jacobian(eta) if kind == "jacobian" else registration.uncertainty(progress=progress)
+
+    def deliver(self, kind, eta, computed, node=None, frames=11):
+        """The node for what compute() gave, a new one where node is None. Main thread."""
         result = self._result
-        eta = result.eta if eta is None else eta
+        if kind == "trajectory":
+            return self._deliverTrajectory(computed, frames)
+        if kind in ("jacobian", "uncertainty"):
+            return self._deliverOverlay(kind, eta, computed)
+        names = {"transform": _("{node} at eta {eta:.2f}"), "inverse": _("{node} inverse at eta {eta:.2f}"),
+                 "volume": _("{moving} on {fixed} at eta {eta:.2f}"), "labels": _("{labels} on {fixed} at eta {eta:.2f}")}
         carried = result.job.movingLabels
-        if carried is None:
-            raise DiffuseMorphError(_("No labels were carried along: choose a moving segmentation or label map and "
-                                      "register again."))
-        image = result.registration.warp_labels(carried.image, eta=eta)
-        name = _("{labels} on {fixed} at eta {eta:.2f}").format(
-            labels=carried.node.GetName(), fixed=result.fixedNode.GetName(), eta=eta)
-        if not carried.node.IsA("vtkMRMLSegmentationNode"):
-            node = node or VolumeWriter.newVolume(name, "vtkMRMLLabelMapVolumeNode")
-            VolumeWriter.write(node, image, result.fixedNode)
-            if carried.node.GetDisplayNode() and node.GetDisplayNode():
-                node.GetDisplayNode().SetAndObserveColorNodeID(carried.node.GetDisplayNode().GetColorNodeID())
+        name = names[kind].format(node=self._name, eta=eta, moving=result.movingNode.GetName(),
+                                  fixed=result.fixedNode.GetName(), labels=carried.node.GetName() if carried else "")
+        if kind in ("transform", "inverse"):
+            node = node or slicer.mrmlScene.AddNewNodeByClass("vtkMRMLTransformNode",
+                                                              slicer.mrmlScene.GenerateUniqueName(name))
+            node.SetAndObserveTransformFromParent(EtaTransform(computed, eta).transform)
             return node
-        return self._segmentation(node, name, image, carried)
+        if kind == "volume":
+            return VolumeWriter.write(node or VolumeWriter.newVolume(name), computed, result.fixedNode,
+                                      like=result.movingNode)
+        if carried.node.IsA("vtkMRMLSegmentationNode"):
+            return self._segmentation(node, name, computed, carried)
+        node = VolumeWriter.write(node or VolumeWriter.newVolume(name, "vtkMRMLLabelMapVolumeNode"), computed,
+                                  result.fixedNode)
+        if carried.node.GetDisplayNode() and node.GetDisplayNode():
+            node.GetDisplayNode().SetAndObserveColorNodeID(carried.node.GetDisplayNode().GetColorNodeID())
+        return node
 
     def _segmentation(self, node, name, image, carried):
         if node is None:
@@ -93,20 +133,7 @@ class ResultExporter:
         slicer.mrmlScene.RemoveNode(labelmap)
         return node
 
-    def trajectory(self, frames=11, path=None):
-        """The trajectory as a Sequence node with index eta, and a browser to play it. Returns the sequence node.
-
-        frames: number of transforms from eta 0 to 1. path: also write it to one .seq.nrrd file. The transforms are on a
-        coarser grid of at most SEQUENCE_POINTS points, so that they can be played and kept.
-        """
-        if frames < 2:
-            raise DiffuseMorphError(_("A trajectory needs at least two frames: ask for 2 or more."))
-        if path is not None and not str(path).endswith(".seq.nrrd"):
-            raise DiffuseMorphError(_("The trajectory cannot be written to '{path}': let the name end in "
-                                      ".seq.nrrd.").format(path=path))
-        job = self._result.job
-        trajectory = FieldTrajectory.ofRegistration(job.registration, job.fixed, job.moving,
-                                                    np.linalg.inv(job.movingToWorld), maximumPoints=SEQUENCE_POINTS)
+    def _deliverTrajectory(self, trajectory, frames, path=None):
         live = EtaTransform(trajectory, 0.0)
         frame = slicer.vtkMRMLTransformNode()
         frame.SetAndObserveTransformFromParent(live.transform)
@@ -136,7 +163,7 @@ class ResultExporter:
         os.replace(partial, path)
         storage.SetFileName(path)
 
-    def overlay(self, kind, eta, image):
+    def _deliverOverlay(self, kind, eta, image):
         """The Jacobian or the uncertainty as a volume with colours of its own; an earlier one of the kind is replaced."""
         role = f"DiffuseMorph.{kind}"
         transformNode = self._result.transformNode
@@ -157,7 +184,3 @@ class ResultExporter:
     def _name(self):
         node = self._result.transformNode
         return node.GetName() if node is not None else OutputTransform.ATTRIBUTE
-
-    @staticmethod
-    def _newTransform(name):
-        return slicer.mrmlScene.AddNewNodeByClass("vtkMRMLTransformNode", slicer.mrmlScene.GenerateUniqueName(name))

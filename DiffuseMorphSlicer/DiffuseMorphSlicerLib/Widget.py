@@ -37,8 +37,8 @@ class DiffuseMorphSlicerWidget(ScriptedLoadableModuleWidget, VTKObservationMixin
         self.logic = DiffuseMorphSlicerLogic()
         self.runPanel = RunPanel(self.ui, self.update)
         self.modelPanel = ModelPanel(self.ui)
-        self.explorePanel = ExplorePanel(self.ui, self.logic, self._startOverlay)
-        self.exportPanel = ExportPanel(self.ui, self.logic, self.runPanel.say)
+        self.explorePanel = ExplorePanel(self.ui, self.logic, self._startExport)
+        self.exportPanel = ExportPanel(self.ui, self.logic, self._startExport, self.runPanel.say)
         self.ui.registerButton.connect("clicked(bool)", lambda *_clicked: self.onRegister())
         self.ui.recomputeButton.connect("clicked(bool)", lambda *_clicked: self.onRegister(recompute=True))
         self.ui.synthesizeButton.connect("clicked(bool)", lambda *_clicked: self.onSynthesize())
@@ -181,6 +181,7 @@ class DiffuseMorphSlicerWidget(ScriptedLoadableModuleWidget, VTKObservationMixin
         (self._parameterNode or self.logic.getParameterNode()).synthesizedVolume = node
         slicer.util.setSliceViewerLayers(background=node, fit=True)
 
-    def _startOverlay(self, kind, done):
-        transformNode = self._parameterNode.outputTransform
-        return self.runPanel.attempt(lambda: self.logic.startOverlay(kind, transformNode), done)
+    def _startExport(self, kind, done):
+        p = self._parameterNode
+        return self.runPanel.attempt(
+            lambda: self.logic.startExport(kind, frames=p.frames, transformNode=p.outputTransform), done)

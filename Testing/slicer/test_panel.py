@@ -204,3 +204,26 @@ def test_jacobian_in_color(panel, pair):
     values = slicer.util.arrayFromVolume(node)
     assert values.min() > 0 and values.min() < 0.97 and values.max() > 1.0
     assert get(panel.ui.legendLabel, "visible")
+
+
+def test_export_buttons(panel, pair):
+    import slicer
+
+    register(panel)
+    ui, parameters = panel.ui, panel.logic.getParameterNode()
+    ui.etaSlider.setProperty("value", 0.5)
+    wait_for(lambda: panel.logic.result().eta == 0.5)
+    parameters.frames = 3
+    for button, name in ((ui.exportTransformButton, "Moving to Fixed at eta 0.50"),
+                         (ui.exportInverseButton, "Moving to Fixed inverse at eta 0.50"),
+                         (ui.exportVolumeButton, "Moving on Fixed at eta 0.50"),
+                         (ui.exportTrajectoryButton, "Moving to Fixed trajectory")):
+        button.click()
+        wait_for(lambda: not panel.runPanel.busy)
+        assert get(ui.statusLabel) == f"Created '{name}'. Save it with File / Save data."
+        assert slicer.mrmlScene.GetFirstNodeByName(name) is not None
+    ui.exportLabelsButton.click()
+    wait_for(lambda: not panel.runPanel.busy)
+    assert get(ui.statusLabel).startswith("No labels were carried along")
+    ui.exportAnimationButton.click()
+    assert get(ui.statusLabel) == "Choose a file for the animation first."
