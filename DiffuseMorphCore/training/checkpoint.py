@@ -55,7 +55,8 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
 def export_model(checkpoint: str | Path, path: str | Path, information: dict[str, Any] | None = None) -> Path:
     """Make a model file for registration from a checkpoint (or from a run's folder: its best one, else its last).
 
-    The averaged weights are taken where the run kept them. `information` overrides what the run's settings say about
+    The averaged weights are taken where the run kept them. The settings become part of the file as its recipe, with the
+    names of files but not the folders they are in, which concern nobody else. `information` overrides what the run's settings say about
     the model (version, description, training_data, terms). Returns `path`.
 
     Raises DiffuseMorphError as read_checkpoint and save_model do.
@@ -67,8 +68,17 @@ def export_model(checkpoint: str | Path, path: str | Path, information: dict[str
     content = read_checkpoint(checkpoint)
     model = DiffuseMorph(ModelConfiguration.from_dict(content["configuration"]))
     model.load_state_dict(content["average"] or content["model"])
-    settings = content["settings"]
+    settings = _without_folders(content["settings"])
     about = {key: settings["output"][key] for key in ("description", "training_data", "terms")}
     about |= {"version": "1", "recipe": {"step": content["step"], "validation": content["validation"],
                                          "settings": settings}}
     return save_model(path, model, about | (information or {}))
+
+
+def _without_folders(settings: dict[str, Any]) -> dict[str, Any]:
+    """The settings with every path cut down to its last part."""
+    def short(section: str, keys: tuple[str, ...]) -> dict[str, Any]:
+        values = settings[section]
+        return values | {key: Path(values[key]).name for key in keys if values[key]}
+    return settings | {"data": short("data", ("folder", "table", "atlas", "atlas_labels")),
+                       "model": short("model", ("start",)), "output": short("output", ("folder",))}

@@ -164,6 +164,7 @@ def test_the_model_file_holds_the_averaged_weights_and_the_recipe(unbroken, tmp_
     assert model.information["terms"] == "mine alone" and model.information["name"] == "mine"
     recipe = model.information["recipe"]
     assert recipe["settings"]["optimisation"]["steps"] == 8 and recipe["step"] in (4, 8)
+    assert str(unbroken.folder.parent) not in str(model.information) and "/" not in recipe["settings"]["data"]["folder"]
     average = read_checkpoint(unbroken.folder / "best.pt")["average"]
     name, weight = next(iter(average.items()))
     assert torch.allclose(model.state_dict()[name], weight, atol=1e-3)
