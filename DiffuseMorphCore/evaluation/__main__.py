@@ -76,6 +76,15 @@ def _curve(options: argparse.Namespace) -> str:
     return page.read_text(encoding="utf-8")
 
 
+def _robustness(options: argparse.Namespace) -> str:
+    from DiffuseMorphCore.evaluation.methods import MethodSettings
+    from DiffuseMorphCore.evaluation.robustness import run_robustness
+
+    page = run_robustness(options.benchmark, options.data, options.out, methods=options.methods, pairs=options.pairs,
+                          settings=MethodSettings(model=options.model, device=options.device), threads=options.threads)
+    return page.read_text(encoding="utf-8")
+
+
 def _whole(text: str, name: str) -> int:
     try:
         return int(text)
@@ -155,6 +164,13 @@ def parser() -> argparse.ArgumentParser:
     curve.add_argument("--methods", default="zero,network+refine,syn", help="lines to draw (default: %(default)s)")
     curve.add_argument("--model", default="default", metavar="NAME|FILE")
     curve.set_defaults(run=_curve)
+    robustness = commands.add_parser("robustness", help="success rates under known disturbances of the moving image")
+    robustness.add_argument("benchmark", choices=["brain", "hippocampus", "heart"], help="on which images")
+    _add_common(robustness)
+    robustness.add_argument("--pairs", type=int, default=5, metavar="N", help="number of pairs (default: 5)")
+    robustness.add_argument("--methods", default="network+refine,zero,syn", help="rows (default: %(default)s)")
+    robustness.add_argument("--model", default="default", metavar="NAME|FILE")
+    robustness.set_defaults(run=_robustness)
     memory = commands.add_parser("memory", help="peak memory of a 160x192x224 registration, in a process of its own")
     _add_common(memory, data=False)
     memory.add_argument("--scales", default="1", help="comma-separated: times the voxels of 160x192x224 (default: 1)")

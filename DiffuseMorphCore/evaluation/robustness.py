@@ -1,0 +1,97 @@
+"""Success rates under known disturbances of the moving image, for any of the benchmark's methods."""
+from __future__ import annotations
+
+import zlib
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import SimpleITK as sitk
+from tqdm import tqdm
+
+from DiffuseMorphCore.errors import DiffuseMorphError
+from DiffuseMorphCore.evaluation.benchmark import BENCHMARKS, mixed
+from DiffuseMorphCore.evaluation.datasets import Pair, open_data_set
+from DiffuseMorphCore.evaluation.disturbances import DISTURBANCES, Disturbance
+from DiffuseMorphCore.evaluation.machine import machine
+from DiffuseMorphCore.evaluation.methods import METHODS, MethodSettings, chosen_methods
+from DiffuseMorphCore.evaluation.records import Records
+from DiffuseMorphCore.evaluation.report import facts, markdown_table
+
+LIMIT = 2.0
+
+
+def centroids(labels: sitk.Image, structures: dict[int, str]) -> dict[int, np.ndarray]:
+    """Centre of each structure that the labels hold, in mm."""
+    shapes = sitk.LabelShapeStatisticsImageFilter()
+    shapes.Execute(sitk.Cast(labels, sitk.sitkUInt16))
+    return {label: np.array(shapes.GetCentroid(label)) for label in structures if shapes.HasLabel(label)}
+
+
+def centroid_error(transform: sitk.Transform, fixed: dict[int, np.ndarray], moving: dict[int, np.ndarray]) -> float:
+    """Mean distance in mm between the fixed centres, transformed, and the moving centres of the same structures."""
+    shared = sorted(set(fixed) & set(moving))
+    return float(np.mean([np.linalg.norm(np.array(transform.TransformPoint(fixed[label].tolist())) - moving[label])
+                          for label in shared]))
+
+
+def run_disturbed(method: str, pair: Pair, disturbance: Disturbance, structures: dict[int, str],
+                  settings: MethodSettings) -> dict:
+    """Disturb the moving image, register, and measure how far the structures' centres are from their true places.
+
+    Structures whose centre is no longer in the image do not count. A method that fails gives an infinite error.
+    """
+    random = np.random.default_rng(zlib.crc32(f"{pair.name} {disturbance.name}".encode()))
+    changed, places = disturbance.change(pair.moving.image(), random)
+    fixed = centroids(pair.fixed.labels(), structures)
+    moving = {}
+    for label, centre in centroids(pair.moving.labels(), structures).items():
+        moved = np.array(places.TransformPoint(centre.tolist()))
+        index = np.array(changed.TransformPhysicalPointToContinuousIndex(moved.tolist()))
+        if ((index >= -0.5) & (index < np.array(changed.GetSize()) - 0.5)).all():
+            moving[label] = moved
+    row = {"case": pair.name, "method": method, "disturbance": disturbance.name, "structures": len(moving)}
+    try:
+        outcome = METHODS[method][1](pair.fixed.image(), changed, settings)
+    except (DiffuseMorphError, RuntimeError) as error:
+        return {**row, "error_mm": float("inf"), "said": str(error).splitlines()[0]}
+    return {**row, "error_mm": centroid_error(outcome.transform, fixed, moving), "seconds": outcome.seconds}
+
+
+def run_robustness(command: str, folder: str | Path, out: str | Path, *, methods: str = "network+refine,zero,syn",
+                   pairs: int | None = 5, settings: MethodSettings = MethodSettings(), threads: int = 2,
+                   quiet: bool = False) -> Path:
+    """Register pairs under every disturbance; writes `cases.csv` and `robustness.md` into `out`, and can be resumed.
+
+    command : "brain", "hippocampus" or "heart", the benchmarks with labels. A registration succeeds where its error is
+    below `LIMIT` times that of the same pair, undisturbed, by the best of the methods, or below `LIMIT` mm.
+    Returns the path of the page. Raises DiffuseMorphError for missing data or methods.
+    """
+    data_set = open_data_set(BENCHMARKS[command], folder)
+    names = chosen_methods(methods)
+    cases = mixed(data_set.pairs("validation"))[:pairs]
+    records = Records(out, {"robustness": command, "threads": threads, **settings.to_dict()})
+    rows = []
+    jobs = [(pair, kind, name) for pair in cases for kind in DISTURBANCES for name in names]
+    for pair, kind, name in tqdm(jobs, desc=command, unit="registration", disable=quiet):
+        make = partial(run_disturbed, name, pair, kind, data_set.structures, settings)
+        rows.append(records.row((name, kind.name, pair.name), make))
+    records.write_csv("cases.csv", rows)
+    limits = {pair.name: LIMIT * max(1.0, min(row["error_mm"] for row in rows
+                                              if row["case"] == pair.name and row["disturbance"] == "none"))
+              for pair in cases}
+    lines = []
+    for kind in DISTURBANCES:
+        line = [kind.name]
+        for name in names:
+            found = [row for row in rows if row["method"] == name and row["disturbance"] == kind.name]
+            succeeded = sum(row["error_mm"] <= limits[row["case"]] for row in found)
+            line.append(f"{succeeded}/{len(found)} ({np.median([row['error_mm'] for row in found]):.1f} mm)")
+        lines.append(line)
+    table = markdown_table(["disturbance", *(METHODS[name][0] for name in names)], lines)
+    information = {**records.settings, "pairs": len(cases), **machine()}
+    return records.write_text("robustness.md", "\n\n".join(
+        [f"# Robustness: {command}", table,
+         f"Successes (median error). Error: mean distance in {data_set.length_unit} between the centres of the "
+         f"structures, as registered, and their true places. Success: below {LIMIT:g} times the best error of the same "
+         f"pair undisturbed, or below {LIMIT:g} {data_set.length_unit}.", "## Measured on", facts(information)]) + "\n")

@@ -1,0 +1,77 @@
+"""Disturbances take every point where they say, and the table counts what survives them."""
+import numpy as np
+import pytest
+import SimpleITK as sitk
+
+from DiffuseMorphCore.evaluation.__main__ import main
+from DiffuseMorphCore.evaluation.disturbances import DISTURBANCES, bias, cropped, lesion, offset, rotation, thick_slices
+from DiffuseMorphCore.evaluation.robustness import centroid_error, centroids
+
+
+def blob():
+    image = sitk.GaussianSource(sitk.sitkFloat32, [40, 44, 48], sigma=[4.0] * 3, mean=[20.0, 24.0, 40.0], scale=100.0,
+                                origin=[1.0, 2.0, 3.0], spacing=[1.0, 1.0, 1.5])
+    return image, np.array([20.0, 24.0, 40.0])
+
+
+def centre_of_mass(image):
+    array = sitk.GetArrayFromImage(image)
+    index = [float((axis * array).sum() / array.sum()) for axis in np.indices(array.shape)][::-1]
+    return np.array(image.TransformContinuousIndexToPhysicalPoint(index))
+
+
+@pytest.mark.parametrize("change", [offset(30.0), rotation(35.0), thick_slices(3.0), cropped(0.9)])
+def test_points_go_where_the_disturbance_says(change):
+    image, middle = blob()
+    changed, places = change(image, np.random.default_rng(1))
+    assert centre_of_mass(changed) == pytest.approx(np.array(places.TransformPoint(middle.tolist())), abs=0.6)
+
+
+def test_how_strong_each_disturbance_is():
+    image, middle = blob()
+    random = np.random.default_rng(0)
+    _, places = offset(30.0)(image, random)
+    assert np.linalg.norm(np.array(places.TransformPoint(middle.tolist())) - middle) == pytest.approx(30)
+    turned, _ = rotation(90.0)(image, random)
+    assert np.trace(np.array(turned.GetDirection()).reshape(3, 3)) == pytest.approx(1, abs=1e-6)
+    assert cropped(0.5)(image, random)[0].GetSize() == (40, 44, 24)
+    assert thick_slices(4.0)(image, random)[0].GetSpacing() == pytest.approx((1, 1, 6))
+    ratio = np.log(sitk.GetArrayFromImage(bias(0.7)(image, random)[0]) / sitk.GetArrayFromImage(image))
+    assert np.abs(ratio).max() == pytest.approx(0.7, abs=1e-3)
+    bright = sitk.GetArrayFromImage(lesion(6.0)(image, random)[0]) - sitk.GetArrayFromImage(image)
+    assert (bright > 10).sum() * 1.5 == pytest.approx(4 / 3 * np.pi * 6 ** 3, rel=0.35)
+
+
+def test_the_error_is_a_distance_in_millimetres():
+    array = np.zeros((10, 10, 10), np.uint8)
+    array[2:4, 2:4, 2:4], array[6:8, 6:8, 6:8] = 1, 5
+    image = sitk.GetImageFromArray(array)
+    image.SetSpacing((2.0, 2.0, 2.0))
+    found = centroids(image, {1: "a", 5: "b", 9: "c"})
+    assert set(found) == {1, 5} and found[1] == pytest.approx([5, 5, 5])
+    shifted = {label: centre + (3, 0, 0) for label, centre in found.items()}
+    assert centroid_error(sitk.TranslationTransform(3, (3.0, 4.0, 0.0)), found, shifted) == pytest.approx(4)
+
+
+def test_the_table_of_a_small_run(tmp_path, capsys):
+    data, out = tmp_path / "data", tmp_path / "out"
+    data.mkdir()
+    lines = ["person,slice,end_diastole,end_diastole_label,end_systole,end_systole_label"]
+    grid = np.indices((40, 40))
+    for person in range(7):
+        names = [f"p{person}_{kind}.png" for kind in ("ed", "ed_lv", "es", "es_lv")]
+        for phase, radius in enumerate((9, 7)):
+            disc = ((grid - 20) ** 2).sum(0) < radius ** 2
+            body = np.where(((grid - 20) ** 2).sum(0) < 17 ** 2, 60 + 20 * np.sin(grid[0] / 3) * np.cos(grid[1] / 2), 0)
+            sitk.WriteImage(sitk.GetImageFromArray(np.where(disc, 220, body).astype(np.uint8)),
+                            str(data / names[2 * phase]))
+            sitk.WriteImage(sitk.GetImageFromArray(disc.astype(np.uint8) * 255), str(data / names[2 * phase + 1]))
+        lines.append(f"p{person},1,{','.join(names)}")
+    (data / "pairs.csv").write_text("\n".join(lines) + "\n")
+    assert main(["robustness", "heart", "--data", str(data), "--out", str(out), "--pairs", "1", "--threads", "1",
+                 "--device", "cpu", "--methods", "initial,affine"]) == 0
+    table = {line.split("|")[1].strip(): line.split("|")[2:4] for line in capsys.readouterr().out.splitlines()
+             if line.startswith("|")}
+    assert table["none"][0].startswith(" 1/1") and table["60 mm away"][0].startswith(" 0/1")
+    assert table["60 mm away"][1].startswith(" 1/1")
+    assert set(table) >= {kind.name for kind in DISTURBANCES}
