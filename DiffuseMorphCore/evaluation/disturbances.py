@@ -124,8 +124,8 @@ def lesion(radius: float) -> Change:
         inside = np.argwhere(array > array.mean())
         centre = inside[int(random.integers(len(inside)))]
         steps = image.GetSpacing()[::-1]
-        axes = np.meshgrid(*[(np.arange(side) - middle) * step for side, middle, step in zip(array.shape, centre, steps)],
-                           indexing="ij")
+        axes = np.meshgrid(*[(np.arange(side) - middle) * step
+                             for side, middle, step in zip(array.shape, centre, steps)], indexing="ij")
         distance = np.sqrt(sum(axis ** 2 for axis in axes))
         amount = 0.5 * (1 - np.tanh(distance - radius))
         return _with_array(image, array * (1 - amount) + 1.1 * np.percentile(array, 99.5) * amount), _identity(image)
