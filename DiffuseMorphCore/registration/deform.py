@@ -14,7 +14,7 @@ from DiffuseMorphCore.registration.refine import AUTOMATIC_STEPS, agreement, ref
 from DiffuseMorphCore.registration.stages import Stopwatch
 from DiffuseMorphCore.registration.working_pair import WorkingPair
 from DiffuseMorphCore.samplers import even_etas
-from DiffuseMorphCore.warp import unfold
+from DiffuseMorphCore.warp import resize_displacement, unfold
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class Task:
 
 @dataclass(frozen=True)
 class Deformation:
-    """A trajectory, (K, ndim, *spatial) displacements in voxels of the working grid on the processor, and how it came about."""
+    """A trajectory, (K, ndim, *spatial) displacements in voxels of the delivered grid on the processor, and how it came about."""
 
     etas: tuple[float, ...]
     keyframes: Tensor
@@ -40,24 +40,28 @@ class Deformation:
 
 
 @torch.no_grad()
-def deform(pair: WorkingPair, fine_shape: tuple[int, ...], network: DiffuseMorph | None, device: torch.device, task: Task,
-           stopwatch: Stopwatch, progress: Progress | None) -> Deformation:
-    """Run the network and the refinement on ``device`` and make the trajectory fold-free on a grid of ``fine_shape``.
+def deform(pair: WorkingPair, shape: tuple[int, ...], fixed_shape: tuple[int, ...], network: DiffuseMorph | None, device: torch.device,
+           task: Task, stopwatch: Stopwatch, progress: Progress | None) -> Deformation:
+    """Run the network and the refinement on ``device``; the trajectory has the grid ``shape`` and is fold-free on ``fixed_shape``.
 
     The correction by the refinement is a displacement scaled with eta: nothing at 0, whole at 1. The network's answer is
     kept only where it makes the images more alike.
     """
     pair = pair.to(device)
     notes: list[str] = []
-    rest = torch.zeros((1, pair.fixed.dim() - 2, *pair.fixed.shape[2:]), device=device)
-    similarity = {"aligned": agreement(pair, rest, task.modality)}
+    rest = torch.zeros((1, len(shape), *shape), device=device)
+
+    def similar(displacement: Tensor) -> float:
+        return agreement(pair, resize_displacement(displacement, pair.fixed.shape[2:]), task.modality)
+
+    similarity = {"aligned": similar(rest)}
     etas, keyframes = (0.0, 1.0), torch.cat([rest, rest])
     with stopwatch("predict"):
         if network is not None:
             advance(progress, "predict", 0.0)
             etas = even_etas(task.keyframes)
-            keyframes = predict(network.to(device), pair.fixed, pair.moving, etas, task.trajectory)
-            similarity["network"] = agreement(pair, keyframes[-1:], task.modality)
+            keyframes = predict(network.to(device), pair, shape, etas, task.trajectory)
+            similarity["network"] = similar(keyframes[-1:])
             if similarity["network"] <= similarity["aligned"]:
                 notes.append("The network did not make the images more alike, so its answer was not used.")
                 network, etas, keyframes = None, (0.0, 1.0), torch.cat([rest, rest])
@@ -65,17 +69,17 @@ def deform(pair: WorkingPair, fine_shape: tuple[int, ...], network: DiffuseMorph
     with stopwatch("refine"):
         steps = AUTOMATIC_STEPS if task.refine == "auto" else task.refine
         if steps:
-            start = keyframes[-1:]
+            start = resize_displacement(keyframes[-1:], pair.fixed.shape[2:])
             better = refine(pair, start, steps=steps, modality=task.modality, skip=int(network is not None),
                             advance=lambda fraction: advance(progress, "refine", fraction))
             share = torch.tensor(etas, device=device).view(-1, *[1] * (better.dim() - 1))
-            keyframes = keyframes + share * (better - start)
+            keyframes = keyframes + share * resize_displacement(better - start, shape)
         advance(progress, "refine", 1.0)
     with stopwatch("deliver"):
         advance(progress, "deliver", 0.0)
-        keyframes, repaired = unfold(keyframes, etas, fine_shape,
+        keyframes, repaired = unfold(keyframes, etas, fixed_shape,
                                      advance=lambda fraction: advance(progress, "deliver", fraction))
-        similarity["registered"] = agreement(pair, keyframes[-1:], task.modality)
+        similarity["registered"] = similar(keyframes[-1:])
         if device.type == "cuda":
             torch.cuda.synchronize(device)
     return Deformation(etas, keyframes.cpu(), similarity, repaired, network is not None, notes)

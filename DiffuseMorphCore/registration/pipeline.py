@@ -24,7 +24,7 @@ from DiffuseMorphCore.registration.prepare import Scan
 from DiffuseMorphCore.registration.refine import MODALITIES, agreement
 from DiffuseMorphCore.registration.result import Registration
 from DiffuseMorphCore.registration.stages import Stopwatch
-from DiffuseMorphCore.registration.working_grid import choose_grid
+from DiffuseMorphCore.registration.working_grid import choose_grid, delivered_grid
 from DiffuseMorphCore.registration.working_pair import WorkingPair
 from DiffuseMorphCore.samplers.trajectory import FORMS
 from DiffuseMorphCore.transforms import read_transform
@@ -120,10 +120,12 @@ def _deform_within_memory(scans: tuple[Scan, Scan], alignment: sitk.AffineTransf
     reduction = 1
     while True:
         with stopwatch("prepare"):
-            grid = choose_grid(scans[0].grid, device, task.modality, notes, reduction)
-            pair = working_pair(scans, grid, alignment)
+            working = choose_grid(scans[0].grid, device, task.modality, notes, reduction)
+            grid = delivered_grid(working)
+            pair = working_pair(scans, working, alignment)
         try:
-            return grid, pair, deform(pair, scans[0].grid.shape, network, device, task, stopwatch, progress), device
+            return grid, pair, deform(pair, grid.shape, scans[0].grid.shape, network, device, task, stopwatch,
+                                      progress), device
         except torch.cuda.OutOfMemoryError:
             torch.cuda.empty_cache()
             reduction *= 4
@@ -173,9 +175,8 @@ def _quality(scans: tuple[Scan, Scan], grid: Grid, pair: WorkingPair, deformatio
              modality: str) -> dict[str, Any]:
     """Similarity along the way, folding on the fixed image's grid, lengths of the displacement."""
     final = deformation.keyframes[-1:]
-    rest = torch.zeros_like(final)
     try:
-        initial = agreement(working_pair(scans, grid, sitk.AffineTransform(grid.ndim)), rest, modality)
+        initial = agreement(working_pair(scans, grid, sitk.AffineTransform(grid.ndim)), torch.zeros_like(final), modality)
     except DiffuseMorphError:
         initial = 0.0  # the headers put the images apart
     folds = folding(resize_displacement(final, scans[0].grid.shape))
@@ -185,4 +186,5 @@ def _quality(scans: tuple[Scan, Scan], grid: Grid, pair: WorkingPair, deformatio
         "folding": {"share": folds.share, "volume": folds.volume, "minimum": folds.minimum,
                     "repaired_cells": deformation.repaired},
         "displacement_mm": {"mean": float(lengths.mean()), "max": float(lengths.max())},
-        "working_grid": {"size": list(grid.size), "spacing_mm": list(grid.spacing)}}
+        "grids": {"working": list(reversed(pair.fixed.shape[2:])), "delivered": list(grid.size),
+                  "delivered_spacing_mm": list(grid.spacing)}}

@@ -5,6 +5,7 @@ from __future__ import annotations
 from torch import Tensor
 
 from DiffuseMorphCore.networks import DiffuseMorph
+from DiffuseMorphCore.registration.working_pair import WorkingPair
 from DiffuseMorphCore.samplers import Trajectory
 from DiffuseMorphCore.warp import downsample, resize_displacement
 
@@ -16,17 +17,17 @@ def network_shape(model: DiffuseMorph, shape: tuple[int, ...]) -> tuple[int, ...
     return tuple(max(min(size, 4), round(size * scale)) for size in shape)
 
 
-def network_images(model: DiffuseMorph, fixed: Tensor, moving: Tensor) -> tuple[Tensor, Tensor]:
-    """Both images (1, 1, *spatial) in [0, 1] as the networks take them: on their grid, in [-1, 1]."""
-    shape = network_shape(model, tuple(fixed.shape[2:]))
-    return downsample(fixed, shape) * 2 - 1, downsample(moving, shape) * 2 - 1
+def network_images(model: DiffuseMorph, pair: WorkingPair) -> tuple[Tensor, Tensor]:
+    """(moving, fixed), each (1, 1, *spatial), as the networks take them: on their grid and device, in [-1, 1]."""
+    shape = network_shape(model, tuple(pair.fixed.shape[2:]))
+    moving, fixed = (downsample(image.to(model.device), shape) * 2 - 1 for image in (pair.moving, pair.fixed))
+    return moving, fixed
 
 
-def predict(model: DiffuseMorph, fixed: Tensor, moving: Tensor, etas: tuple[float, ...], form: str) -> Tensor:
-    """Displacements of Algorithm 1 at ``etas``, (K, ndim, *spatial) in voxels of the grid of the images given.
+def predict(model: DiffuseMorph, pair: WorkingPair, shape: tuple[int, ...], etas: tuple[float, ...], form: str) -> Tensor:
+    """Displacements of Algorithm 1 at ``etas``, (K, ndim, *shape) in voxels of a grid of ``shape``.
 
-    fixed, moving : (1, 1, *spatial) in [0, 1] on the working grid. form : ``"anchored"`` or ``"faithful"``.
+    pair : the images on the working grid. form : ``"anchored"`` or ``"faithful"``.
     """
-    network_fixed, network_moving = network_images(model, fixed, moving)
-    keyframes = Trajectory(model, network_moving, network_fixed, form).keyframes(etas)
-    return resize_displacement(keyframes, fixed.shape[2:])
+    keyframes = Trajectory(model, *network_images(model, pair), form).keyframes(etas)
+    return resize_displacement(keyframes, shape)

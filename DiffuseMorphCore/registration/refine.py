@@ -28,15 +28,15 @@ class Descent:
     """
 
     window: int = 5
-    force_smoothing: float = 1.5
-    field_smoothing: float = 0.6
+    force_smoothing: float = 1.25
+    field_smoothing: float = 0.7
     largest_step: float = 0.5
     floor: float = 1e-2
-    momentum: float = 0.9
+    momentum: float = 0.8
     memory: float = 0.999
     coarsest: int = 28
     patience: int = 10
-    least_gain: float = 2e-3
+    least_gain: float = 1e-3
 
 
 MODALITIES = {"same": "mean squared local correlation", "different": "agreement of self-similarity descriptors"}

@@ -116,8 +116,7 @@ class Registration:
             raise DiffuseMorphError("Uncertainty needs a model: register with one instead of 'none'.")
         if samples < 2:
             raise DiffuseMorphError(f"Uncertainty needs at least 2 samples, not {samples}.")
-        fixed, moving = network_images(self._model, self._pair.fixed.to(self._model.device),
-                                       self._pair.moving.to(self._model.device))
+        moving, fixed = network_images(self._model, self._pair)
         levels = np.linspace(0, len(self._model.schedule) / 4, samples).astype(int)
         fields = []
         for index, level in enumerate(levels):

@@ -10,8 +10,11 @@ from DiffuseMorphCore.devices import free_memory
 from DiffuseMorphCore.errors import DiffuseMorphError
 from DiffuseMorphCore.registration.grid import Grid
 
-VOXELS = {2: 512 * 512, 3: 700_000}
-"""Voxels of the working grid; about 2 mm for a brain, where a finer one gained nothing (see the README's benchmark)."""
+VOXELS = {2: 512 * 512, 3: 1_600_000}
+"""Voxels of the working grid; about 1.5 mm for a brain. On 2 mm the refinement reached .015 less Dice in half of the time."""
+DELIVERED_VOXELS = {2: 512 * 512, 3: 860_000}
+"""Voxels of the grid on which the trajectory is kept: half the resolution of a 160 × 192 × 224 image, so that a field at any
+eta costs milliseconds. Keeping the result of the finer working grid on it cost .003 Dice."""
 BYTES_PER_VOXEL = {"same": 400, "different": 700}
 """Peak memory of prediction and refinement per voxel of the working grid, measured."""
 
@@ -25,6 +28,11 @@ def working_shape(grid: Grid, voxels: int) -> tuple[int, ...]:
     while math.prod(grid.shape_at(spacing * 0.97)) <= voxels:
         spacing *= 0.97
     return grid.shape_at(spacing)
+
+
+def delivered_grid(working: Grid) -> Grid:
+    """The grid of the trajectory that belongs to a working grid."""
+    return working.resampled(working_shape(working, DELIVERED_VOXELS[working.ndim]))
 
 
 def choose_grid(grid: Grid, device: torch.device, modality: str, notes: list[str], reduction: int = 1) -> Grid:
