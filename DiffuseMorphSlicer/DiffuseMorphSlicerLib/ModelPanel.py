@@ -20,6 +20,7 @@ class ModelPanel:
         self._parameterNode = None
         self._reading = None
         self._updating = False
+        self._shown = None
         self._information = ComputerInformation.withoutTorch()
         self._timer = qt.QTimer()
         self._timer.interval = POLL_MILLISECONDS
@@ -45,12 +46,18 @@ class ModelPanel:
 
     def setParameterNode(self, parameterNode):
         self._parameterNode = parameterNode
+        self._shown = None
         self.update()
 
     def update(self):
-        """Show what the parameter node says."""
-        if self._parameterNode is None:
+        """Show what the parameter node says; called at every step of the eta slider, so only what is new is worked out."""
+        p = self._parameterNode
+        if p is None:
             return
+        wanted = (p.model, p.device, p.modality, p.fixedVolume and p.fixedVolume.GetID(), self._information)
+        if wanted == self._shown:
+            return
+        self._shown = wanted
         self._updating = True
         try:
             self._select(self._ui.modelComboBox, self._modelNames, self._parameterNode.model)

@@ -27,6 +27,7 @@ class DiffuseMorphSlicerWidget(ScriptedLoadableModuleWidget, VTKObservationMixin
         self.logic = None
         self._parameterNode = None
         self._parameterNodeGuiTag = None
+        self._shownReport = None
 
     def setup(self):
         ScriptedLoadableModuleWidget.setup(self)
@@ -109,7 +110,9 @@ class DiffuseMorphSlicerWidget(ScriptedLoadableModuleWidget, VTKObservationMixin
                      and not self.logic.hasTrajectory(parameters.outputTransform))
         self.ui.recomputeLabel.visible = self.ui.recomputeButton.visible = recompute
         self.ui.recomputeButton.enabled = recompute and not self._missingVolumes()
-        self.ui.resultLabel.text = ResultText.toHtml(parameters.report)
+        if self._shownReport != parameters.report:
+            self._shownReport = parameters.report
+            self.ui.resultLabel.text = ResultText.toHtml(parameters.report)
         self.modelPanel.update()
         self.explorePanel.update()
         self.exportPanel.update()

@@ -17,6 +17,7 @@ def pair(panel, model_file):
     parameters = panel.logic.getParameterNode()
     parameters.fixedVolume, parameters.movingVolume = add_ball("Fixed"), add_ball("Moving", (3, -2, 1), 13)
     parameters.device, parameters.refinement = "cpu", 0
+    parameters.alignment = type(parameters.alignment).center
     panel.ui.modelPathLineEdit.setProperty("currentPath", model_file)
     assert parameters.model == model_file
     return parameters

@@ -23,24 +23,24 @@ def test_the_modules_own_self_test_passes(module, scene, capsys):
     assert "the tests have passed" in shown and "left out" not in shown
 
 
-def test_reload(panel):
+def test_reload_and_test(panel, capsys):
+    """Slicer's own reload: the module, its library and the core are read anew, the new panel works, the test passes."""
     import slicer
 
-    old = sys.modules["DiffuseMorphSlicerLib.Logic"]
-    reloaded = []
-    slicer.util.reloadScriptedModule, kept = lambda name: reloaded.append(name), slicer.util.reloadScriptedModule
-    kept_modules = {name: sys.modules[name] for name in list(sys.modules)
-                    if name.split(".")[0] in ("DiffuseMorphSlicerLib", "DiffuseMorphCore")}
+    ours = ("DiffuseMorphSlicer", "DiffuseMorphSlicerLib", "DiffuseMorphCore")
+    kept = {name: loaded for name, loaded in sys.modules.items() if name.split(".")[0] in ours}
     try:
         panel.onReload()
-        assert reloaded == ["DiffuseMorphSlicer"]
-        assert "DiffuseMorphSlicerLib.Logic" not in sys.modules and "DiffuseMorphCore" not in sys.modules
-        import DiffuseMorphSlicerLib.Logic as fresh
-
-        assert fresh is not old
+        fresh = slicer.modules.DiffuseMorphSlicerWidget
+        assert fresh is not panel and type(fresh) is not type(panel)
+        assert type(fresh.logic) is not type(panel.logic)
+        assert fresh.ui.registerButton.property("text") == "Select a fixed and a moving volume"
+        assert not panel.logic.Observations, "the old panel has let go"
+        slicer.selfTests["DiffuseMorphSlicer"]()
+        assert "the tests have passed" in capsys.readouterr().out
+        fresh.cleanup()
     finally:
-        slicer.util.reloadScriptedModule = kept
-        sys.modules.update(kept_modules)
+        sys.modules.update(kept)
 
 
 def test_sample_data_is_offered_and_is_what_its_checksum_says(module, application, monkeypatch):

@@ -14,6 +14,7 @@ def pair(panel):
     parameters = panel.logic.getParameterNode()
     parameters.fixedVolume, parameters.movingVolume = fixed, moving
     parameters.model, parameters.device, parameters.refinement = "none", "cpu", 10
+    parameters.alignment = type(parameters.alignment).center
     return fixed, moving
 
 

@@ -24,6 +24,7 @@ def registered(panel):
     parameters = panel.logic.getParameterNode()
     parameters.fixedVolume, parameters.movingVolume = add_pair()
     parameters.model, parameters.device, parameters.refinement = "none", "cpu", 10
+    parameters.alignment = type(parameters.alignment).center
     register(panel)
     return panel.logic.getParameterNode()
 
@@ -120,9 +121,6 @@ def test_a_saved_scene_reopens_as_it_was(panel, registered, tmp_path):
     import slicer
     from standins.application import settle
 
-    registered.alignment = type(registered.alignment).center
-    register(panel)
-    registered = panel.logic.getParameterNode()
     registered.eta = 0.4
     settle(20)
     array = panel.logic.result().etaTransform.array.copy()

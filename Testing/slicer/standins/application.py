@@ -42,6 +42,12 @@ class Application:
         self.temporaryPath = None
         self.connections: dict[str, list] = {}
 
+    def moduleManager(self):
+        return self
+
+    def disconnect(self, signal, receiver):
+        self.connections[signal].remove(receiver)
+
     def layoutManager(self):
         return self._layoutManager
 

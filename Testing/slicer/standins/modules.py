@@ -28,11 +28,19 @@ def load_module(path: Path) -> types.ModuleType:
 
 
 def make_panel(module: types.ModuleType):
-    """The widget representation: the module's widget object, set up in a window of its own."""
+    """The widget representation: the module's widget object, set up in a window of its own, and ready to be reloaded."""
     from PySide6 import QtWidgets
 
+    name = module.__name__
     parent = mrml_widgets.qMRMLWidget()
     QtWidgets.QVBoxLayout(parent)
-    widget = getattr(module, module.__name__ + "Widget")(parent)
-    widget.setup()
-    return widget
+
+    def reload():
+        widget = getattr(sys.modules[name], name + "Widget")(parent)
+        setattr(slicer.modules, name + "Widget", widget)
+        widget.setup()
+
+    parent.reload = reload
+    getattr(slicer.modules, name.lower()).widgetRepresentation = lambda: parent
+    reload()
+    return getattr(slicer.modules, name + "Widget")

@@ -27,6 +27,7 @@ class ScriptedLoadableModuleWidget:
         self.moduleName = type(self).__name__.removesuffix("Widget")
         self.developerMode = False
         self.parent = parent
+        slicer.app.moduleManager().connect("moduleAboutToBeUnloaded(QString)", self._onModuleAboutToBeUnloaded)
         self.layout = parent.layout()
 
     def resourcePath(self, name):
@@ -43,6 +44,10 @@ class ScriptedLoadableModuleWidget:
 
     def cleanup(self):
         pass
+
+    def _onModuleAboutToBeUnloaded(self, moduleName):
+        if moduleName == self.moduleName:
+            self.cleanup()
 
     def onReload(self):
         slicer.util.reloadScriptedModule(self.moduleName)
