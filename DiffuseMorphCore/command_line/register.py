@@ -16,7 +16,9 @@ The folder holds, when it appears, the complete result:
   inverse_transform.h5    points of MOVING to points of FIXED
   report.json             similarity before and after, folding, displacements, times, settings, versions
   preview.png             fixed, moving, moved, differences and the deformed grid: look at this first
-  trajectory/, .gif       with --frames: every step from untouched to registered"""
+  trajectory/, .gif       with --frames: every step from untouched to registered
+  jacobian.nii.gz         with --maps: local change of volume, 1 where there is none
+  uncertainty.nii.gz      with --maps and a model: millimetres within which the network is not sure"""
 
 EXAMPLES = """\
 examples:
@@ -62,6 +64,8 @@ def add_verb(verbs) -> None:
                        help="how far to deform in the result, 0 (aligned only) to 1 (registered, default)")
     steps.add_argument("--frames", type=grammar.frames, metavar="N",
                        help="write N images from eta 0 to eta 1 too, and an animation of them")
+    parser.add_argument("--maps", action="store_true",
+                        help="write maps of the local change of volume and, with a model, of the uncertainty too")
     parser.set_defaults(run=run, stopped="Stopped: nothing was written.")
 
 

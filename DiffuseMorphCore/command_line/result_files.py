@@ -28,6 +28,7 @@ class Request:
     settings: dict[str, Any]
     eta: float
     frames: int | None
+    maps: bool
     moving_labels: sitk.Image | None
     fixed_labels: sitk.Image | None
     files: dict[str, str]
@@ -40,7 +41,7 @@ class Request:
                      "moving_mask", "initial_transform")}
         files = {name: getattr(arguments, name) for name in
                  ("fixed", "moving", "fixed_mask", "moving_mask", "moving_labels", "fixed_labels", "initial_transform")}
-        return cls(arguments.fixed, arguments.moving, settings, arguments.eta, arguments.frames,
+        return cls(arguments.fixed, arguments.moving, settings, arguments.eta, arguments.frames, arguments.maps,
                    _labels(arguments.moving_labels, "moving label map"),
                    _labels(arguments.fixed_labels, "fixed label map"),
                    {name: str(Path(path).absolute()) for name, path in files.items() if path is not None})
@@ -52,7 +53,8 @@ class Request:
 
 def is_result(name: str) -> bool:
     """Whether a file or folder of this name is something that `write_result` writes."""
-    images = [f"{stem}{suffix}" for stem in ("moved", "moved_labels") for suffix in _FLAT_FORMATS]
+    stems = ("moved", "moved_labels", "jacobian", "uncertainty")
+    images = [f"{stem}{suffix}" for stem in stems for suffix in _FLAT_FORMATS]
     return name in ("report.json", "preview.png", "transform.h5", "inverse_transform.h5", "trajectory",
                     "trajectory.gif", *images)
 
@@ -79,6 +81,8 @@ def write_result(folder: Path, result: Registration, request: Request, progress:
     advance(progress, "write", 0.6)
     save_preview(result, folder / "preview.png", eta, request.settings["modality"])
     advance(progress, "write", 0.7)
+    if request.maps:
+        _write_maps(folder, result, request, progress)
     if request.frames:
         _write_frames(folder, result, request, progress)
     report |= {"files": request.files, "eta": eta,
@@ -128,6 +132,15 @@ def _suffix(image: sitk.Image, source: str) -> str:
         return ".nii.gz"
     suffix = image_suffix(source)
     return suffix if suffix in _FLAT_FORMATS else ".png"
+
+
+def _write_maps(folder: Path, result: Registration, request: Request, progress: Progress | None) -> None:
+    suffix = _suffix(result.fixed, request.moving)
+    suffix = ".tif" if suffix == ".png" else suffix  # PNG holds no fractions
+    write_image(result.jacobian(request.eta), folder / f"jacobian{suffix}")
+    if result.report["model"] != "none":
+        uncertainty = result.uncertainty(seed=request.settings["seed"], progress=progress)
+        write_image(uncertainty, folder / f"uncertainty{suffix}")
 
 
 def _write_frames(folder: Path, result: Registration, request: Request, progress: Progress | None) -> None:

@@ -48,6 +48,7 @@ def result(files, tmp_path_factory):
             str(files / "fixed_mask.nii.gz"),
             "--frames",
             "3",
+            "--maps",
         ]
     )
     assert code == 0
@@ -66,6 +67,7 @@ def test_the_folder_is_complete_and_alone(result):
     assert os.listdir(result.parent) == ["result"]
     assert sorted(os.listdir(result)) == [
         "inverse_transform.h5",
+        "jacobian.nii.gz",
         "moved.nii.gz",
         "moved_labels.nii.gz",
         "preview.png",
@@ -138,6 +140,20 @@ def test_the_frames_go_from_aligned_to_registered(result, files):
     distances = [np.abs(array(name) - target).mean() for name in names]
     assert distances[0] > distances[1] > distances[2]
     np.testing.assert_array_equal(array(names[-1]), array(result / "moved.nii.gz"))
+
+
+def test_the_map_of_volume_change_is_that_of_the_transform(result, files):
+    field = sitk.TransformToDisplacementField(
+        sitk.ReadTransform(str(result / "transform.h5")),
+        sitk.sitkVectorFloat64,
+        *(getattr(read(files / "fixed.nii.gz"), f"Get{what}")() for what in ("Size", "Origin", "Spacing", "Direction")),
+    )
+    determinant = sitk.GetArrayFromImage(sitk.DisplacementFieldJacobianDeterminant(field))
+    ours = array(result / "jacobian.nii.gz")
+    assert ours.min() > 0
+    inner = (slice(3, -3),) * 3  # the rigid alignment, whose determinant is 1, is not part of the map
+    assert np.corrcoef(ours[inner].ravel(), determinant[inner].ravel())[0, 1] > 0.95
+    assert abs(ours[inner].mean() - determinant[inner].mean()) < 0.02
 
 
 def test_the_pictures_can_be_opened(result):

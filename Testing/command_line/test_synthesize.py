@@ -74,5 +74,7 @@ def test_a_model_for_another_dimension_is_refused(folder, pair_3d, capsys):
 
 def test_a_model_file_registers(folder):
     assert main(["register", "fixed.nrrd", "moving.nrrd", "-o", "result", "--model", "small.pt", "--align", "none",
-                 "--refine", "0", "--eta", "0.5"]) == 0
-    assert (folder / "result" / "moved.nrrd").exists()
+                 "--refine", "0", "--eta", "0.5", "--maps"]) == 0
+    uncertainty = sitk.GetArrayFromImage(sitk.ReadImage("result/uncertainty.nrrd"))
+    assert np.isfinite(uncertainty).all() and uncertainty.min() >= 0 and uncertainty.max() > 0
+    assert sitk.ReadImage("result/jacobian.nrrd").GetSize() == sitk.ReadImage("result/moved.nrrd").GetSize()
