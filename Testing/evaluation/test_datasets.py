@@ -6,7 +6,7 @@ import SimpleITK as sitk
 from DiffuseMorphCore.errors import DiffuseMorphError
 from DiffuseMorphCore.evaluation.datasets import DATA_SETS, open_data_set
 from DiffuseMorphCore.evaluation.datasets.acdc import Acdc
-from DiffuseMorphCore.evaluation.datasets.geometry import centre_crop_or_pad, resize
+from DiffuseMorphCore.evaluation.datasets.geometry import centre_crop_or_pad, resize, scale_whole
 from DiffuseMorphCore.evaluation.datasets.neurite_oasis import NeuriteOasis
 from DiffuseMorphCore.evaluation.datasets.oasis3 import Oasis3, common_grid, read_talairach
 from DiffuseMorphCore.evaluation.datasets.rafd import EXPRESSIONS, GAZES, Rafd
@@ -200,3 +200,13 @@ def test_every_reader_names_a_folder_that_is_missing(name, tmp_path):
 def test_an_unknown_data_set_is_refused():
     with pytest.raises(DiffuseMorphError, match="brain-oasis"):
         open_data_set("mri", None)
+
+
+def test_scaling_by_a_percentile_keeps_bright_spots_from_darkening_the_rest():
+    array = np.linspace(10, 110, 1000, dtype=np.float32)[None]
+    array[0, -1] = 5000
+    image = sitk.GetImageFromArray(array)
+    assert sitk.GetArrayFromImage(scale_whole(image))[0, :-1].max() < -0.9
+    scaled = sitk.GetArrayFromImage(scale_whole(image, 99.0))[0]
+    assert scaled.min() == -1 and scaled.max() == 1 and scaled[500] == pytest.approx(0, abs=0.02)
+    assert set(sitk.GetArrayFromImage(scale_whole(sitk.Image([3, 3], sitk.sitkFloat32))).ravel()) == {-1}

@@ -27,11 +27,15 @@ def centre_crop_or_pad(image: sitk.Image, size: Sequence[int], fill: float) -> s
     return sitk.RegionOfInterest(padded, list(size), start)
 
 
-def scale_whole(image: sitk.Image) -> sitk.Image:
-    """Float32 image in [-1, 1]: its own smallest value becomes -1 and its largest 1; a constant image becomes -1."""
+def scale_whole(image: sitk.Image, percentile: float = 100.0) -> sitk.Image:
+    """Float32 image in [-1, 1]: its own smallest value becomes -1, its largest (or that percentile and all above) 1.
+
+    A constant image becomes -1.
+    """
     array = sitk.GetArrayFromImage(image).astype(np.float32)
-    low, high = float(array.min()), float(array.max())
-    scaled = sitk.GetImageFromArray((array - low) * (2 / (high - low) if high > low else 0) - 1)
+    low, high = float(array.min()), float(np.percentile(array, percentile))
+    scaled = np.clip((array - low) * (2 / (high - low) if high > low else 0) - 1, -1, 1)
+    scaled = sitk.GetImageFromArray(scaled.astype(np.float32))
     scaled.CopyInformation(image)
     return scaled
 

@@ -61,12 +61,13 @@ def fig6(request: Request) -> Path:
     for index, method in enumerate(work.methods):
         at, _ = work.path(method, work.seeds[0], case)
         show(axes[2 * index][0], unit(case.moving), "moving")
+        axes[2 * index][0].set_ylabel(NAMES.get(method, method)[:30], fontsize=7)
         show(axes[2 * index][-1], unit(case.fixed), "fixed")
         for axis in (axes[2 * index + 1][0], axes[2 * index + 1][-1]):
             axis.axis("off")
         for column, eta in enumerate(ETAS, start=1):
             displacement = at(eta).cpu()
-            show(axes[2 * index][column], unit(warp(case.moving, displacement)), f"{NAMES[method][:22]}, {eta:g}")
+            show(axes[2 * index][column], unit(warp(case.moving, displacement)), f"eta {eta:g}")
             grid_lines(axes[2 * index + 1][column], displacement[0].numpy())
     save(figure, request.out / "fig6.png")
     title = f"Figure 6: continuous deformation of {work.data.data_set.title}"

@@ -21,6 +21,8 @@ from DiffuseMorphCore.training.pair import Pair as TrainingPair
 Recipe = Callable[[Scan, sitk.Image, int], sitk.Image]
 """(scan, its image or labels, interpolator) -> the same on the data set's common grid."""
 
+# Percentile that becomes white where a data set has no intensities of its own; a few bright voxels must not darken all.
+BRIGHTEST = 99.5
 CACHE_BYTES = 4 * 2 ** 30
 
 # Sides (x, y, z) of the common grids. Hippocampus volumes reach 43 x 59 x 47 voxels, the heart lies in the middle of
@@ -87,12 +89,12 @@ class PreparedData:
         kind = sitk.sitkNearestNeighbor if labels else sitk.sitkLinear
         if not labels:
             image = sitk.Cast(image, sitk.sitkFloat32)
-            known = self.data_set.intensities
-            if known is None:
-                image = scale_whole(image)
-            elif known != (-1.0, 1.0):
-                image = (image - known[0]) * (2 / (known[1] - known[0])) - 1
         image = self._recipe(scan, image, kind)
+        known = self.data_set.intensities
+        if not labels and known is None:
+            image = scale_whole(image, BRIGHTEST)
+        elif not labels and known != (-1.0, 1.0):
+            image = (image - known[0]) * (2 / (known[1] - known[0])) - 1
         if self.grid is not None and image.GetSize() != self.grid[::-1]:
             image = resize(image, self.grid[::-1], kind)
         self.spacing = tuple(image.GetSpacing()[::-1])
@@ -151,7 +153,7 @@ def _unchanged(scan: Scan, image: sitk.Image, interpolator: int) -> sitk.Image:
 
 
 def _centred(size: tuple[int, ...], scan: Scan, image: sitk.Image, interpolator: int) -> sitk.Image:
-    return centre_crop_or_pad(image, size, -1.0 if interpolator == sitk.sitkLinear else 0)
+    return centre_crop_or_pad(image, size, 0.0)
 
 
 class _ToAtlas:
@@ -162,8 +164,7 @@ class _ToAtlas:
         self.atlas = data_set.scan(BRAIN_ATLAS)
 
     def __call__(self, scan: Scan, image: sitk.Image, interpolator: int) -> sitk.Image:
-        return sitk.Resample(image, self._grid(), self._alignment(scan), interpolator,
-                             -1.0 if interpolator == sitk.sitkLinear else 0.0, image.GetPixelID())
+        return sitk.Resample(image, self._grid(), self._alignment(scan), interpolator, 0.0, image.GetPixelID())
 
     def _grid(self) -> sitk.Image:
         atlas = self.atlas.image()
