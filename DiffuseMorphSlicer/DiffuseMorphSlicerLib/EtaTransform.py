@@ -3,6 +3,10 @@ import slicer
 import vtk
 from vtk.util import numpy_support
 
+# Below this many numbers PyTorch works in the calling thread. Blending is as fast as memory allows with one thread, while
+# waiting for the others costs a step of the slider many milliseconds when the computer is busy.
+PIECE = 32_000
+
 
 class EtaTransform:
     """A grid transform that shows a FieldTrajectory at one eta and moves to another in place.
@@ -16,7 +20,7 @@ class EtaTransform:
 
         self.eta = None
         self._etas = trajectory.etas
-        self._keyframes = [torch.from_numpy(keyframe) for keyframe in trajectory.keyframes]
+        self._keyframes = [torch.from_numpy(keyframe).view(-1).split(PIECE) for keyframe in trajectory.keyframes]
         shape = trajectory.keyframes[0].shape
         self.image = vtk.vtkImageData()
         self.image.SetDimensions(shape[2], shape[1], shape[0])
@@ -24,7 +28,7 @@ class EtaTransform:
         self.image.SetOrigin(trajectory.origin)
         self.image.AllocateScalars(vtk.VTK_FLOAT, 3)
         self.array = numpy_support.vtk_to_numpy(self.image.GetPointData().GetScalars()).reshape(shape)
-        self._field = torch.from_numpy(self.array)
+        self._field = torch.from_numpy(self.array).view(-1).split(PIECE)
         direction = np.eye(4)
         direction[:3, :3] = trajectory.direction
         self.transform = slicer.vtkOrientedGridTransform()
@@ -44,12 +48,11 @@ class EtaTransform:
         if eta == self.eta:
             return False
         after = min(max(int(np.searchsorted(self._etas, eta)), 1), len(self._etas) - 1)
-        if after == 0:
-            self._field.copy_(self._keyframes[0])
-        else:
-            before = after - 1
-            share = (eta - self._etas[before]) / (self._etas[after] - self._etas[before])
-            torch.lerp(self._keyframes[before], self._keyframes[after], float(share), out=self._field)
+        before = max(after - 1, 0)
+        step = self._etas[after] - self._etas[before]
+        share = float((eta - self._etas[before]) / step) if step else 0.0
+        for first, second, written in zip(self._keyframes[before], self._keyframes[after], self._field):
+            torch.lerp(first, second, share, out=written)
         self.eta = eta
         self.image.Modified()
         self.transform.Modified()

@@ -2,7 +2,7 @@
 
     python Testing/slicer/benchmark_scrubbing.py [--threads 2] [--ticks 20] [--size 512]
 
-Two fields are measured: on the grid that registration works on, and with a vector at every voxel of the fixed image,
+Two fields are measured: on the grid that a registration delivers, and with a vector at every voxel of the fixed image,
 which is more than the module ever writes. For each: writing a tick, and a tick with three slice views rendered, compared
 with rendering the same three views again with an untouched field of the same kind. The views are rendered by whatever
 OpenGL there is off screen; without a graphics processor it is slow, so the ratio says more than the milliseconds.
@@ -125,7 +125,8 @@ def main() -> None:
     torch.set_num_threads(arguments.threads)
     whole = Grid(SHAPE[::-1], (1.0,) * 3, (0.0,) * 3, (1.0, 0, 0, 0, 1, 0, 0, 0, 1))
     print(f"Fixed image 160 x 192 x 224, {arguments.threads} threads, views of {arguments.size} x {arguments.size} pixels")
-    for shape in (working_grid.working_shape(whole, working_grid.VOXELS[3]), SHAPE):
+    working = whole.resampled(working_grid.working_shape(whole, working_grid.VOXELS[3]))
+    for shape in (working_grid.delivered_grid(working).shape, SHAPE):
         application.startScene(arguments.size)
         measure(application, shape, arguments.ticks)
         slicer.mrmlScene.Clear(True)
