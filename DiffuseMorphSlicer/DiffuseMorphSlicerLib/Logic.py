@@ -230,7 +230,11 @@ class DiffuseMorphSlicerLogic(ScriptedLoadableModuleLogic, VTKObservationMixin):
         TorchProvider.releaseMemory()
 
     def cleanup(self):
+        run = self._run
         self.releaseMemory()
+        if run is not None:
+            # The application may be about to exit, and the thread should not be in the middle of something then.
+            run.poll(2.0)
         self.removeObservers()
 
     def _begin(self, work, weights, deliver):

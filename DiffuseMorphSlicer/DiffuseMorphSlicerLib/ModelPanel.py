@@ -119,7 +119,7 @@ class ModelPanel:
         device = next((d for d in self._information.devices if d[0] == chosen), self._information.devices[0])
         text = _("{device}: {free:.1f} GB free").format(device=device[1], free=device[2] / 1e9)
         need = ComputerInformation.estimatedNeed(self._parameterNode.fixedVolume, self._parameterNode.modality.value)
-        return text if need is None else _("{text}, about {need:.1f} GB needed").format(text=text, need=need / 1e9)
+        return text if need is None else _("{text}, about {need:.1f} GB needed").format(text=text, need=max(need / 1e9, 0.1))
 
     def _poll(self):
         if self._reading is None or not self._reading.poll(POLL_WAIT_SECONDS):

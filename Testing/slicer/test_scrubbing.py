@@ -188,3 +188,57 @@ def test_a_slice_pair_is_registered_in_its_plane(logic):
     core = view.picture().astype(float)
     assert core.max() > 100
     assert np.abs(live - core).mean() / 255 < 0.01
+
+
+def test_an_initial_transform_brings_a_volume_from_far_away(logic):
+    """The two volumes do not overlap at all; the initial transform is composed with the moving volume's own parent."""
+    import slicer
+    from ball_volumes import OPTIONS, add_ball
+
+    parent = PARENT.copy()
+    parent[:3, 3] = 150.0, -80.0, 40.0
+    fixed, moving = add_ball("Fixed"), add_ball("Moving", parent[:3, 3] + [2, -1, 1], 12.5, parent=parent)
+    initial = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLLinearTransformNode", "Initial")
+    back = np.eye(4)
+    back[:3, 3] = -parent[:3, 3]
+    initial.SetMatrixTransformToParent(slicer.util.vtkMatrixFromArray(back))
+    result = logic.register(fixed, moving, initialTransform=initial, **(OPTIONS | {"align": "none"}))
+    expected = slicer.util.arrayFromVolume(fixed).astype(float)
+    warped = [slicer.util.arrayFromVolume(logic.exporter().volume(eta)) for eta in (0.0, 1.0)]
+    difference = [np.abs(array - expected).mean() for array in warped]
+    assert difference[0] < expected.mean() and difference[1] < 0.6 * difference[0]
+    logic.setEta(0.0)
+    point = (3.0, 4.0, -5.0)
+    inMoving = np.linalg.inv(parent) @ np.linalg.inv(back) @ [*point, 1]
+    np.testing.assert_allclose(from_world(result.transformNode).TransformPoint(point), inMoving[:3], atol=1e-3)
+
+
+def test_real_images_with_labels(logic, shared_data):
+    """Two hippocampi of two people, with their label maps, as loaded from their files."""
+    import slicer
+    from ball_volumes import OPTIONS
+
+    def load(name, nodeClass):
+        storage = slicer.vtkMRMLVolumeArchetypeStorageNode()
+        storage.SetFileName(str(shared_data / "hippocampus" / f"hippocampus_{name}.nii.gz"))
+        node = slicer.mrmlScene.AddNewNodeByClass(nodeClass, name)
+        assert storage.ReadData(node)
+        node.CreateDefaultDisplayNodes()
+        return node
+
+    volumes = [load(f"{person}_t1", "vtkMRMLScalarVolumeNode") for person in ("001", "003")]
+    labels = [load(f"{person}_labels", "vtkMRMLLabelMapVolumeNode") for person in ("001", "003")]
+    result = logic.register(*volumes, fixedLabels=labels[0], movingLabels=labels[1],
+                            **(OPTIONS | {"align": "affine", "refine": 40}))
+    before, after = (np.mean(values) for values in zip(*result.dice.values()))
+    assert set(result.dice) == {"1", "2"} and after > before + 0.05
+    slicer.util.setSliceViewerLayers(background=volumes[0], fit=True)
+    views = slicer.app.layoutManager().views.values()
+    for node in (volumes[1], result.volumeNode):
+        node.GetDisplayNode().SetAutoWindowLevel(False)
+        node.GetDisplayNode().SetWindowLevelMinMax(*volumes[1].GetImageData().GetScalarRange())
+    pictures = []
+    for node in (volumes[1], result.volumeNode):
+        slicer.util.setSliceViewerLayers(background=node)
+        pictures.append(np.stack([view.picture() for view in views]).astype(float))
+    assert np.abs(pictures[0] - pictures[1]).mean() / 255 < 0.01
