@@ -121,7 +121,7 @@ def align(fixed: Scan, moving: Scan, kind: str = "affine", initial: sitk.Transfo
         candidates.append(as_affine(fine.search(_centered(candidates[0], center), 100), ndim))
     candidates.append(start)
     advance(progress, "align", 1.0)
-    return max(candidates, key=fine.score)
+    return _rounded(max(candidates, key=fine.score))
 
 
 def as_affine(transform: sitk.Transform, ndim: int) -> sitk.AffineTransform:
@@ -134,6 +134,12 @@ def as_affine(transform: sitk.Transform, ndim: int) -> sitk.AffineTransform:
     offset = np.array(transform.TransformPoint([0.0] * ndim))
     columns = [np.array(transform.TransformPoint([float(i == j) for i in range(ndim)])) - offset for j in range(ndim)]
     return sitk.AffineTransform(np.stack(columns, axis=1).ravel().tolist(), offset.tolist())
+
+
+def _rounded(transform: sitk.AffineTransform) -> sitk.AffineTransform:
+    """The transform to a ten-thousandth of a millimetre: ITK adds up in parallel, in an order that changes the last digits
+    from run to run, and the same pair shall give the same bytes."""
+    return sitk.AffineTransform(np.round(transform.GetMatrix(), 6).tolist(), np.round(transform.GetTranslation(), 4).tolist())
 
 
 def _centered(transform: sitk.AffineTransform, center: np.ndarray) -> sitk.AffineTransform:

@@ -20,7 +20,7 @@ from DiffuseMorphCore.registration.align import ALIGNMENTS, align as align_linea
 from DiffuseMorphCore.registration.deform import Deformation, Task, deform
 from DiffuseMorphCore.registration.grid import Grid
 from DiffuseMorphCore.registration.inputs import Image, load_pair, resolve_model
-from DiffuseMorphCore.registration.prepare import Scan
+from DiffuseMorphCore.registration.prepare import Scan, aligned_tensor
 from DiffuseMorphCore.registration.refine import MODALITIES, agreement
 from DiffuseMorphCore.registration.result import Registration
 from DiffuseMorphCore.registration.stages import Stopwatch
@@ -149,7 +149,7 @@ def working_pair(scans: tuple[Scan, Scan], grid: Grid, alignment: sitk.Transform
         if image is None:
             return None
         moved = sitk.Resample(image, reference, transform, sitk.sitkLinear, 0.0, sitk.sitkFloat32)
-        return torch.from_numpy(sitk.GetArrayFromImage(moved))[None, None]
+        return aligned_tensor(sitk.GetArrayFromImage(moved))[None, None]
 
     fixed, moving = (scan.coarse(spacing) for scan in scans)
     covered = on_grid(Grid.of(moving).image(np.ones(Grid.of(moving).shape, np.float32)), alignment)

@@ -101,16 +101,22 @@ def prepare(image: sitk.Image, name: str, mask: sitk.Image | None = None, notes:
         if notes is not None:
             notes.append(f"{count} voxels of the {name} were not finite and were set to its lowest value, {lowest:g}.")
     low, high = intensity_range(array)
-    values = torch.from_numpy(np.clip((array - low) / (high - low), 0, 1, out=array))[None, None]
+    values = aligned_tensor(np.clip((array - low) / (high - low), 0, 1, out=array))[None, None]
     weights = None
     if mask is not None:
         if mask.GetSize() != flat.GetSize():
             raise DiffuseMorphError(f"The mask of the {name} has {_by(mask)} voxels but the image has {_by(flat)}: "
                                     "draw or resample the mask on the image itself.")
-        weights = torch.from_numpy((sitk.GetArrayFromImage(mask) != 0).astype(np.float32))[None, None]
+        weights = aligned_tensor((sitk.GetArrayFromImage(mask) != 0).astype(np.float32))[None, None]
         if not weights.any():
             raise DiffuseMorphError(f"The mask of the {name} is empty: mark the region to register, or leave the mask out.")
     return Scan(image, Grid.of(flat), values, weights, plane)
+
+
+def aligned_tensor(array: np.ndarray) -> Tensor:
+    """A tensor in memory of its own. Memory borrowed from numpy is aligned by chance, and matrix products round according
+    to that, so the same pair would not give the same bytes twice."""
+    return torch.from_numpy(array).clone()
 
 
 def intensity_range(array: np.ndarray) -> tuple[float, float]:
