@@ -14,14 +14,19 @@ for _folder in (_moduleFolder, os.path.dirname(_moduleFolder)):
 if _moduleFolder not in sys.path:
     sys.path.append(_moduleFolder)
 
-from DiffuseMorphSlicerLib.Logic import DiffuseMorphSlicerLogic  # noqa: E402
-from DiffuseMorphSlicerLib.ParameterNode import DiffuseMorphSlicerParameterNode  # noqa: E402
-from DiffuseMorphSlicerLib.SampleImages import registerSampleImages  # noqa: E402
-from DiffuseMorphSlicerLib.SelfTest import DiffuseMorphSlicerTest  # noqa: E402
-from DiffuseMorphSlicerLib.Widget import DiffuseMorphSlicerWidget  # noqa: E402
+from DiffuseMorphSlicerLib.Logic import DiffuseMorphSlicerLogic
+from DiffuseMorphSlicerLib.ParameterNode import DiffuseMorphSlicerParameterNode
+from DiffuseMorphSlicerLib.SampleImages import registerSampleImages
+from DiffuseMorphSlicerLib.SelfTest import DiffuseMorphSlicerTest
+from DiffuseMorphSlicerLib.Widget import DiffuseMorphSlicerWidget
 
-__all__ = ["DiffuseMorphSlicer", "DiffuseMorphSlicerLogic", "DiffuseMorphSlicerParameterNode",
-           "DiffuseMorphSlicerTest", "DiffuseMorphSlicerWidget"]
+__all__ = [
+    "DiffuseMorphSlicer",
+    "DiffuseMorphSlicerLogic",
+    "DiffuseMorphSlicerParameterNode",
+    "DiffuseMorphSlicerTest",
+    "DiffuseMorphSlicerWidget",
+]
 
 
 class DiffuseMorphSlicer(ScriptedLoadableModule):
@@ -33,8 +38,10 @@ class DiffuseMorphSlicer(ScriptedLoadableModule):
         self.parent.contributors = ["The DiffuseMorph contributors"]
         self.parent.helpText = _(
             "Deforms one volume into another and lets you watch it happen: choose a fixed and a moving volume, press "
-            "Register, and drag eta from 0 (aligned) to 1 (registered).")
+            "Register, and drag eta from 0 (aligned) to 1 (registered)."
+        )
         self.parent.acknowledgementText = _(
             "After Kim, Han and Ye: DiffuseMorph: Unsupervised Deformable Image Registration Using Diffusion Model, "
-            "ECCV 2022.")
+            "ECCV 2022."
+        )
         slicer.app.connect("startupCompleted()", registerSampleImages)

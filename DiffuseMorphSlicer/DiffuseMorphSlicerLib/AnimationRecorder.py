@@ -26,13 +26,16 @@ class AnimationRecorder:
         try:
             import ScreenCapture
         except ImportError as error:
-            raise DiffuseMorphError(_("The Screen Capture module is missing: enable it in the application settings.")) from error
+            raise DiffuseMorphError(
+                _("The Screen Capture module is missing: enable it in the application settings.")
+            ) from error
         path = os.path.abspath(os.fspath(path))
         folder, name = os.path.split(path)
         stem, extension = os.path.splitext(name)
         if not os.path.isdir(folder):
-            raise DiffuseMorphError(_("The folder '{folder}' does not exist: choose another place for the animation.").format(
-                folder=folder))
+            raise DiffuseMorphError(
+                _("The folder '{folder}' does not exist: choose another place for the animation.").format(folder=folder)
+            )
         capture = ScreenCapture.ScreenCaptureLogic()
         options = None if extension.lower() == ".png" else self._videoOptions(capture, extension)
         with tempfile.TemporaryDirectory(dir=folder) as temporary:
@@ -58,9 +61,16 @@ class AnimationRecorder:
                 break
         else:
             known = ", ".join(sorted({"." + preset["fileExtension"] for preset in capture.videoFormatPresets}))
-            raise DiffuseMorphError(_("Animations cannot be written as '{extension}': let the name end in .png, {known}.").format(
-                extension=extension, known=known))
+            raise DiffuseMorphError(
+                _("Animations cannot be written as '{extension}': let the name end in .png, {known}.").format(
+                    extension=extension, known=known
+                )
+            )
         if not capture.isFfmpegPathValid() and not capture.findFfmpeg():
-            raise DiffuseMorphError(_("Writing '{extension}' needs ffmpeg: set its place in the Screen Capture module, or "
-                                      "let the name end in .png for single pictures.").format(extension=extension))
+            raise DiffuseMorphError(
+                _(
+                    "Writing '{extension}' needs ffmpeg: set its place in the Screen Capture module, or "
+                    "let the name end in .png for single pictures."
+                ).format(extension=extension)
+            )
         return preset["extraVideoOptions"]

@@ -18,7 +18,9 @@ class ComputerInformation:
     def withoutTorch():
         """What can be said before PyTorch is imported: the names of the bundled models."""
         folder = os.path.join(os.path.dirname(importlib.util.find_spec("DiffuseMorphCore").origin), "weights")
-        names = sorted(name[:-3] for name in os.listdir(folder) if name.endswith(".pt")) if os.path.isdir(folder) else []
+        names = (
+            sorted(name[:-3] for name in os.listdir(folder) if name.endswith(".pt")) if os.path.isdir(folder) else []
+        )
         return ComputerInformation(tuple((name, "") for name in names))
 
     @staticmethod
@@ -35,8 +37,15 @@ class ComputerInformation:
             names.append("mps")
         names.append("cpu")
         devices = tuple((name, describe_device(torch.device(name)), free_memory(torch.device(name))) for name in names)
-        models = tuple((entry.name, _("{ndim}-D images. {description} Terms: {terms}").format(
-            ndim=entry.ndim, description=entry.description, terms=entry.terms)) for entry in available_models())
+        models = tuple(
+            (
+                entry.name,
+                _("{ndim}-D images. {description} Terms: {terms}").format(
+                    ndim=entry.ndim, description=entry.description, terms=entry.terms
+                ),
+            )
+            for entry in available_models()
+        )
         return ComputerInformation(models, devices)
 
     @staticmethod
@@ -50,11 +59,19 @@ class ComputerInformation:
         from DiffuseMorphCore.registration import working_grid
         from DiffuseMorphCore.registration.grid import Grid
 
-        sides = [(size, step) for size, step in zip(volumeNode.GetImageData().GetDimensions(), volumeNode.GetSpacing())
-                 if size > 1]
+        sides = [
+            (size, step)
+            for size, step in zip(volumeNode.GetImageData().GetDimensions(), volumeNode.GetSpacing())
+            if size > 1
+        ]
         if len(sides) not in working_grid.VOXELS:
             return None
         size, spacing = zip(*sides)
-        grid = Grid(size, spacing, (0.0,) * len(sides), tuple(float(i == j) for i in range(len(sides)) for j in range(len(sides))))
+        grid = Grid(
+            size,
+            spacing,
+            (0.0,) * len(sides),
+            tuple(float(i == j) for i in range(len(sides)) for j in range(len(sides))),
+        )
         voxels = math.prod(working_grid.working_shape(grid, working_grid.VOXELS[len(sides)]))
         return voxels * working_grid.BYTES_PER_VOXEL[modality]

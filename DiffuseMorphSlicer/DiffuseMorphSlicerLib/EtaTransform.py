@@ -3,8 +3,8 @@ import slicer
 import vtk
 from vtk.util import numpy_support
 
-# Below this many numbers PyTorch works in the calling thread. Blending is as fast as memory allows with one thread, while
-# waiting for the others costs a step of the slider many milliseconds when the computer is busy.
+# Below this many numbers PyTorch works in the calling thread. Blending is as fast as memory allows with one thread,
+# while waiting for the others costs a step of the slider many milliseconds when the computer is busy.
 PIECE = 32_000
 
 

@@ -67,7 +67,10 @@ class ExplorePanel:
         """Write the newest eta; the views render once, when the application's event loop comes to it."""
         if self._parameterNode is None or not self._logic.hasTrajectory(self.transformNode):
             return
-        if self._logic.setEta(self._parameterNode.eta, self.transformNode) and self._parameterNode.viewMode == ViewMode.jacobian:
+        if (
+            self._logic.setEta(self._parameterNode.eta, self.transformNode)
+            and self._parameterNode.viewMode == ViewMode.jacobian
+        ):
             self._rest.start()
 
     def forgetMaps(self):
@@ -91,15 +94,24 @@ class ExplorePanel:
         node, parameters = self.transformNode, self._parameterNode
         self._ui.fieldColorButton.color = qt.QColor(parameters.fieldColor)
         self._ui.fieldColorButton.enabled = not parameters.fieldColorBySize
-        wanted = (node and node.GetID(), parameters.fieldMode, parameters.fieldSpacing, parameters.fieldColorBySize,
-                  parameters.fieldColor)
+        wanted = (
+            node and node.GetID(),
+            parameters.fieldMode,
+            parameters.fieldSpacing,
+            parameters.fieldColorBySize,
+            parameters.fieldColor,
+        )
         if node is None or wanted == self._shownField:
             return
         self._shownField = wanted
         color = qt.QColor(parameters.fieldColor)
-        FieldDisplay.show(node, parameters.fieldMode != FieldMode.off, glyphs=parameters.fieldMode == FieldMode.glyphs,
-                          spacing=parameters.fieldSpacing,
-                          color=None if parameters.fieldColorBySize else (color.redF(), color.greenF(), color.blueF()))
+        FieldDisplay.show(
+            node,
+            parameters.fieldMode != FieldMode.off,
+            glyphs=parameters.fieldMode == FieldMode.glyphs,
+            spacing=parameters.fieldSpacing,
+            color=None if parameters.fieldColorBySize else (color.redF(), color.greenF(), color.blueF()),
+        )
 
     def _updateLayers(self):
         parameters = self._parameterNode
@@ -124,9 +136,13 @@ class ExplorePanel:
 
     def _showOverlay(self, kind):
         self._ui.legendLabel.text = {
-            "jacobian": _("Jacobian of the map from fixed to moving points. Blue, below 1: the moving tissue is stretched. White: "
-                          "it keeps its volume. Red, 2 at its end: it is compressed."),
-            "uncertainty": _("Dark: repeated predictions agree. Bright: they differ; trust the deformation less there."),
+            "jacobian": _(
+                "Jacobian of the map from fixed to moving points. Blue, below 1: the moving tissue is stretched. "
+                "White: it keeps its volume. Red, 2 at its end: it is compressed."
+            ),
+            "uncertainty": _(
+                "Dark: repeated predictions agree. Bright: they differ; trust the deformation less there."
+            ),
         }[kind]
         node = self._maps.get(kind)
         if node is not None and slicer.mrmlScene.IsNodePresent(node):

@@ -14,9 +14,13 @@ class ExportPanel:
         """startExport: function of a kind and a function to call with the finished node. say: shows one sentence."""
         self._ui, self._logic, self._startExport, self._say = ui, logic, startExport, say
         self._parameterNode = None
-        for button, kind in ((ui.exportTransformButton, "transform"), (ui.exportInverseButton, "inverse"),
-                             (ui.exportVolumeButton, "volume"), (ui.exportLabelsButton, "labels"),
-                             (ui.exportTrajectoryButton, "trajectory")):
+        for button, kind in (
+            (ui.exportTransformButton, "transform"),
+            (ui.exportInverseButton, "inverse"),
+            (ui.exportVolumeButton, "volume"),
+            (ui.exportLabelsButton, "labels"),
+            (ui.exportTrajectoryButton, "trajectory"),
+        ):
             button.connect("clicked(bool)", lambda *_clicked, kind=kind: self._startExport(kind, self._onExported))
         ui.exportAnimationButton.connect("clicked(bool)", lambda *_clicked: self._recordAnimation())
         ui.animationPathLineEdit.connect("currentPathChanged(QString)", self._onPath)
@@ -31,8 +35,14 @@ class ExportPanel:
         if parameters is None:
             return
         ready = self._logic.hasTrajectory(parameters.outputTransform)
-        for name in ("exportTransformButton", "exportInverseButton", "exportVolumeButton", "exportLabelsButton",
-                     "exportTrajectoryButton", "exportAnimationButton"):
+        for name in (
+            "exportTransformButton",
+            "exportInverseButton",
+            "exportVolumeButton",
+            "exportLabelsButton",
+            "exportTrajectoryButton",
+            "exportAnimationButton",
+        ):
             getattr(self._ui, name).enabled = ready
         if self._ui.animationPathLineEdit.currentPath != parameters.animationFile:
             self._ui.animationPathLineEdit.currentPath = parameters.animationFile
@@ -47,9 +57,14 @@ class ExportPanel:
             try:
                 if not parameters.animationFile:
                     raise DiffuseMorphError(_("Choose a file for the animation first."))
-                recorder = AnimationRecorder(lambda eta: self._logic.setEta(eta, parameters.outputTransform), self._view())
-                written = recorder.record(parameters.animationFile, np.linspace(0.0, 1.0, parameters.frames),
-                                          parameters.frames / parameters.playSeconds)
+                recorder = AnimationRecorder(
+                    lambda eta: self._logic.setEta(eta, parameters.outputTransform), self._view()
+                )
+                written = recorder.record(
+                    parameters.animationFile,
+                    np.linspace(0.0, 1.0, parameters.frames),
+                    parameters.frames / parameters.playSeconds,
+                )
             except DiffuseMorphError as error:
                 self._say(str(error))
                 return

@@ -3,16 +3,16 @@ import numpy as np
 SMALLEST_RING = 4
 RING_PER_DISPLACEMENT = 1.25
 MAXIMUM_POINTS = 9_000_000
-MAXIMUM_BYTES = 2 * 1024 ** 3
+MAXIMUM_BYTES = 2 * 1024**3
 
 
 class FieldTrajectory:
     """The whole map from the points of one image to those of another at some etas, as displacements in world RAS.
 
     The map is affine in the deformation, so blending two keyframes blends the deformation exactly. VTK repeats the
-    border of a displacement grid outside it; therefore a ring of grid points around the image lets the deformation fade to
-    the alignment alone, and nothing tears at the border. The ring is wider than the longest displacement at the border,
-    so that the fading folds nothing either.
+    border of a displacement grid outside it; therefore a ring of grid points around the image lets the deformation
+    fade to the alignment alone, and nothing tears at the border. The ring is wider than the longest displacement at the
+    border, so that the fading folds nothing either.
 
     etas: increasing values, 0 to 1. keyframes: float32 arrays (k, j, i, 3) in mm, one for each eta.
     origin, spacing, direction: the grid in world RAS, direction with the axes as columns.
@@ -65,8 +65,9 @@ class FieldTrajectory:
         alignment = affineMatrix(registration.alignment, fixed.dimensions)
         # The deformation is what the inverse does beyond the inverse alignment, seen in the moving image's space.
         beyond = sitk.CompositeTransform([registration.alignment, registration.inverse_transform(eta)])
-        field = sitk.TransformToDisplacementField(beyond, sitk.sitkVectorFloat64, grid.size, grid.origin, grid.spacing,
-                                                  grid.direction)
+        field = sitk.TransformToDisplacementField(
+            beyond, sitk.sitkVectorFloat64, grid.size, grid.origin, grid.spacing, grid.direction
+        )
         vectors = sitk.GetArrayFromImage(field).astype(np.float32)
         fixedPoint = fixed.toWorld @ np.linalg.inv(alignment)
         return FieldTrajectory(grid, [eta], lambda _eta: vectors, moving, fixedPoint)
@@ -120,7 +121,7 @@ class FieldTrajectory:
 
 
 def affineMatrix(transform, dimensions):
-    """(dimensions + 1) square matrix of a linear SimpleITK transform, found by sending it the origin and unit points."""
+    """(dimensions + 1) square matrix of a linear SimpleITK transform, found from the origin and unit points."""
     matrix = np.eye(dimensions + 1)
     matrix[:-1, -1] = transform.TransformPoint([0.0] * dimensions)
     for axis in range(dimensions):

@@ -34,8 +34,11 @@ class LabelImage:
             image = _onGrid(VolumeImage.fromNode(node, parentToWorld), reference)
             names = {int(label): str(int(label)) for label in np.unique(_array(image)) if label}
         if not names or not _array(image).any():
-            raise DiffuseMorphError(_("'{labels}' marks nothing inside the volume '{volume}': choose other labels or "
-                                      "leave them out.").format(labels=node.GetName(), volume=reference.node.GetName()))
+            raise DiffuseMorphError(
+                _(
+                    "'{labels}' marks nothing inside the volume '{volume}': choose other labels or leave them out."
+                ).format(labels=node.GetName(), volume=reference.node.GetName())
+            )
         return LabelImage(image, names, node)
 
     def dice(self, other):
@@ -61,8 +64,11 @@ def _onGrid(labels, reference):
     if labels.dimensions == reference.dimensions == 3:
         return sitk.Resample(image, reference.image, sitk.Transform(), sitk.sitkNearestNeighbor, 0)
     if image.GetSize() != reference.image.GetSize():
-        raise DiffuseMorphError(_("'{labels}' and the slice '{volume}' have different sizes: draw the labels on the "
-                                  "slice itself.").format(labels=labels.node.GetName(), volume=reference.node.GetName()))
+        raise DiffuseMorphError(
+            _("'{labels}' and the slice '{volume}' have different sizes: draw the labels on the slice itself.").format(
+                labels=labels.node.GetName(), volume=reference.node.GetName()
+            )
+        )
     image.CopyInformation(reference.image)
     return image
 
@@ -72,12 +78,20 @@ def _segments(node, reference, values, parentToWorld):
     import SimpleITK as sitk
 
     if reference.dimensions == 2:
-        raise DiffuseMorphError(_("The segmentation '{labels}' cannot be used with the single slice '{volume}': export it "
-                                  "to a label map first.").format(labels=node.GetName(), volume=reference.node.GetName()))
+        raise DiffuseMorphError(
+            _(
+                "The segmentation '{labels}' cannot be used with the single slice '{volume}': export it "
+                "to a label map first."
+            ).format(labels=node.GetName(), volume=reference.node.GetName())
+        )
     segmentation = node.GetSegmentation()
     if not segmentation.CreateRepresentation("Binary labelmap"):
-        raise DiffuseMorphError(_("The segmentation '{labels}' has no binary labelmap representation: create one in the "
-                                  "Segmentations module.").format(labels=node.GetName()))
+        raise DiffuseMorphError(
+            _(
+                "The segmentation '{labels}' has no binary labelmap representation: create one in the "
+                "Segmentations module."
+            ).format(labels=node.GetName())
+        )
     if parentToWorld is None:
         parentToWorld = VolumeImage.parentMatrix(node)
     merged, names = np.zeros(sitk.GetArrayViewFromImage(reference.image).shape, np.uint16), {}

@@ -63,7 +63,7 @@ class DiffuseMorphSlicerLogic(ScriptedLoadableModuleLogic, VTKObservationMixin):
         fixedMask, movingMask: label map or segmentation; only what it marks is compared.
         initialTransform: linear transform node that puts the moving volume roughly in place.
         movingLabels: label map or segmentation to carry along; with fixedLabels the Dice overlap is computed too.
-        eta: where the outputs stand at first, 0 to 1. outputTransform, outputVolume: nodes to write to, new ones if None.
+        eta: where the outputs stand at first. outputTransform, outputVolume: nodes to write to, new ones if None.
         makeTransform, makeVolume: whether to make them. apply: put the moving volume and labels under the transform.
 
         Raises DiffuseMorphError for input that cannot be registered, and when PyTorch is missing.
@@ -101,7 +101,7 @@ class DiffuseMorphSlicerLogic(ScriptedLoadableModuleLogic, VTKObservationMixin):
 
     def startSynthesis(self, fixed, moving, *, model="default", device="auto", align="affine", start=200, steps=80,
                        seed=0, outputVolume=None):
-        """Begin to draw the moving anatomy in the shape of the fixed one by reverse diffusion (Algorithm 2 of the paper).
+        """Begin to draw the moving anatomy in the shape of the fixed one by reverse diffusion (paper, Algorithm 2).
 
         start: noise level to start from, 1 to 1999. steps: number of reverse steps, at most start + 1. The result is a
         volume node with intensities 0 to 1 on the fixed grid.
@@ -153,7 +153,8 @@ class DiffuseMorphSlicerLogic(ScriptedLoadableModuleLogic, VTKObservationMixin):
         """
         result = self._results.get(self._latest if transformNode is None else transformNode.GetID())
         if result is None:
-            raise DiffuseMorphError(_("The trajectory is not in memory: register first, or press Recompute trajectory."))
+            raise DiffuseMorphError(_("The trajectory is not in memory: register first, or press Recompute "
+                                      "trajectory."))
         return result
 
     def hasTrajectory(self, transformNode):
@@ -173,8 +174,8 @@ class DiffuseMorphSlicerLogic(ScriptedLoadableModuleLogic, VTKObservationMixin):
     def showGrid(self, visible=True, *, glyphs=False, spacing=None, color=None, transformNode=None):
         """Show the deformation in the slice views as a grid, or as glyphs.
 
-        spacing: mm between lines, about a twentieth of the volume if None. color: (r, g, b) in 0 to 1, or None to colour
-        by the size of the displacement.
+        spacing: mm between lines, about a twentieth of the volume if None. color: (r, g, b) in 0 to 1, or None to
+        color by the size of the displacement.
         """
         node = transformNode or slicer.mrmlScene.GetNodeByID(self._latest or "")
         if node is None:
@@ -263,8 +264,8 @@ class DiffuseMorphSlicerLogic(ScriptedLoadableModuleLogic, VTKObservationMixin):
     @staticmethod
     def _checkStillThere(*nodes):
         if not all(slicer.mrmlScene.IsNodePresent(node) for node in nodes):
-            raise DiffuseMorphError(_("An input was removed from the scene during the computation: nothing was changed, "
-                                      "load the volume again and repeat."))
+            raise DiffuseMorphError(_("An input was removed from the scene during the computation: nothing was "
+                                      "changed, load the volume again and repeat."))
 
     @vtk.calldata_type(vtk.VTK_OBJECT)
     def _onNodeAboutToBeRemoved(self, caller, event, node):

@@ -50,7 +50,7 @@ class ModelPanel:
         self.update()
 
     def update(self):
-        """Show what the parameter node says; called at every step of the eta slider, so only what is new is worked out."""
+        """Show what the parameter node says. Called at every step of eta, so only what is new is worked out."""
         p = self._parameterNode
         if p is None:
             return
@@ -78,7 +78,9 @@ class ModelPanel:
             self._ui.modelComboBox.clear()
             self._modelNames = ["default"] + [name for name, _description in self._information.models] + ["none"]
             for name in self._modelNames:
-                self._ui.modelComboBox.addItem({"default": _("Default"), "none": _("None (optimization alone)")}.get(name, name))
+                self._ui.modelComboBox.addItem(
+                    {"default": _("Default"), "none": _("None (optimization alone)")}.get(name, name)
+                )
             self._ui.deviceComboBox.clear()
             self._deviceNames = ["auto"] + [device[0] for device in self._information.devices or (("cpu", "", 0),)]
             self._ui.deviceComboBox.addItem(_("Automatic"))
@@ -119,7 +121,11 @@ class ModelPanel:
         device = next((d for d in self._information.devices if d[0] == chosen), self._information.devices[0])
         text = _("{device}: {free:.1f} GB free").format(device=device[1], free=device[2] / 1e9)
         need = ComputerInformation.estimatedNeed(self._parameterNode.fixedVolume, self._parameterNode.modality.value)
-        return text if need is None else _("{text}, about {need:.1f} GB needed").format(text=text, need=max(need / 1e9, 0.1))
+        return (
+            text
+            if need is None
+            else _("{text}, about {need:.1f} GB needed").format(text=text, need=max(need / 1e9, 0.1))
+        )
 
     def _poll(self):
         if self._reading is None or not self._reading.poll(POLL_WAIT_SECONDS):

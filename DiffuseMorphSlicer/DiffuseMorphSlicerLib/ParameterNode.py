@@ -52,9 +52,14 @@ class ViewMode(enum.Enum):
     uncertainty = "uncertainty"
 
     def label(self):
-        return {"keep": _("as it is"), "blend": _("blend"), "checkerboard": _("checkerboard"),
-                "difference": _("difference"), "jacobian": _("Jacobian in color"),
-                "uncertainty": _("uncertainty in color")}[self.value]
+        return {
+            "keep": _("as it is"),
+            "blend": _("blend"),
+            "checkerboard": _("checkerboard"),
+            "difference": _("difference"),
+            "jacobian": _("Jacobian in color"),
+            "uncertainty": _("uncertainty in color"),
+        }[self.value]
 
 
 @parameterNodeWrapper

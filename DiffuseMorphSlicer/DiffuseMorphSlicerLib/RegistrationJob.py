@@ -18,8 +18,20 @@ class RegistrationJob:
 
     WEIGHTS = {"prepare": 1, "align": 4, "predict": 4, "refine": 12, "deliver": 12, "display": 2}
 
-    def __init__(self, fixedNode, movingNode, *, fixedMask=None, movingMask=None, initialTransform=None,
-                 movingLabels=None, fixedLabels=None, makeVolume=True, eta=1.0, **options):
+    def __init__(
+        self,
+        fixedNode,
+        movingNode,
+        *,
+        fixedMask=None,
+        movingMask=None,
+        initialTransform=None,
+        movingLabels=None,
+        fixedLabels=None,
+        makeVolume=True,
+        eta=1.0,
+        **options,
+    ):
         """options: passed on to DiffuseMorphCore.register as they are (model, device, align, refine, modality, ...).
 
         Raises DiffuseMorphError, naming the node, for input that cannot be registered.
@@ -27,8 +39,11 @@ class RegistrationJob:
         if fixedNode is None or movingNode is None:
             raise DiffuseMorphError(_("Choose a fixed volume and a moving volume."))
         if fixedNode == movingNode:
-            raise DiffuseMorphError(_("'{name}' is the fixed and the moving volume: choose two different volumes.").format(
-                name=fixedNode.GetName()))
+            raise DiffuseMorphError(
+                _("'{name}' is the fixed and the moving volume: choose two different volumes.").format(
+                    name=fixedNode.GetName()
+                )
+            )
         self.fixedNode, self.movingNode = fixedNode, movingNode
         self.movingLabelsNode = movingLabels
         self.movingParentNode = OutputTransform.originalParent(movingNode)
@@ -37,8 +52,11 @@ class RegistrationJob:
         self.moving = VolumeImage.fromNode(movingNode, self.movingToWorld)
         if self.fixed.dimensions != self.moving.dimensions:
             single, other = sorted((self.fixed, self.moving), key=lambda volume: volume.dimensions)
-            raise DiffuseMorphError(_("'{single}' is a single slice and '{other}' is a volume: choose two slices or two "
-                                      "volumes.").format(single=single.node.GetName(), other=other.node.GetName()))
+            raise DiffuseMorphError(
+                _("'{single}' is a single slice and '{other}' is a volume: choose two slices or two volumes.").format(
+                    single=single.node.GetName(), other=other.node.GetName()
+                )
+            )
         self._options = options
         self._options["fixed_mask"] = self._mask(fixedMask, self.fixed, None)
         self._options["moving_mask"] = self._mask(movingMask, self.moving, self.movingToWorld)
@@ -57,10 +75,16 @@ class RegistrationJob:
         return sitk.Cast(sitk.NotEqual(labels.image, 0), sitk.sitkUInt8)
 
     def _readLabels(self, fixedLabels, movingLabels):
-        if fixedLabels is not None and movingLabels is not None and (
-                fixedLabels.IsA("vtkMRMLSegmentationNode") != movingLabels.IsA("vtkMRMLSegmentationNode")):
-            raise DiffuseMorphError(_("'{fixed}' and '{moving}' cannot be compared: give two segmentations or two label "
-                                      "maps.").format(fixed=fixedLabels.GetName(), moving=movingLabels.GetName()))
+        if (
+            fixedLabels is not None
+            and movingLabels is not None
+            and (fixedLabels.IsA("vtkMRMLSegmentationNode") != movingLabels.IsA("vtkMRMLSegmentationNode"))
+        ):
+            raise DiffuseMorphError(
+                _("'{fixed}' and '{moving}' cannot be compared: give two segmentations or two label maps.").format(
+                    fixed=fixedLabels.GetName(), moving=movingLabels.GetName()
+                )
+            )
         values = {}
         self.fixedLabels = fixedLabels and LabelImage.fromNode(fixedLabels, self.fixed, values)
         self.movingLabels = movingLabels and LabelImage.fromNode(movingLabels, self.moving, values, self.movingToWorld)
@@ -70,14 +94,23 @@ class RegistrationJob:
         if node is None:
             return None
         if OutputTransform.isOutput(node) or not node.IsTransformToWorldLinear():
-            raise DiffuseMorphError(_("The initial transform '{name}' is not linear: choose a linear transform.").format(
-                name=node.GetName()))
+            raise DiffuseMorphError(
+                _("The initial transform '{name}' is not linear: choose a linear transform.").format(
+                    name=node.GetName()
+                )
+            )
         if self.movingParentNode == node:
-            raise DiffuseMorphError(_("The initial transform '{name}' is already applied to '{moving}': choose none.").format(
-                name=node.GetName(), moving=self.movingNode.GetName()))
+            raise DiffuseMorphError(
+                _("The initial transform '{name}' is already applied to '{moving}': choose none.").format(
+                    name=node.GetName(), moving=self.movingNode.GetName()
+                )
+            )
         if self.fixed.dimensions == 2:
-            raise DiffuseMorphError(_("Single slices take no initial transform: choose none and put '{moving}' in place "
-                                      "by hand.").format(moving=self.movingNode.GetName()))
+            raise DiffuseMorphError(
+                _("Single slices take no initial transform: choose none and put '{moving}' in place by hand.").format(
+                    moving=self.movingNode.GetName()
+                )
+            )
         import SimpleITK as sitk
 
         worldToMoving = np.linalg.inv(VolumeImage.transformMatrix(node, self.movingNode.GetName()))
@@ -94,8 +127,9 @@ class RegistrationJob:
 
         registration = register(self.fixed.image, self.moving.image, progress=progress, **self._options)
         advance(progress, "display", 0.0)
-        self.trajectory = FieldTrajectory.ofRegistration(registration, self.fixed, self.moving,
-                                                         np.linalg.inv(self.movingToWorld))
+        self.trajectory = FieldTrajectory.ofRegistration(
+            registration, self.fixed, self.moving, np.linalg.inv(self.movingToWorld)
+        )
         advance(progress, "display", 0.5)
         if self._makeVolume:
             self.warped = registration.warp(eta=self._eta)

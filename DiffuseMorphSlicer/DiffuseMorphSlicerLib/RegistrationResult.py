@@ -42,8 +42,14 @@ class RegistrationResult:
             node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLTransformNode", slicer.mrmlScene.GenerateUniqueName(name))
         with slicer.util.NodeModify(node):
             node.SetAndObserveTransformNodeID(None)
-            OutputTransform.mark(node, self.fixedNode, self.movingNode, self.job.movingParentNode,
-                                 self.job.trajectory.alignment, self.report["displacement_mm"]["max"])
+            OutputTransform.mark(
+                node,
+                self.fixedNode,
+                self.movingNode,
+                self.job.movingParentNode,
+                self.job.trajectory.alignment,
+                self.report["displacement_mm"]["max"],
+            )
             node.SetAndObserveTransformFromParent(self.etaTransform.transform)
         self.transformNode = node
         if apply:

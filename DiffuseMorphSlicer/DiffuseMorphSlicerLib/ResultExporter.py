@@ -49,8 +49,9 @@ class ResultExporter:
         if frames < 2:
             raise DiffuseMorphError(_("A trajectory needs at least two frames: ask for 2 or more."))
         if path is not None and not str(path).endswith(".seq.nrrd"):
-            raise DiffuseMorphError(_("The trajectory cannot be written to '{path}': let the name end in "
-                                      ".seq.nrrd.").format(path=path))
+            raise DiffuseMorphError(
+                _("The trajectory cannot be written to '{path}': let the name end in .seq.nrrd.").format(path=path)
+            )
         return self._deliverTrajectory(self.compute("trajectory"), frames, path)
 
     def _make(self, kind, eta, node):
@@ -59,7 +60,7 @@ class ResultExporter:
 
     def compute(self, kind, eta=1.0, progress=None):
         """The part of the work that needs no scene. kind: one of KINDS."""
-        result, job, registration = self._result, self._result.job, self._result.registration
+        job, registration = self._result.job, self._result.registration
         if kind == "transform":
             return job.trajectory
         if kind == "inverse":
@@ -68,12 +69,14 @@ class ResultExporter:
             return registration.warp(eta=eta)
         if kind == "labels":
             if job.movingLabels is None:
-                raise DiffuseMorphError(_("No labels were carried along: choose a moving segmentation or label map and "
-                                          "register again."))
+                raise DiffuseMorphError(
+                    _("No labels were carried along: choose a moving segmentation or label map and register again.")
+                )
             return registration.warp_labels(job.movingLabels.image, eta=eta)
         if kind == "trajectory":
-            return FieldTrajectory.ofRegistration(registration, job.fixed, job.moving, np.linalg.inv(job.movingToWorld),
-                                                  maximumPoints=SEQUENCE_POINTS)
+            return FieldTrajectory.ofRegistration(
+                registration, job.fixed, job.moving, np.linalg.inv(job.movingToWorld), maximumPoints=SEQUENCE_POINTS
+            )
         return registration.jacobian(eta) if kind == "jacobian" else registration.uncertainty(progress=progress)
 
     def deliver(self, kind, eta, computed, node=None, frames=11):
@@ -83,35 +86,49 @@ class ResultExporter:
             return self._deliverTrajectory(computed, frames)
         if kind in ("jacobian", "uncertainty"):
             return self._deliverOverlay(kind, eta, computed)
-        names = {"transform": _("{node} at eta {eta:.2f}"), "inverse": _("{node} inverse at eta {eta:.2f}"),
-                 "volume": _("{moving} on {fixed} at eta {eta:.2f}"), "labels": _("{labels} on {fixed} at eta {eta:.2f}")}
+        names = {
+            "transform": _("{node} at eta {eta:.2f}"),
+            "inverse": _("{node} inverse at eta {eta:.2f}"),
+            "volume": _("{moving} on {fixed} at eta {eta:.2f}"),
+            "labels": _("{labels} on {fixed} at eta {eta:.2f}"),
+        }
         carried = result.job.movingLabels
-        name = names[kind].format(node=self._name, eta=eta, moving=result.movingNode.GetName(),
-                                  fixed=result.fixedNode.GetName(), labels=carried.node.GetName() if carried else "")
+        name = names[kind].format(
+            node=self._name,
+            eta=eta,
+            moving=result.movingNode.GetName(),
+            fixed=result.fixedNode.GetName(),
+            labels=carried.node.GetName() if carried else "",
+        )
         if kind in ("transform", "inverse"):
-            node = node or slicer.mrmlScene.AddNewNodeByClass("vtkMRMLTransformNode",
-                                                              slicer.mrmlScene.GenerateUniqueName(name))
+            node = node or slicer.mrmlScene.AddNewNodeByClass(
+                "vtkMRMLTransformNode", slicer.mrmlScene.GenerateUniqueName(name)
+            )
             node.SetAndObserveTransformFromParent(EtaTransform(computed, eta).transform)
             return node
         if kind == "volume":
-            return VolumeWriter.write(node or VolumeWriter.newVolume(name), computed, result.fixedNode,
-                                      like=result.movingNode)
+            return VolumeWriter.write(
+                node or VolumeWriter.newVolume(name), computed, result.fixedNode, like=result.movingNode
+            )
         if carried.node.IsA("vtkMRMLSegmentationNode"):
             return self._segmentation(node, name, computed, carried)
-        node = VolumeWriter.write(node or VolumeWriter.newVolume(name, "vtkMRMLLabelMapVolumeNode"), computed,
-                                  result.fixedNode)
+        node = VolumeWriter.write(
+            node or VolumeWriter.newVolume(name, "vtkMRMLLabelMapVolumeNode"), computed, result.fixedNode
+        )
         if carried.node.GetDisplayNode() and node.GetDisplayNode():
             node.GetDisplayNode().SetAndObserveColorNodeID(carried.node.GetDisplayNode().GetColorNodeID())
         return node
 
     def _segmentation(self, node, name, image, carried):
         if node is None:
-            node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSegmentationNode",
-                                                      slicer.mrmlScene.GenerateUniqueName(name))
+            node = slicer.mrmlScene.AddNewNodeByClass(
+                "vtkMRMLSegmentationNode", slicer.mrmlScene.GenerateUniqueName(name)
+            )
             node.CreateDefaultDisplayNodes()
         node.GetSegmentation().RemoveAllSegments()
-        labelmap = VolumeWriter.write(VolumeWriter.newVolume(name, "vtkMRMLLabelMapVolumeNode"), image,
-                                      self._result.fixedNode)
+        labelmap = VolumeWriter.write(
+            VolumeWriter.newVolume(name, "vtkMRMLLabelMapVolumeNode"), image, self._result.fixedNode
+        )
         merged = slicer.vtkSlicerSegmentationsModuleLogic.CreateOrientedImageDataFromVolumeNode(labelmap)
         merged.UnRegister(None)
         node.SetReferenceImageGeometryParameterFromVolumeNode(self._result.fixedNode)
@@ -138,7 +155,8 @@ class ResultExporter:
         frame = slicer.vtkMRMLTransformNode()
         frame.SetAndObserveTransformFromParent(live.transform)
         sequence = slicer.mrmlScene.AddNewNodeByClass(
-            "vtkMRMLSequenceNode", slicer.mrmlScene.GenerateUniqueName(_("{node} trajectory").format(node=self._name)))
+            "vtkMRMLSequenceNode", slicer.mrmlScene.GenerateUniqueName(_("{node} trajectory").format(node=self._name))
+        )
         sequence.SetIndexName("eta")
         sequence.SetIndexUnit("")
         sequence.SetIndexType(slicer.vtkMRMLSequenceNode.NumericIndex)
@@ -155,16 +173,19 @@ class ResultExporter:
     def _write(sequence, path):
         sequence.AddDefaultStorageNode()
         storage = sequence.GetStorageNode()
-        partial = path[:-len(".seq.nrrd")] + ".part.seq.nrrd"
+        partial = path[: -len(".seq.nrrd")] + ".part.seq.nrrd"
         storage.SetFileName(partial)
         if not storage.WriteData(sequence):
-            raise DiffuseMorphError(_("The trajectory could not be written to '{path}': check that the folder exists and "
-                                      "has room.").format(path=path))
+            raise DiffuseMorphError(
+                _("The trajectory could not be written to '{path}': check that the folder exists and has room.").format(
+                    path=path
+                )
+            )
         os.replace(partial, path)
         storage.SetFileName(path)
 
     def _deliverOverlay(self, kind, eta, image):
-        """The Jacobian or the uncertainty as a volume with colours of its own; an earlier one of the kind is replaced."""
+        """The Jacobian or the uncertainty as a volume with its own colours; an earlier one is replaced."""
         role = f"DiffuseMorph.{kind}"
         transformNode = self._result.transformNode
         node = transformNode.GetNodeReference(role)

@@ -11,8 +11,11 @@ class ResultText:
     def figures(result):
         """What to show of a RegistrationResult, as a dictionary that can be kept as JSON text."""
         report = result.report
-        return {key: report[key] for key in ("similarity", "folding", "displacement_mm", "seconds", "device", "model", "notes")
-                if key in report} | {"dice": result.dice}
+        return {
+            key: report[key]
+            for key in ("similarity", "folding", "displacement_mm", "seconds", "device", "model", "notes")
+            if key in report
+        } | {"dice": result.dice}
 
     @staticmethod
     def toJson(figures):
@@ -27,30 +30,54 @@ class ResultText:
         rows = ResultText._similarity(figures.get("similarity", {})) + ResultText._dice(figures.get("dice"))
         displacement = figures.get("displacement_mm", {})
         if displacement:
-            rows.append((_("Displacement"), _("{mean:.2f} mm mean, {maximum:.2f} mm maximum").format(
-                mean=displacement["mean"], maximum=displacement["max"])))
+            rows.append(
+                (
+                    _("Displacement"),
+                    _("{mean:.2f} mm mean, {maximum:.2f} mm maximum").format(
+                        mean=displacement["mean"], maximum=displacement["max"]
+                    ),
+                )
+            )
         folding = figures.get("folding", {})
         if folding:
-            rows.append((_("Folded voxels"), _("{share:.4f} % (smallest Jacobian {minimum:.3f})").format(
-                share=100 * folding["share"], minimum=folding["minimum"])))
+            rows.append(
+                (
+                    _("Folded voxels"),
+                    _("{share:.4f} % (smallest Jacobian {minimum:.3f})").format(
+                        share=100 * folding["share"], minimum=folding["minimum"]
+                    ),
+                )
+            )
         seconds = figures.get("seconds", {})
         if seconds:
-            stages = ", ".join(f"{html.escape(stage)} {value:.1f}" for stage, value in seconds.items() if stage != "total")
+            stages = ", ".join(
+                f"{html.escape(stage)} {value:.1f}" for stage, value in seconds.items() if stage != "total"
+            )
             total = seconds.get("total", sum(seconds.values()))
             rows.append((_("Time"), _("{total:.1f} s ({stages})").format(total=total, stages=stages)))
         model = figures.get("model")
         if isinstance(model, dict):
             model = " ".join(str(model[key]) for key in ("name", "version") if key in model)
-        rows += [(name, html.escape(str(value))) for name, value in
-                 ((_("Device"), figures.get("device")), (_("Model"), model)) if value]
+        rows += [
+            (name, html.escape(str(value)))
+            for name, value in ((_("Device"), figures.get("device")), (_("Model"), model))
+            if value
+        ]
         rows += [(_("Note"), html.escape(note)) for note in figures.get("notes", [])]
-        return "<table cellspacing='2'>" + "".join(
-            f"<tr><td><b>{name}</b>&nbsp;&nbsp;</td><td>{value}</td></tr>" for name, value in rows) + "</table>"
+        return (
+            "<table cellspacing='2'>"
+            + "".join(f"<tr><td><b>{name}</b>&nbsp;&nbsp;</td><td>{value}</td></tr>" for name, value in rows)
+            + "</table>"
+        )
 
     @staticmethod
     def _similarity(similarity):
-        names = (("initial", _("as loaded")), ("aligned", _("aligned")), ("network", _("network")),
-                 ("registered", _("registered")))
+        names = (
+            ("initial", _("as loaded")),
+            ("aligned", _("aligned")),
+            ("network", _("network")),
+            ("registered", _("registered")),
+        )
         parts = [f"{name} {similarity[key]:.3f}" for key, name in names if similarity.get(key) is not None]
         return [(_("Similarity"), " → ".join(parts))] if parts else []
 
@@ -59,9 +86,15 @@ class ResultText:
         if not dice:
             return []
         before, after = (sum(values) / len(dice) for values in zip(*dice.values()))
-        rows = [(_("Dice"), _("{before:.3f} → {after:.3f} (mean of {count})").format(
-            before=before, after=after, count=len(dice)))]
+        rows = [
+            (
+                _("Dice"),
+                _("{before:.3f} → {after:.3f} (mean of {count})").format(before=before, after=after, count=len(dice)),
+            )
+        ]
         if len(dice) <= 8:
-            rows += [("&nbsp;&nbsp;" + html.escape(name), f"{values[0]:.3f} → {values[1]:.3f}")
-                     for name, values in dice.items()]
+            rows += [
+                ("&nbsp;&nbsp;" + html.escape(name), f"{values[0]:.3f} → {values[1]:.3f}")
+                for name, values in dice.items()
+            ]
         return rows

@@ -23,10 +23,16 @@ class RunPanel:
         self._timer.interval = POLL_MILLISECONDS
         self._timer.connect("timeout()", self.poll)
         ui.cancelButton.connect("clicked(bool)", lambda *_clicked: self.cancel())
-        self.stages = {"prepare": _("Preparing the images"), "align": _("Aligning"), "predict": _("Running the network"),
-                       "refine": _("Refining"), "deliver": _("Computing the results"),
-                       "display": _("Preparing the display"), "synthesize": _("Drawing the image"),
-                       "uncertainty": _("Measuring the uncertainty")}
+        self.stages = {
+            "prepare": _("Preparing the images"),
+            "align": _("Aligning"),
+            "predict": _("Running the network"),
+            "refine": _("Refining"),
+            "deliver": _("Computing the results"),
+            "display": _("Preparing the display"),
+            "synthesize": _("Drawing the image"),
+            "uncertainty": _("Measuring the uncertainty"),
+        }
 
     @property
     def busy(self):

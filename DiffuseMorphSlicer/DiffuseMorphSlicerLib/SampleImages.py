@@ -25,8 +25,13 @@ def registerSampleImages():
 
     paths = [folder / name for name in FILES]
     SampleData.SampleDataLogic.registerCustomSampleDataSource(
-        category="DiffuseMorph", sampleName=SAMPLE, uris=[path.as_uri() for path in paths],
-        fileNames=list(FILES), nodeNames=list(NODES),
+        category="DiffuseMorph",
+        sampleName=SAMPLE,
+        uris=[path.as_uri() for path in paths],
+        fileNames=list(FILES),
+        nodeNames=list(NODES),
         checksums=["SHA256:" + hashlib.sha256(path.read_bytes()).hexdigest() for path in paths],
-        thumbnailFileName=os.path.join(str(pathlib.Path(__file__).resolve().parents[1]), "Resources", "Icons",
-                                       "DiffuseMorphBrains.png"))
+        thumbnailFileName=os.path.join(
+            str(pathlib.Path(__file__).resolve().parents[1]), "Resources", "Icons", "DiffuseMorphBrains.png"
+        ),
+    )

@@ -32,7 +32,13 @@ class DiffuseMorphSlicerTest(ScriptedLoadableModuleTest):
         slicer.mrmlScene.Clear(0)
 
     def runTest(self):
-        for test in (self.test_refusals, self.test_geometry, self.test_register, self.test_cancel, self.test_trajectory):
+        for test in (
+            self.test_refusals,
+            self.test_geometry,
+            self.test_register,
+            self.test_cancel,
+            self.test_trajectory,
+        ):
             self.delayDisplay(f"DiffuseMorph: {test.__name__}")
             self.setUp()
             try:
@@ -87,7 +93,9 @@ class DiffuseMorphSlicerTest(ScriptedLoadableModuleTest):
     def test_register(self):
         self.requireTorch()
         stages = []
-        result = self.logic.register(self.fixed, self.moving, progress=lambda *step: stages.append(step), **self.OPTIONS)
+        result = self.logic.register(
+            self.fixed, self.moving, progress=lambda *step: stages.append(step), **self.OPTIONS
+        )
         self.assertTrue(OutputTransform.isOutput(result.transformNode))
         self.assertEqual(self.moving.GetParentTransformNode(), result.transformNode)
         fixed, warped = slicer.util.arrayFromVolume(self.fixed), slicer.util.arrayFromVolume(result.volumeNode)
@@ -107,7 +115,9 @@ class DiffuseMorphSlicerTest(ScriptedLoadableModuleTest):
         self.requireTorch()
         before = slicer.mrmlScene.GetNumberOfNodes()
         with self.assertRaises(DiffuseMorphError):
-            self.logic.register(self.fixed, self.moving, progress=lambda *step: False, **(self.OPTIONS | {"refine": 1000}))
+            self.logic.register(
+                self.fixed, self.moving, progress=lambda *step: False, **(self.OPTIONS | {"refine": 1000})
+            )
         self.assertEqual(slicer.mrmlScene.GetNumberOfNodes(), before)
 
     def test_trajectory(self):

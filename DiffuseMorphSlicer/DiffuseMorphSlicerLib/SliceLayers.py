@@ -81,13 +81,15 @@ class SliceLayers:
         """A copy of the fixed volume in which every other field lies below the display threshold."""
         values = slicer.util.arrayFromVolume(fixedNode)
         low, high = float(values.min()), float(values.max())
-        # So far below that a pixel interpolated between a field and a gap stays below the threshold: fields end sharply.
+        # So far below that a pixel interpolated between a field and a gap is below the threshold: fields end sharply.
         gap = low - 1000 * max(high - low, 1.0)
 
         def array():
             spacing = np.linalg.norm(VolumeImage.ijkToRAS(fixedNode)[:3, :3], axis=0)[::-1]
-            place = sum((np.arange(length) * step // size).astype(int).reshape([-1 if a == axis else 1 for a in range(3)])
-                        for axis, (length, step) in enumerate(zip(values.shape, spacing)))
+            place = sum(
+                (np.arange(length) * step // size).astype(int).reshape([-1 if a == axis else 1 for a in range(3)])
+                for axis, (length, step) in enumerate(zip(values.shape, spacing))
+            )
             return np.where(place % 2 == 0, values, np.float32(gap)).astype(np.float32)
 
         node = self._copy(fixedNode, f"fields {size:g}", array)

@@ -32,18 +32,27 @@ class TorchProvider:
         try:
             import PyTorchUtils
         except ImportError as error:
-            raise DiffuseMorphError(_("PyTorch is not installed: install the PyTorch extension in the Extensions "
-                                      "Manager, restart Slicer, and press Register again.")) from error
+            raise DiffuseMorphError(
+                _(
+                    "PyTorch is not installed: install the PyTorch extension in the Extensions "
+                    "Manager, restart Slicer, and press Register again."
+                )
+            ) from error
         logic = PyTorchUtils.PyTorchUtilsLogic()
         try:
             torch = logic.installTorch(askConfirmation=True, torchVersionRequirement=f">={MINIMUM_VERSION}")
         except Exception as error:
             logging.exception("Installing PyTorch failed")
-            raise DiffuseMorphError(_("PyTorch could not be installed: see the application log, then install it in the "
-                                      "PyTorch Utils module and press Register again.")) from error
+            raise DiffuseMorphError(
+                _(
+                    "PyTorch could not be installed: see the application log, then install it in the "
+                    "PyTorch Utils module and press Register again."
+                )
+            ) from error
         if torch is None:
-            raise DiffuseMorphError(_("PyTorch is needed and was not installed: press Register again to be asked once "
-                                      "more."))
+            raise DiffuseMorphError(
+                _("PyTorch is needed and was not installed: press Register again to be asked once more.")
+            )
 
     @staticmethod
     def _check():
@@ -53,12 +62,19 @@ class TorchProvider:
             version = tuple(int(part) for part in torch.__version__.split("+")[0].split(".")[:2])
         except Exception as error:
             logging.exception("PyTorch cannot be used")
-            raise DiffuseMorphError(_("The PyTorch installation is broken: uninstall PyTorch in the PyTorch Utils "
-                                      "module, restart Slicer, and install it there again.")) from error
+            raise DiffuseMorphError(
+                _(
+                    "The PyTorch installation is broken: uninstall PyTorch in the PyTorch Utils "
+                    "module, restart Slicer, and install it there again."
+                )
+            ) from error
         if version < tuple(int(part) for part in MINIMUM_VERSION.split(".")):
-            raise DiffuseMorphError(_("PyTorch {installed} is too old, {needed} or newer is needed: uninstall PyTorch "
-                                      "in the PyTorch Utils module, restart Slicer, and press Register again.").format(
-                                          installed=torch.__version__, needed=MINIMUM_VERSION))
+            raise DiffuseMorphError(
+                _(
+                    "PyTorch {installed} is too old, {needed} or newer is needed: uninstall PyTorch "
+                    "in the PyTorch Utils module, restart Slicer, and press Register again."
+                ).format(installed=torch.__version__, needed=MINIMUM_VERSION)
+            )
 
     @staticmethod
     def releaseMemory():
@@ -80,9 +96,11 @@ class TorchProvider:
         if isinstance(error, DiffuseMorphError):
             return str(error)
         torch = sys.modules.get("torch")
-        if isinstance(error, MemoryError) or (
-                torch is not None and isinstance(error, torch.cuda.OutOfMemoryError)):
-            return _("There was not enough memory: choose the device CPU, close other volumes, or crop the volumes, and "
-                     "try again.")
+        if isinstance(error, MemoryError) or (torch is not None and isinstance(error, torch.cuda.OutOfMemoryError)):
+            return _(
+                "There was not enough memory: choose the device CPU, close other volumes, or crop the volumes, and "
+                "try again."
+            )
         return _("The work failed ({kind}: {text}): see the application log for details.").format(
-            kind=type(error).__name__, text=error)
+            kind=type(error).__name__, text=error
+        )

@@ -67,8 +67,9 @@ class DiffuseMorphSlicerWidget(ScriptedLoadableModuleWidget, VTKObservationMixin
 
     def onReload(self):
         """Reload the module with its library and the core, not the module file alone."""
-        for name in [name for name in sys.modules
-                     if name.split(".")[0] in ("DiffuseMorphSlicerLib", "DiffuseMorphCore")]:
+        for name in [
+            name for name in sys.modules if name.split(".")[0] in ("DiffuseMorphSlicerLib", "DiffuseMorphCore")
+        ]:
             del sys.modules[name]
         importlib.invalidate_caches()
         ScriptedLoadableModuleWidget.onReload(self)
@@ -106,8 +107,11 @@ class DiffuseMorphSlicerWidget(ScriptedLoadableModuleWidget, VTKObservationMixin
         self.ui.registerButton.text = missing or _("Register")
         self.ui.registerButton.toolTip = missing or _("Register the moving volume to the fixed volume.")
         self.ui.synthesizeButton.enabled = not (self.runPanel.busy or self._missingVolumes())
-        recompute = (OutputTransform.isOutput(parameters.outputTransform) and not self.runPanel.busy
-                     and not self.logic.hasTrajectory(parameters.outputTransform))
+        recompute = (
+            OutputTransform.isOutput(parameters.outputTransform)
+            and not self.runPanel.busy
+            and not self.logic.hasTrajectory(parameters.outputTransform)
+        )
         self.ui.recomputeLabel.visible = self.ui.recomputeButton.visible = recompute
         self.ui.recomputeButton.enabled = recompute and not self._missingVolumes()
         if self._shownReport != parameters.report:
@@ -143,12 +147,26 @@ class DiffuseMorphSlicerWidget(ScriptedLoadableModuleWidget, VTKObservationMixin
 
         def begin():
             return self.logic.startRegistration(
-                p.fixedVolume, p.movingVolume, model=p.model, device=p.device, align=p.alignment.value,
-                refine="auto" if p.refinement < 0 else p.refinement, modality=p.modality.value,
-                trajectory=p.trajectoryForm.value, seed=p.seed, fixedMask=p.fixedMask, movingMask=p.movingMask,
-                initialTransform=p.initialTransform, movingLabels=p.movingLabels, fixedLabels=p.fixedLabels,
-                eta=p.eta if recompute else 1.0, outputTransform=p.outputTransform, outputVolume=p.outputVolume,
-                makeTransform=recompute or p.makeTransform, makeVolume=p.makeVolume and not recompute)
+                p.fixedVolume,
+                p.movingVolume,
+                model=p.model,
+                device=p.device,
+                align=p.alignment.value,
+                refine="auto" if p.refinement < 0 else p.refinement,
+                modality=p.modality.value,
+                trajectory=p.trajectoryForm.value,
+                seed=p.seed,
+                fixedMask=p.fixedMask,
+                movingMask=p.movingMask,
+                initialTransform=p.initialTransform,
+                movingLabels=p.movingLabels,
+                fixedLabels=p.fixedLabels,
+                eta=p.eta if recompute else 1.0,
+                outputTransform=p.outputTransform,
+                outputVolume=p.outputVolume,
+                makeTransform=recompute or p.makeTransform,
+                makeVolume=p.makeVolume and not recompute,
+            )
 
         self.runPanel.attempt(begin, lambda result: self._onRegistered(result, recompute))
 
@@ -168,17 +186,31 @@ class DiffuseMorphSlicerWidget(ScriptedLoadableModuleWidget, VTKObservationMixin
             if showFirst:
                 p.viewMode = ViewMode.blend
         if showFirst and not recompute and slicer.app.layoutManager() is not None:
-            slicer.util.setSliceViewerLayers(background=result.fixedNode, foreground=result.movingNode, fit=True,
-                                             foregroundOpacity=p.blend, rotateToVolumePlane=True)
+            slicer.util.setSliceViewerLayers(
+                background=result.fixedNode,
+                foreground=result.movingNode,
+                fit=True,
+                foregroundOpacity=p.blend,
+                rotateToVolumePlane=True,
+            )
         self.update()
 
     def onSynthesize(self):
         p = self._parameterNode
         self.runPanel.attempt(
-            lambda: self.logic.startSynthesis(p.fixedVolume, p.movingVolume, model=p.model, device=p.device,
-                                              align=p.alignment.value, start=p.synthesisStart, steps=p.synthesisSteps, seed=p.synthesisSeed,
-                                              outputVolume=p.synthesizedVolume),
-            self._onSynthesized)
+            lambda: self.logic.startSynthesis(
+                p.fixedVolume,
+                p.movingVolume,
+                model=p.model,
+                device=p.device,
+                align=p.alignment.value,
+                start=p.synthesisStart,
+                steps=p.synthesisSteps,
+                seed=p.synthesisSeed,
+                outputVolume=p.synthesizedVolume,
+            ),
+            self._onSynthesized,
+        )
 
     def _onSynthesized(self, node):
         (self._parameterNode or self.logic.getParameterNode()).synthesizedVolume = node
@@ -187,4 +219,5 @@ class DiffuseMorphSlicerWidget(ScriptedLoadableModuleWidget, VTKObservationMixin
     def _startExport(self, kind, done):
         p = self._parameterNode
         return self.runPanel.attempt(
-            lambda: self.logic.startExport(kind, frames=p.frames, transformNode=p.outputTransform), done)
+            lambda: self.logic.startExport(kind, frames=p.frames, transformNode=p.outputTransform), done
+        )

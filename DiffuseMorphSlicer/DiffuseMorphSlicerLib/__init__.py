@@ -1,1 +1,1 @@
-"""The parts of the DiffuseMorph module, one class a file. Nothing here imports torch before a registration is asked for."""
+"""The parts of the DiffuseMorph module, one class a file. Nothing here imports torch with the module."""

@@ -1,16 +1,20 @@
 """Volumes with a textured ball, in any geometry, for tests that register."""
+
 import numpy as np
 
 AXES = {
     "oblique": (np.array([[0.9397, -0.3420, 0], [0.3420, 0.9397, 0], [0, 0, 1]]) * [1.5, 1.5, 2.0], (24, 32, 32)),
-    "left-handed": (np.array([[0.8, -0.6, 0.0], [0.48, 0.64, -0.6], [0.36, 0.48, 0.8]]) * [1.3, 1.7, -1.9], (30, 34, 36)),
+    "left-handed": (
+        np.array([[0.8, -0.6, 0.0], [0.48, 0.64, -0.6], [0.36, 0.48, 0.8]]) * [1.3, 1.7, -1.9],
+        (30, 34, 36),
+    ),
     "axial": (np.diag([-2.0, -2.0, 3.0]), (18, 28, 26)),
 }
 OPTIONS = {"model": "none", "device": "cpu", "align": "center", "refine": 15}
 
 
 def add_ball(name, center=(0.0, 0.0, 0.0), radius=11.0, geometry="oblique", dtype=np.int16, parent=None):
-    """A scalar volume node; center and radius in mm of the world, parent a 4x4 matrix of a transform it is put under."""
+    """A scalar volume node; center and radius in mm of the world, parent a 4x4 matrix to put it under."""
     import slicer
 
     axes, shape = AXES[geometry]

@@ -3,10 +3,12 @@
     python Testing/slicer/benchmark_scrubbing.py [--threads 2] [--ticks 20] [--size 512]
 
 Two fields are measured: on the grid that a registration delivers, and with a vector at every voxel of the fixed image,
-which is more than the module ever writes. For each: writing a tick, and a tick with three slice views rendered, compared
-with rendering the same three views again with an untouched field of the same kind. The views are rendered by whatever
-OpenGL there is off screen; without a graphics processor it is slow, so the ratio says more than the milliseconds.
+which is more than the module ever writes. For each: writing a tick, and a tick with three slice views rendered,
+compared with rendering the same three views again with an untouched field of the same kind. The views are rendered by
+whatever OpenGL there is off screen; without a graphics processor it is slow, so the ratio says more than the
+milliseconds.
 """
+
 import argparse
 import statistics
 import sys
@@ -54,9 +56,10 @@ def make_registration(fixed, shape):
     waves = np.ix_(*(np.sin(np.pi * np.linspace(0, 1, length)) for length in shape))
     bump = torch.from_numpy((waves[0] * waves[1] * waves[2]).astype(np.float32))
     etas = tuple(np.linspace(0, 1, KEYFRAMES))
-    keyframes = torch.stack([torch.stack([3 * eta * bump, -4 * eta ** 2 * bump, 2 * eta * bump]) for eta in etas])
-    return Registration(fixed.image, fixed.image, sitk.AffineTransform(3), Grid.of(fixed.image).resampled(shape), etas,
-                        keyframes, {})
+    keyframes = torch.stack([torch.stack([3 * eta * bump, -4 * eta**2 * bump, 2 * eta * bump]) for eta in etas])
+    return Registration(
+        fixed.image, fixed.image, sitk.AffineTransform(3), Grid.of(fixed.image).resampled(shape), etas, keyframes, {}
+    )
 
 
 def measure(application, shape, ticks: int) -> None:
@@ -76,7 +79,7 @@ def measure(application, shape, ticks: int) -> None:
     OutputTransform.mark(node, fixedNode, movingNode, None, trajectory.alignment, 6.0)
     etas = [0.02 + 0.96 * (index * 7 % ticks) / ticks for index in range(ticks)]
     points = live.image.GetNumberOfPoints()
-    print(f"\nField of {points:,} points with its ring ({points * 12 / 2 ** 20:.0f} MiB), {KEYFRAMES} keyframes")
+    print(f"\nField of {points:,} points with its ring ({points * 12 / 2**20:.0f} MiB), {KEYFRAMES} keyframes")
     print(f"  writing a tick                         {milliseconds(lambda i: live.setEta(etas[i]), ticks):8.1f} ms")
 
     movingNode.SetAndObserveTransformNodeID(node.GetID())
@@ -100,8 +103,10 @@ def measure(application, shape, ticks: int) -> None:
 
         again(0)
         untouched, ticked = milliseconds(again, ticks), milliseconds(tick, ticks)
-        print(f"  three views, {shown:16}  rendered again {untouched:6.1f} ms, a tick {ticked:6.1f} ms, "
-              f"ratio {ticked / untouched:.2f}")
+        print(
+            f"  three views, {shown:16}  rendered again {untouched:6.1f} ms, a tick {ticked:6.1f} ms, "
+            f"ratio {ticked / untouched:.2f}"
+        )
 
 
 def main() -> None:
@@ -124,7 +129,9 @@ def main() -> None:
 
     torch.set_num_threads(arguments.threads)
     whole = Grid(SHAPE[::-1], (1.0,) * 3, (0.0,) * 3, (1.0, 0, 0, 0, 1, 0, 0, 0, 1))
-    print(f"Fixed image 160 x 192 x 224, {arguments.threads} threads, views of {arguments.size} x {arguments.size} pixels")
+    print(
+        f"Fixed image 160 x 192 x 224, {arguments.threads} threads, views of {arguments.size} x {arguments.size} pixels"
+    )
     working = whole.resampled(working_grid.working_shape(whole, working_grid.VOXELS[3]))
     for shape in (working_grid.delivered_grid(working).shape, SHAPE):
         application.startScene(arguments.size)

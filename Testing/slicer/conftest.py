@@ -1,4 +1,5 @@
 """Slicer's MRML with stand-ins for the application; see standins/__init__.py."""
+
 import sys
 from pathlib import Path
 

@@ -2,9 +2,10 @@
 
     python Testing/slicer/make_screenshots.py [--model default]
 
-The slice views are Slicer's own, rendered off screen; the panel is the real .ui file drawn by the stand-ins of the tests,
-so that its widgets look a little different in the application.
+The slice views are Slicer's own, rendered off screen; the panel is the real .ui file drawn by the stand-ins of the
+tests, so that its widgets look a little different in the application.
 """
+
 import argparse
 import sys
 import time
@@ -98,8 +99,12 @@ def main() -> None:
         rows[name].append(labelled(views[name].picture(), "fixed"))
     save(side_by_side(rows.values()), "explore.png")
 
-    modes = [(ViewMode.blend, "blend"), (ViewMode.checkerboard, "checkerboard"), (ViewMode.difference, "difference"),
-             (ViewMode.jacobian, "Jacobian")]
+    modes = [
+        (ViewMode.blend, "blend"),
+        (ViewMode.checkerboard, "checkerboard"),
+        (ViewMode.difference, "difference"),
+        (ViewMode.jacobian, "Jacobian"),
+    ]
     parameters.blend, parameters.checkerSize = 0.6, 25.0
     pictures = []
     for mode, text in modes:

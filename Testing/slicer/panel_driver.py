@@ -1,4 +1,5 @@
 """What tests of the panel do with it: read a property, wait, register."""
+
 import time
 
 
@@ -20,3 +21,14 @@ def register(panel):
     assert panel.runPanel.busy, get(panel.ui.statusLabel)
     wait_for(lambda: not panel.runPanel.busy)
     assert get(panel.ui.statusLabel).startswith("Done"), get(panel.ui.statusLabel)
+
+
+def load_volume(path, node_class="vtkMRMLScalarVolumeNode"):
+    import slicer
+
+    storage = slicer.vtkMRMLVolumeArchetypeStorageNode()
+    storage.SetFileName(str(path))
+    node = slicer.mrmlScene.AddNewNodeByClass(node_class, path.name.split(".")[0])
+    assert storage.ReadData(node)
+    node.CreateDefaultDisplayNodes()
+    return node

@@ -1,4 +1,5 @@
 """What leaves the module: transforms, volumes, labels, sequences and pictures that need neither it nor PyTorch."""
+
 import numpy as np
 import pytest
 
@@ -87,7 +88,7 @@ def test_labels_are_carried_along_and_compared(logic, segmentation):
     fixedLabels = add_labels(fixed, "FixedLabels", segmentation)
     movingLabels = add_labels(moving, "MovingLabels", segmentation)
     result = logic.register(fixed, moving, movingLabels=movingLabels, fixedLabels=fixedLabels, **OPTIONS)
-    (name, (before, after)), = result.dice.items()
+    ((name, (before, after)),) = result.dice.items()
     assert name == ("ball" if segmentation else "3")
     assert after > 0.93 and after > before + 0.02
     assert movingLabels.GetParentTransformNode() is result.transformNode
@@ -101,8 +102,14 @@ def test_labels_are_carried_along_and_compared(logic, segmentation):
         exported = (slicer.util.arrayFromVolume(node) == 3).sum()
     expected = (slicer.util.arrayFromVolume(fixed) > 400).sum()
     assert 0.85 * expected < exported < 1.15 * expected
-    again = logic.register(fixed, moving, movingLabels=movingLabels, fixedLabels=fixedLabels,
-                           outputTransform=result.transformNode, **OPTIONS)
+    again = logic.register(
+        fixed,
+        moving,
+        movingLabels=movingLabels,
+        fixedLabels=fixedLabels,
+        outputTransform=result.transformNode,
+        **OPTIONS,
+    )
     assert again.dice[name] == pytest.approx((before, after)), "labels already under the transform count as they were"
 
 
@@ -112,18 +119,30 @@ def test_labels_that_do_not_go_together_are_refused(logic):
 
     fixed, moving = add_ball("Fixed"), add_ball("Moving", (3, -2, 1), 13)
     with pytest.raises(DiffuseMorphError, match="two segmentations or two label maps"):
-        logic.startRegistration(fixed, moving, fixedLabels=add_labels(fixed, "A", True),
-                                movingLabels=add_labels(moving, "B", False), **OPTIONS)
+        logic.startRegistration(
+            fixed,
+            moving,
+            fixedLabels=add_labels(fixed, "A", True),
+            movingLabels=add_labels(moving, "B", False),
+            **OPTIONS,
+        )
     with pytest.raises(DiffuseMorphError, match="'Nothing' marks nothing"):
-        logic.startRegistration(fixed, moving, fixedMask=add_labels(fixed, "Nothing", False, threshold=10000), **OPTIONS)
+        logic.startRegistration(
+            fixed, moving, fixedMask=add_labels(fixed, "Nothing", False, threshold=10000), **OPTIONS
+        )
 
 
 def test_masks_reach_the_core(logic):
     from ball_volumes import OPTIONS, add_ball, add_labels
 
     fixed, moving = add_ball("Fixed"), add_ball("Moving", (3, -2, 1), 13)
-    result = logic.register(fixed, moving, fixedMask=add_labels(fixed, "A", True, threshold=50),
-                            movingMask=add_labels(moving, "B", False, threshold=50), **OPTIONS)
+    result = logic.register(
+        fixed,
+        moving,
+        fixedMask=add_labels(fixed, "A", True, threshold=50),
+        movingMask=add_labels(moving, "B", False, threshold=50),
+        **OPTIONS,
+    )
     assert result.report["settings"]["masks"] == ["fixed", "moving"]
 
 
@@ -144,7 +163,9 @@ def test_trajectory_is_one_sequence_file_that_plays_without_us(logic, simple, tm
         played = to_world_and_back(copy.GetDataNodeAtValue(value))
         core = simple.registration.transform(eta)
         for point in ball_points():
-            np.testing.assert_allclose(played.TransformPoint(point), FLIP * core.TransformPoint((FLIP * point).tolist()), atol=0.1)
+            np.testing.assert_allclose(
+                played.TransformPoint(point), FLIP * core.TransformPoint((FLIP * point).tolist()), atol=0.1
+            )
 
 
 def test_trajectory_refuses_what_cannot_be(logic, simple, tmp_path):

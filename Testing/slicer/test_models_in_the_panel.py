@@ -1,4 +1,5 @@
 """What needs a model: synthesis, uncertainty, the list of models and devices. The model is small and untrained."""
+
 import numpy as np
 import pytest
 from ball_volumes import add_ball

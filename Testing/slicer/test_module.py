@@ -1,4 +1,5 @@
 """The module as Slicer meets it: its description, its self test, reloading, sample data, animation, the small parts."""
+
 import sys
 import time
 import types
@@ -51,9 +52,19 @@ def test_sample_data_is_offered_and_is_what_its_checksum_says(module, applicatio
     sampleData = types.ModuleType("SampleData")
 
     # The keywords that Slicer's function of this name takes.
-    def registerCustomSampleDataSource(*, category, sampleName, uris, fileNames, nodeNames, thumbnailFileName, checksums):
-        offered.append({"category": category, "uris": uris, "checksums": checksums, "fileNames": fileNames,
-                        "nodeNames": nodeNames, "thumbnailFileName": thumbnailFileName})
+    def registerCustomSampleDataSource(
+        *, category, sampleName, uris, fileNames, nodeNames, thumbnailFileName, checksums
+    ):
+        offered.append(
+            {
+                "category": category,
+                "uris": uris,
+                "checksums": checksums,
+                "fileNames": fileNames,
+                "nodeNames": nodeNames,
+                "thumbnailFileName": thumbnailFileName,
+            }
+        )
 
     sampleData.SampleDataLogic = types.SimpleNamespace(registerCustomSampleDataSource=registerCustomSampleDataSource)
     monkeypatch.setitem(sys.modules, "SampleData", sampleData)
@@ -94,7 +105,11 @@ def test_animation_as_pictures(recorder, tmp_path):
 def test_animation_refusals(recorder, tmp_path):
     from DiffuseMorphCore.errors import DiffuseMorphError
 
-    for name, words in (("morph.gif", "needs ffmpeg"), ("morph.avi", r"\.png, \.gif, \.mp4"), ("none/morph.png", "does not exist")):
+    for name, words in (
+        ("morph.gif", "needs ffmpeg"),
+        ("morph.avi", r"\.png, \.gif, \.mp4"),
+        ("none/morph.png", "does not exist"),
+    ):
         with pytest.raises(DiffuseMorphError, match=words):
             recorder.record(tmp_path / name, [0.0, 1.0])
     with pytest.raises(DiffuseMorphError, match="cancelled"):

@@ -1,4 +1,5 @@
 """What Slicer's build and Extension Manager need, read from the files themselves: nothing here needs Slicer."""
+
 import ast
 import json
 import re
@@ -34,8 +35,11 @@ def ui_tree():
 @pytest.mark.parametrize("folder", [CORE, MODULE], ids=lambda folder: folder.name)
 def test_every_file_is_listed_for_packaging(folder):
     listed = cmake_list(folder, "MODULE_PYTHON_SCRIPTS") | cmake_list(folder, "MODULE_PYTHON_RESOURCES")
-    there = {str(path.relative_to(folder)) for path in folder.rglob("*")
-             if path.suffix in PACKAGED and path.name != "CMakeLists.txt" and "__pycache__" not in path.parts}
+    there = {
+        str(path.relative_to(folder))
+        for path in folder.rglob("*")
+        if path.suffix in PACKAGED and path.name != "CMakeLists.txt" and "__pycache__" not in path.parts
+    }
     assert there - listed == set(), "these files would be missing from the installed extension"
     assert listed - there == set(), "these files are listed and do not exist"
 
@@ -49,8 +53,17 @@ def test_sample_data_is_packaged_with_its_terms():
 
 def test_index_entry_agrees_with_cmake():
     entry = json.loads((ROOT / "Resources" / "ExtensionsIndex" / "DiffuseMorph.json").read_text())
-    assert set(entry) <= {"$schema", "category", "scm_url", "scm_revision", "scm_type", "build_dependencies",
-                          "build_subdirectory", "enabled", "tier"}
+    assert set(entry) <= {
+        "$schema",
+        "category",
+        "scm_url",
+        "scm_revision",
+        "scm_type",
+        "build_dependencies",
+        "build_subdirectory",
+        "enabled",
+        "tier",
+    }
     assert "project(DiffuseMorph)" in (ROOT / "CMakeLists.txt").read_text()
     assert entry["scm_url"] == cmake_value("EXTENSION_HOMEPAGE")
     assert entry["scm_url"].rsplit("/", 1)[1] == "SlicerDiffuseMorph"
@@ -65,10 +78,10 @@ def test_icon_and_screenshots_exist():
         path = ROOT / url.split("/main/", 1)[1]
         header = path.read_bytes()[:24]
         assert header[:8] == b"\x89PNG\r\n\x1a\n", path
-        width, height = (int.from_bytes(header[start:start + 4], "big") for start in (16, 20))
+        width, height = (int.from_bytes(header[start : start + 4], "big") for start in (16, 20))
         assert min(width, height) >= 100
     icon = (ROOT / "Resources" / "Icons" / "DiffuseMorph.png").read_bytes()
-    assert [int.from_bytes(icon[start:start + 4], "big") for start in (16, 20)] == [128, 128]
+    assert [int.from_bytes(icon[start : start + 4], "big") for start in (16, 20)] == [128, 128]
 
 
 def test_licence_and_home_page_name_what_reviewers_look_for():
@@ -80,7 +93,9 @@ def test_licence_and_home_page_name_what_reviewers_look_for():
 
 def test_bound_widgets_and_parameters_agree():
     described = ast.parse((LIBRARY / "ParameterNode.py").read_text())
-    node = next(n for n in described.body if isinstance(n, ast.ClassDef) and n.name == "DiffuseMorphSlicerParameterNode")
+    node = next(
+        n for n in described.body if isinstance(n, ast.ClassDef) and n.name == "DiffuseMorphSlicerParameterNode"
+    )
     parameters = {statement.target.id for statement in node.body if isinstance(statement, ast.AnnAssign)}
     bound = [p.find("string").text for p in ui_tree().iter("property") if p.get("name") == "SlicerParameterName"]
     assert len(bound) == len(set(bound)), "two widgets are bound to one parameter"
@@ -100,15 +115,21 @@ def test_widgets_used_in_the_code_exist_and_every_control_is_used():
 
 
 def test_every_control_has_a_tool_tip():
-    missing = [w.get("name") for w in ui_tree().iter("widget")
-               if w.get("class") not in ("QLabel", "QWidget", "qMRMLWidget")
-               and not any(p.get("name") == "toolTip" and p.find("string").text for p in w.findall("property"))]
+    missing = [
+        w.get("name")
+        for w in ui_tree().iter("widget")
+        if w.get("class") not in ("QLabel", "QWidget", "qMRMLWidget")
+        and not any(p.get("name") == "toolTip" and p.find("string").text for p in w.findall("property"))
+    ]
     assert missing == []
 
 
 def test_panel_has_the_sections_in_order():
-    sections = [w.find("property[@name='text']/string").text for w in ui_tree().iter("widget")
-                if w.get("class") == "ctkCollapsibleButton"]
+    sections = [
+        w.find("property[@name='text']/string").text
+        for w in ui_tree().iter("widget")
+        if w.get("class") == "ctkCollapsibleButton"
+    ]
     outer = [s for s in sections if s not in ("Masks, initial transform, labels", "Advanced")]
     assert outer == ["Inputs", "Model and device", "Outputs", "Explore", "Result", "Export", "Synthesize"]
 
@@ -116,8 +137,11 @@ def test_panel_has_the_sections_in_order():
 def test_every_selector_gets_the_scene():
     tree = ui_tree()
     selectors = {w.get("name") for w in tree.iter("widget") if w.get("class") == "qMRMLNodeComboBox"}
-    connected = {c.find("receiver").text for c in tree.iter("connection")
-                 if c.find("signal").text == "mrmlSceneChanged(vtkMRMLScene*)"}
+    connected = {
+        c.find("receiver").text
+        for c in tree.iter("connection")
+        if c.find("signal").text == "mrmlSceneChanged(vtkMRMLScene*)"
+    }
     assert connected == selectors
 
 

@@ -1,4 +1,5 @@
 """The console session of the README runs as it stands."""
+
 import re
 import sys
 import types

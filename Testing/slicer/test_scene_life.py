@@ -1,4 +1,5 @@
 """Closing, saving and reopening scenes, deleted nodes, switched modules: nothing dangles and nothing is lost."""
+
 import gc
 import weakref
 
@@ -16,7 +17,11 @@ def our_transforms():
     """Slice views have linear transform nodes of their own."""
     import slicer
 
-    return [n.GetName() for n in slicer.util.getNodesByClass("vtkMRMLTransformNode") if not n.IsA("vtkMRMLLinearTransformNode")]
+    return [
+        n.GetName()
+        for n in slicer.util.getNodesByClass("vtkMRMLTransformNode")
+        if not n.IsA("vtkMRMLLinearTransformNode")
+    ]
 
 
 @pytest.fixture

@@ -1,4 +1,5 @@
 """The live transform: right everywhere, one event a tick, and the slice views show what the core's own warp gives."""
+
 import numpy as np
 import pytest
 
@@ -6,9 +7,14 @@ PARENT = np.array([[0.9553, -0.2955, 0, 4], [0.2955, 0.9553, 0, -3], [0, 0, 1, 2
 CASES = {
     "oblique": {"fixed": {}, "moving": {"center": (3, -2, 1), "radius": 13}},
     "left-handed-fixed": {"fixed": {"geometry": "left-handed"}, "moving": {"center": (3, -2, 1), "radius": 13}},
-    "parented-moving": {"fixed": {"geometry": "axial"},
-                        "moving": {"center": (3, -2, 1), "radius": 13, "geometry": "left-handed", "parent": PARENT}},
-    "parented-fixed": {"fixed": {"parent": PARENT}, "moving": {"center": (3, -2, 1), "radius": 13, "geometry": "axial"}},
+    "parented-moving": {
+        "fixed": {"geometry": "axial"},
+        "moving": {"center": (3, -2, 1), "radius": 13, "geometry": "left-handed", "parent": PARENT},
+    },
+    "parented-fixed": {
+        "fixed": {"parent": PARENT},
+        "moving": {"center": (3, -2, 1), "radius": 13, "geometry": "axial"},
+    },
 }
 
 
@@ -37,8 +43,10 @@ def test_transform_and_views_agree_with_the_core(logic, registered):
     movingFromWorld = np.linalg.inv(job.movingToWorld)
     mapping = from_world(registered.transformNode)
     size = np.array(job.fixed.image.GetSize())
-    points = [job.fixed.image.TransformContinuousIndexToPhysicalPoint((share * (size - 1)).tolist())
-              for share in np.random.default_rng(1).uniform(0.0, 1.0, (40, 3))]
+    points = [
+        job.fixed.image.TransformContinuousIndexToPhysicalPoint((share * (size - 1)).tolist())
+        for share in np.random.default_rng(1).uniform(0.0, 1.0, (40, 3))
+    ]
     for eta in (0.0, 0.3, 1.0, 0.55):
         logic.setEta(eta)
         transform = registered.registration.transform(eta)
@@ -102,8 +110,9 @@ def test_one_event_a_tick_and_the_same_objects(logic, simple):
     events = []
     node, transform = simple.transformNode, simple.etaTransform.transform
     node.AddObserver(slicer.vtkMRMLTransformableNode.TransformModifiedEvent, lambda *_: events.append("node"))
-    simple.movingNode.AddObserver(slicer.vtkMRMLTransformableNode.TransformModifiedEvent,
-                                  lambda *_: events.append("volume"))
+    simple.movingNode.AddObserver(
+        slicer.vtkMRMLTransformableNode.TransformModifiedEvent, lambda *_: events.append("volume")
+    )
     node.AddObserver(vtk.vtkCommand.ModifiedEvent, lambda *_: events.append("modified"))
     memory = simple.etaTransform.array.__array_interface__["data"][0]
     for eta in (0.2, 0.4, 0.4, 0.9):
@@ -119,7 +128,9 @@ def test_one_event_a_tick_and_the_same_objects(logic, simple):
 def test_each_view_renders_once_a_tick(logic, simple, shown):
     import slicer
 
-    slicer.util.setSliceViewerLayers(background=simple.fixedNode, foreground=simple.movingNode, foregroundOpacity=0.5, fit=True)
+    slicer.util.setSliceViewerLayers(
+        background=simple.fixedNode, foreground=simple.movingNode, foregroundOpacity=0.5, fit=True
+    )
     if shown != "volume":
         logic.showGrid(True)
     layoutManager = slicer.app.layoutManager()
@@ -147,8 +158,9 @@ def test_the_border_fades_and_nothing_tears_or_folds(module, scene):
     fixed = VolumeImage.fromNode(add_ball("Fixed"))
     grid = Grid.of(fixed.image)
     constant = torch.tensor([3.0, -6.0, 5.0]).reshape(1, 3, 1, 1, 1).expand(1, 3, *grid.shape)
-    registration = Registration(fixed.image, fixed.image, sitk.AffineTransform(3), grid, (0.0, 1.0),
-                                torch.cat([0 * constant, constant]), {})
+    registration = Registration(
+        fixed.image, fixed.image, sitk.AffineTransform(3), grid, (0.0, 1.0), torch.cat([0 * constant, constant]), {}
+    )
     trajectory = FieldTrajectory.ofRegistration(registration, fixed, fixed)
     live = EtaTransform(trajectory, 1.0)
     assert np.abs(live.array[[0, -1]]).max() == np.abs(live.array[:, [0, -1]]).max() == 0
@@ -217,19 +229,14 @@ def test_real_images_with_labels(logic, shared_data):
     """Two hippocampi of two people, with their label maps, as loaded from their files."""
     import slicer
     from ball_volumes import OPTIONS
+    from panel_driver import load_volume
 
-    def load(name, nodeClass):
-        storage = slicer.vtkMRMLVolumeArchetypeStorageNode()
-        storage.SetFileName(str(shared_data / "hippocampus" / f"hippocampus_{name}.nii.gz"))
-        node = slicer.mrmlScene.AddNewNodeByClass(nodeClass, name)
-        assert storage.ReadData(node)
-        node.CreateDefaultDisplayNodes()
-        return node
-
-    volumes = [load(f"{person}_t1", "vtkMRMLScalarVolumeNode") for person in ("001", "003")]
-    labels = [load(f"{person}_labels", "vtkMRMLLabelMapVolumeNode") for person in ("001", "003")]
-    result = logic.register(*volumes, fixedLabels=labels[0], movingLabels=labels[1],
-                            **(OPTIONS | {"align": "affine", "refine": 40}))
+    folder, kind = shared_data / "hippocampus", "vtkMRMLLabelMapVolumeNode"
+    volumes = [load_volume(folder / f"hippocampus_{person}_t1.nii.gz") for person in ("001", "003")]
+    labels = [load_volume(folder / f"hippocampus_{person}_labels.nii.gz", kind) for person in ("001", "003")]
+    result = logic.register(
+        *volumes, fixedLabels=labels[0], movingLabels=labels[1], **(OPTIONS | {"align": "affine", "refine": 40})
+    )
     before, after = (np.mean(values) for values in zip(*result.dice.values()))
     assert set(result.dice) == {"1", "2"} and after > before + 0.05
     slicer.util.setSliceViewerLayers(background=volumes[0], fit=True)

@@ -1,4 +1,5 @@
 """PyTorch missing, declined, broken, too old, out of memory: each is one sentence that says what to do."""
+
 import sys
 import types
 
@@ -18,9 +19,12 @@ def without_torch(monkeypatch, provider):
     for name in [name for name in sys.modules if name.split(".")[0] == "torch"]:
         monkeypatch.delitem(sys.modules, name)
     real = provider.installed
-    monkeypatch.setattr("importlib.util.find_spec",
-                        lambda name, *rest, find=__import__("importlib.util").util.find_spec:
-                        None if name == "torch" else find(name, *rest))
+    monkeypatch.setattr(
+        "importlib.util.find_spec",
+        lambda name, *rest, find=__import__("importlib.util").util.find_spec: (
+            None if name == "torch" else find(name, *rest)
+        ),
+    )
     assert not real()
 
 
@@ -80,7 +84,7 @@ def test_an_old_torch(provider, monkeypatch):
     assert "2.1.2+cpu is too old" in text
 
 
-def test_register_says_it_in_the_panel(panel, without_torch, monkeypatch):
+def test_register_says_it_in_the_panel(without_torch, panel, monkeypatch):
     from ball_volumes import add_ball
 
     monkeypatch.setitem(sys.modules, "PyTorchUtils", None)

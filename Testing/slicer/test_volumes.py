@@ -1,4 +1,5 @@
 """Volume nodes as images: positions, parents, slices, and what is refused."""
+
 import numpy as np
 import pytest
 
@@ -28,11 +29,14 @@ def put_under(node, matrix):
     return parent
 
 
-@pytest.mark.parametrize("axes", [
-    pytest.param(np.diag([-1.0, -1.0, 1.0]), id="as-most-files"),
-    pytest.param(ROTATION * [0.7, 1.5, 3.0], id="oblique-anisotropic"),
-    pytest.param(ROTATION * [0.7, 1.5, -3.0], id="left-handed"),
-])
+@pytest.mark.parametrize(
+    "axes",
+    [
+        pytest.param(np.diag([-1.0, -1.0, 1.0]), id="as-most-files"),
+        pytest.param(ROTATION * [0.7, 1.5, 3.0], id="oblique-anisotropic"),
+        pytest.param(ROTATION * [0.7, 1.5, -3.0], id="left-handed"),
+    ],
+)
 @pytest.mark.parametrize("parented", [False, True])
 def test_every_voxel_is_where_slicer_has_it(module, axes, parented):
     import slicer
@@ -125,7 +129,9 @@ def test_a_non_linear_parent_is_refused_and_named(module):
 
 def test_a_slice_and_a_volume_are_not_registered_together(logic):
     volume, single = add_volume(name="Whole"), add_volume(shape=(1, 6, 7), name="Slice")
-    assert "'Slice' is a single slice and 'Whole' is a volume" in refused(lambda: logic.startRegistration(volume, single))
+    assert "'Slice' is a single slice and 'Whole' is a volume" in refused(
+        lambda: logic.startRegistration(volume, single)
+    )
 
 
 def test_initial_transforms_are_checked(logic):

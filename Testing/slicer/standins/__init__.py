@@ -4,6 +4,7 @@ MRML, the logics, the displayable managers and slicer.util are Slicer's own. PyS
 classes that of a few ctk and qMRML widgets, of parameterNodeWrapper and of ScriptedLoadableModule. They show the
 behaviour the module relies on and no more; what only the application can show is not tested with them.
 """
+
 from .installation import install
 
 __all__ = ["install"]

@@ -1,4 +1,5 @@
 """slicer.app, slicer.modules and the layout manager, as far as the module asks them."""
+
 from __future__ import annotations
 
 import types
@@ -93,11 +94,19 @@ class Application:
         self._colorLogic = colorLogic
         slicer.mrmlScene = scene
         slicer.vtkMRMLSliceNode.AddDefaultSliceOrientationPresets(scene)
-        for storage in ("vtkMRMLScriptedModuleNode", "vtkMRMLSequenceNode", "vtkMRMLSequenceBrowserNode",
-                        "vtkMRMLTransformSequenceStorageNode", "vtkMRMLVolumeSequenceStorageNode",
-                        "vtkMRMLSegmentationNode", "vtkMRMLSegmentationDisplayNode",
-                        "vtkMRMLSegmentationStorageNode", "vtkMRMLMarkupsFiducialNode",
-                        "vtkMRMLMarkupsDisplayNode", "vtkMRMLMarkupsFiducialStorageNode"):
+        for storage in (
+            "vtkMRMLScriptedModuleNode",
+            "vtkMRMLSequenceNode",
+            "vtkMRMLSequenceBrowserNode",
+            "vtkMRMLTransformSequenceStorageNode",
+            "vtkMRMLVolumeSequenceStorageNode",
+            "vtkMRMLSegmentationNode",
+            "vtkMRMLSegmentationDisplayNode",
+            "vtkMRMLSegmentationStorageNode",
+            "vtkMRMLMarkupsFiducialNode",
+            "vtkMRMLMarkupsDisplayNode",
+            "vtkMRMLMarkupsFiducialStorageNode",
+        ):
             if not scene.IsNodeClassRegistered(storage):
                 scene.RegisterNodeClass(getattr(slicer, storage)())
         self._layoutManager = LayoutManager(scene, self.logic, viewSize)

@@ -1,4 +1,5 @@
 """The four ctk widgets that the panel uses."""
+
 from __future__ import annotations
 
 import types
@@ -99,6 +100,7 @@ class ctkSliderWidget(QtWidgets.QWidget):
             self.box.setProperty(name, value)
             if name in ("minimum", "maximum"):
                 self._update()
+
         return QtCore.Property({"decimals": int, "suffix": str}.get(name, float), read, write)
 
     value, minimum, maximum = _forwarded("value"), _forwarded("minimum"), _forwarded("maximum")

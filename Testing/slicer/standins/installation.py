@@ -1,4 +1,5 @@
 """Puts the stand-ins where `import slicer`, `import qt` and `import ctk` look for them."""
+
 from __future__ import annotations
 
 import os
@@ -10,6 +11,7 @@ def install():
     """Idempotent; returns the application. Needs the packages slicer-core and PySide6-Essentials."""
     os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
     import slicer
+
     if getattr(slicer, "app", None) is not None:
         return slicer.app
     from PySide6 import QtWidgets
@@ -27,6 +29,7 @@ def install():
     _provide("i18n", translation)
     _provide("parameterNodeWrapper", parameter_node.module())
     from . import mrml_widgets, scripted_module
+
     _provide("ScriptedLoadableModule", scripted_module.module())
     for widget in (mrml_widgets.qMRMLWidget, mrml_widgets.qMRMLNodeComboBox):
         setattr(slicer, widget.__name__, widget)

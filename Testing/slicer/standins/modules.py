@@ -1,4 +1,5 @@
 """What Slicer's factory does with a scripted module: import the file, describe the module, make its panel."""
+
 from __future__ import annotations
 
 import importlib.util
@@ -28,7 +29,7 @@ def load_module(path: Path) -> types.ModuleType:
 
 
 def make_panel(module: types.ModuleType):
-    """The widget representation: the module's widget object, set up in a window of its own, and ready to be reloaded."""
+    """The widget representation: the module's widget object, set up in a window of its own."""
     from PySide6 import QtWidgets
 
     name = module.__name__

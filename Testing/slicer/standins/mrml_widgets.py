@@ -1,4 +1,5 @@
 """The two qMRML widgets that the panel uses."""
+
 from __future__ import annotations
 
 import slicer
@@ -86,6 +87,7 @@ class qMRMLNodeComboBox(QtWidgets.QWidget):
         def write(self, value):
             self._flags[name] = value
             self._refresh()
+
         return QtCore.Property(type(default), read, write)
 
     noneEnabled, addEnabled, removeEnabled = _flag("none", False), _flag("add", True), _flag("remove", True)

@@ -1,4 +1,5 @@
 """slicer.parameterNodeWrapper: typed access to a parameter node, and its connection with widgets."""
+
 from __future__ import annotations
 
 import enum
@@ -71,8 +72,11 @@ class _Connector:
         kind = type(widget).__name__
         if kind in ("QCheckBox", "QPushButton") and parameter.type is bool:
             self.signal, self.property = widget.toggled, "checked"
-        elif kind in ("QSpinBox", "QSlider") and parameter.type is int or (
-                kind in ("QDoubleSpinBox", "ctkSliderWidget") and parameter.type is float):
+        elif (
+            kind in ("QSpinBox", "QSlider")
+            and parameter.type is int
+            or (kind in ("QDoubleSpinBox", "ctkSliderWidget") and parameter.type is float)
+        ):
             self.signal, self.property = widget.valueChanged, "value"
             for validator in parameter.validators:
                 widget.setProperty("minimum", validator.minimum)
@@ -128,6 +132,7 @@ class _Wrapper:
             def changed(*_, name=name, connector=connector):
                 if not self._updating:
                     setattr(self, name, connector.read())
+
             connector.signal.connect(changed)
             connections.append((name, connector, changed))
         tag = self.parameterNode.AddObserver(vtk.vtkCommand.ModifiedEvent, lambda *_: self._update())
@@ -166,9 +171,12 @@ class _Wrapper:
 def parameterNodeWrapper(described):
     hints = typing.get_type_hints(described, include_extras=True)
     parameters = {name: _Parameter(name, hint, getattr(described, name, None)) for name, hint in hints.items()}
-    members = {name: property(lambda self, p=p: p.read(self.parameterNode),
-                              lambda self, value, p=p: p.write(self.parameterNode, value))
-               for name, p in parameters.items()}
+    members = {
+        name: property(
+            lambda self, p=p: p.read(self.parameterNode), lambda self, value, p=p: p.write(self.parameterNode, value)
+        )
+        for name, p in parameters.items()
+    }
     members.update(allParameters=parameters, __doc__=described.__doc__, __module__=described.__module__)
     return type(described.__name__, (_Wrapper,), members)
 

@@ -1,4 +1,5 @@
 """PySide6 with PythonQt's manners: properties as attributes, connect by signal name, .ui files with our classes."""
+
 from __future__ import annotations
 
 import re
@@ -22,20 +23,36 @@ def _disconnect(self, signal: str, receiver) -> None:
 # What PythonQt adds to every object: its name, and connect by a signal's C++ signature. PySide's own connect would be
 # found first in a mix-in, therefore each class gets these in its own body.
 MANNERS = {
-    "name": property(lambda self: self.property("objectName"),
-                     lambda self, value: self.setProperty("objectName", value)),
+    "name": property(
+        lambda self: self.property("objectName"), lambda self, value: self.setProperty("objectName", value)
+    ),
     "connect": _connect,
     "disconnect": _disconnect,
 }
 
 
-CONNECTING = ("QWidget", "QPushButton", "QToolButton", "QCheckBox", "QLabel", "QComboBox", "QSpinBox", "QDoubleSpinBox",
-              "QLineEdit", "QProgressBar", "QPlainTextEdit", "QTextEdit", "QSlider", "QFrame")
+CONNECTING = (
+    "QWidget",
+    "QPushButton",
+    "QToolButton",
+    "QCheckBox",
+    "QLabel",
+    "QComboBox",
+    "QSpinBox",
+    "QDoubleSpinBox",
+    "QLineEdit",
+    "QProgressBar",
+    "QPlainTextEdit",
+    "QTextEdit",
+    "QSlider",
+    "QFrame",
+)
 
 classes = {name: type(name, (getattr(QtWidgets, name),), dict(MANNERS)) for name in CONNECTING}
 # QTimer has a property and a static method of this name; PythonQt gives the property.
-SINGLE_SHOT = property(lambda self: self.property("singleShot"),
-                       lambda self, value: self.setProperty("singleShot", value))
+SINGLE_SHOT = property(
+    lambda self: self.property("singleShot"), lambda self, value: self.setProperty("singleShot", value)
+)
 classes["QTimer"] = type("QTimer", (QtCore.QTimer,), MANNERS | {"singleShot": SINGLE_SHOT})
 
 

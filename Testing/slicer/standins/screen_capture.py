@@ -1,4 +1,5 @@
-"""Slicer's Screen Capture module, as far as the recorder calls it: pictures of the off-screen views, no video encoder."""
+"""Slicer's Screen Capture module, as far as the recorder calls it: pictures of the views, no video."""
+
 from __future__ import annotations
 
 import types
@@ -7,8 +8,10 @@ import vtk
 
 
 class ScreenCaptureLogic:
-    videoFormatPresets = [{"name": "H.264", "fileExtension": "mp4", "extraVideoOptions": "-codec libx264"},
-                          {"name": "Animated GIF", "fileExtension": "gif", "extraVideoOptions": "-filter_complex palettegen"}]
+    videoFormatPresets = [
+        {"name": "H.264", "fileExtension": "mp4", "extraVideoOptions": "-codec libx264"},
+        {"name": "Animated GIF", "fileExtension": "gif", "extraVideoOptions": "-filter_complex palettegen"},
+    ]
 
     def isFfmpegPathValid(self):
         return False

@@ -1,4 +1,5 @@
 """slicer.ScriptedLoadableModule: the base classes of a scripted module."""
+
 from __future__ import annotations
 
 import importlib
@@ -6,7 +7,6 @@ import os
 import types
 import unittest
 
-import qt
 import slicer
 
 
@@ -84,8 +84,12 @@ class ScriptedLoadableModuleTest(unittest.TestCase):
 
 def module() -> types.ModuleType:
     scripted = types.ModuleType("slicer.ScriptedLoadableModule")
-    scripted.__all__ = ["ScriptedLoadableModule", "ScriptedLoadableModuleWidget", "ScriptedLoadableModuleLogic",
-                        "ScriptedLoadableModuleTest"]
+    scripted.__all__ = [
+        "ScriptedLoadableModule",
+        "ScriptedLoadableModuleWidget",
+        "ScriptedLoadableModuleLogic",
+        "ScriptedLoadableModuleTest",
+    ]
     for name in scripted.__all__:
         setattr(scripted, name, globals()[name])
     return scripted

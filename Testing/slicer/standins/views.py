@@ -1,4 +1,5 @@
-"""Three real slice views, rendered off screen: Slicer's slice logic and displayable managers in a plain render window."""
+"""Three real slice views, rendered off screen: Slicer's slice logic and displayable managers in plain windows."""
+
 from __future__ import annotations
 
 import numpy as np
