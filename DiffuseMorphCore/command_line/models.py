@@ -43,15 +43,21 @@ def run(arguments: argparse.Namespace) -> None:
 def _print_model(name: str, ndim: int, information: dict, keys: tuple[str, ...] | None = None) -> None:
     print(f"{name} ({ndim}-D images)")
     for key in keys or [key for key in information if key != "name"]:
-        value = information.get(key)
-        if value not in (None, ""):
-            print(textwrap.fill(f"{key.replace('_', ' ')}: {_text(value)}", width=100, initial_indent="  ",
-                                subsequent_indent="    ", break_long_words=False))
+        _print_entry(key, information.get(key), "  ")
 
 
-def _text(value) -> str:
+def _print_entry(key: str, value, indent: str) -> None:
+    """Print what a model says under `key`, a table with its entries below it; nothing where it says nothing."""
+    if value in (None, "", {}, []):
+        return
     if isinstance(value, dict):
-        return ", ".join(f"{key} {_text(entry)}" for key, entry in value.items())
+        print(f"{indent}{key.replace('_', ' ')}:")
+        for name, entry in value.items():
+            _print_entry(str(name), entry, indent + "  ")
+        return
     if isinstance(value, (list, tuple)):
-        return ", ".join(map(_text, value))
-    return str(value)
+        value = ", ".join(map(str, value))
+    elif isinstance(value, float):
+        value = f"{value:.4g}"
+    print(textwrap.fill(f"{key.replace('_', ' ')}: {value}", width=100, initial_indent=indent,
+                        subsequent_indent=indent + "  ", break_long_words=False))

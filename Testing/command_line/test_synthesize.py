@@ -60,7 +60,7 @@ def test_an_existing_file_is_replaced_only_on_request(folder, capsys):
 def test_a_model_file_says_what_it_is(folder, capsys):
     assert main(["models", "small.pt"]) == 0
     text = capsys.readouterr().out
-    for part in ("small (2-D images)", "For tests.", "None at all.", "CC0", "steps 0"):
+    for part in ("small (2-D images)", "For tests.", "None at all.", "CC0", "steps: 0"):
         assert part in text
 
 
