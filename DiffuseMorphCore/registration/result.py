@@ -98,8 +98,8 @@ class Registration:
         return np.array([inverse.TransformPoint(point) for point in np.asarray(points, dtype=float).tolist()])
 
     def jacobian(self, eta: float = 1.0) -> sitk.Image:
-        """Local change of volume by the deformation on the fixed grid: below 1 where the moving image is compressed into
-        less of the fixed one's space than it had, 1 where unchanged. Float32."""
+        """Volume of the moving image that goes into a unit of the fixed one's: above 1 where it is compressed, below 1
+        where it is stretched, 1 where unchanged. The alignment is not counted. Float32 on the fixed grid."""
         return self._on_fixed(jacobian_determinant(self.displacement(eta)))
 
     def uncertainty(self, samples: int = 8, seed: int = 0, progress: Progress | None = None) -> sitk.Image:

@@ -106,11 +106,24 @@ class ModelPanel:
         if name == "none":
             text = _("No network: the deformation is found by optimization alone.")
         elif name == "default":
-            text = _("The model that comes with the extension for images of this dimension.")
+            text = self._defaultDescription()
         else:
             text = dict(self._information.models).get(name) or _("Model from a file: {path}").format(path=name)
         self._ui.modelDescriptionLabel.text = text
         self._ui.memoryLabel.text = self._memoryText()
+
+    def _defaultDescription(self):
+        """The default is another model for volumes than for single slices."""
+        volume = self._parameterNode.fixedVolume
+        if volume is None or volume.GetImageData() is None:
+            return _("The model that comes with the extension for images of this dimension.")
+        dimensions = sum(size > 1 for size in volume.GetImageData().GetDimensions())
+        name = f"default{dimensions}d"
+        if name not in dict(self._information.models):
+            return _("There is no default model for {dimensions}-D images: choose None or a model file.").format(
+                dimensions=dimensions
+            )
+        return dict(self._information.models)[name] or name
 
     def _memoryText(self):
         if not self._information.devices:
