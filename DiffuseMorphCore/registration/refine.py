@@ -23,7 +23,8 @@ class Descent:
     """Settings of the optimisation; lengths in voxels of the level at work.
 
     window : side of the local correlation's window. force_smoothing, field_smoothing : Gaussian widths for the gradient
-    and the displacement. largest_step : the longest step. floor : forces below this share of the mean count as none. momentum, memory : Adam's two averages. coarsest : longest
+    and the displacement. largest_step : the longest step. floor : forces well below this multiple of their mean get less
+    than a full step, so that an empty background stays calm. momentum, memory : Adam's two averages. coarsest : longest
     side of the coarsest grid. patience, least_gain : a level ends when ``patience`` steps gained less than this share.
     """
 
@@ -31,7 +32,7 @@ class Descent:
     force_smoothing: float = 1.25
     field_smoothing: float = 0.7
     largest_step: float = 0.5
-    floor: float = 1e-2
+    floor: float = 1.0
     momentum: float = 0.8
     memory: float = 0.999
     coarsest: int = 28
