@@ -103,6 +103,9 @@ class ExplorePanel:
         )
         if node is None or wanted == self._shownField:
             return
+        before = slicer.mrmlScene.GetNodeByID((self._shownField or [""])[0])
+        if before is not None and before != node:
+            FieldDisplay.show(before, False)
         self._shownField = wanted
         color = qt.QColor(parameters.fieldColor)
         FieldDisplay.show(
@@ -156,7 +159,9 @@ class ExplorePanel:
             self._layers.overlay(self._parameterNode.movingVolume, node, self._parameterNode.blend)
 
     def _onRest(self):
-        if self._parameterNode is not None and self._parameterNode.viewMode == ViewMode.jacobian:
+        if self._logic.running:
+            self._rest.start()
+        elif self._parameterNode is not None and self._parameterNode.viewMode == ViewMode.jacobian:
             self._maps.pop("jacobian", None)
             self._showOverlay("jacobian")
 

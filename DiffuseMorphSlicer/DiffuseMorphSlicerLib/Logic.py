@@ -278,10 +278,7 @@ class DiffuseMorphSlicerLogic(ScriptedLoadableModuleLogic, VTKObservationMixin):
             self._latest = next(reversed(self._results), None)
         if not self._closing:
             FieldDisplay.remove(node)
-            original = node.GetNodeReferenceID(OutputTransform.PARENT)
-            for child in slicer.util.getNodesByClass("vtkMRMLTransformableNode"):
-                if child.GetParentTransformNode() is node:
-                    child.SetAndObserveTransformNodeID(original)
+            OutputTransform.release(node)
 
     def _onSceneStartClose(self, caller, event):
         self._closing = True

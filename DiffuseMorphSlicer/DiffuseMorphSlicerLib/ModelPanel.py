@@ -120,7 +120,7 @@ class ModelPanel:
         dimensions = sum(size > 1 for size in volume.GetImageData().GetDimensions())
         name = f"default{dimensions}d"
         if name not in dict(self._information.models):
-            return _("There is no default model for {dimensions}-D images: choose None or a model file.").format(
+            return _("No model for {dimensions}-D images comes with this version: optimization alone is used.").format(
                 dimensions=dimensions
             )
         return dict(self._information.models)[name] or name

@@ -1,4 +1,5 @@
 import numpy as np
+import slicer
 
 from .VolumeImage import VolumeImage
 
@@ -19,9 +20,28 @@ class OutputTransform:
         node.SetAttribute(OutputTransform.ATTRIBUTE, "1")
         node.SetAttribute(OutputTransform.ALIGNMENT, " ".join(repr(float(value)) for value in alignment.ravel()))
         node.SetAttribute(OutputTransform.LARGEST, f"{largest:.6g}")
+        OutputTransform.remember(node, fixedNode, movingNode)
+        node.SetNodeReferenceID(OutputTransform.PARENT, parentNode.GetID() if parentNode else None)
+
+    @staticmethod
+    def remember(node, fixedNode, movingNode):
+        """Note in an output, transform or volume, which pair it belongs to."""
         node.SetNodeReferenceID(OutputTransform.FIXED, fixedNode.GetID())
         node.SetNodeReferenceID(OutputTransform.MOVING, movingNode.GetID())
-        node.SetNodeReferenceID(OutputTransform.PARENT, parentNode.GetID() if parentNode else None)
+
+    @staticmethod
+    def pair(node):
+        """The fixed and the moving node that an output belongs to, None for what is not known or gone."""
+        return node.GetNodeReference(OutputTransform.FIXED), node.GetNodeReference(OutputTransform.MOVING)
+
+    @staticmethod
+    def release(node):
+        """Take all nodes out of an output transform, each back under the parent it had."""
+        if OutputTransform.isOutput(node):
+            original = node.GetNodeReferenceID(OutputTransform.PARENT)
+            for child in slicer.util.getNodesByClass("vtkMRMLTransformableNode"):
+                if child.GetParentTransformNode() is node:
+                    child.SetAndObserveTransformNodeID(original)
 
     @staticmethod
     def alignment(node):

@@ -40,6 +40,8 @@ class RegistrationResult:
         if node is None:
             name = _("{moving} to {fixed}").format(moving=self.movingNode.GetName(), fixed=self.fixedNode.GetName())
             node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLTransformNode", slicer.mrmlScene.GenerateUniqueName(name))
+        if OutputTransform.pair(node) != (self.fixedNode, self.movingNode):
+            OutputTransform.release(node)
         with slicer.util.NodeModify(node):
             node.SetAndObserveTransformNodeID(None)
             OutputTransform.mark(
@@ -63,4 +65,5 @@ class RegistrationResult:
             name = _("{moving} on {fixed}").format(moving=self.movingNode.GetName(), fixed=self.fixedNode.GetName())
             node = VolumeWriter.newVolume(name)
         VolumeWriter.write(node, self.job.warped, self.fixedNode, like=self.movingNode)
+        OutputTransform.remember(node, self.fixedNode, self.movingNode)
         self.volumeNode = node

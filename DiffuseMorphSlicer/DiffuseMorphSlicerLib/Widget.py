@@ -113,7 +113,7 @@ class DiffuseMorphSlicerWidget(ScriptedLoadableModuleWidget, VTKObservationMixin
             and not self.logic.hasTrajectory(parameters.outputTransform)
         )
         self.ui.recomputeLabel.visible = self.ui.recomputeButton.visible = recompute
-        self.ui.recomputeButton.enabled = recompute and not self._missingVolumes()
+        self.ui.recomputeButton.enabled = recompute and None not in OutputTransform.pair(parameters.outputTransform)
         if self._shownReport != parameters.report:
             self._shownReport = parameters.report
             self.ui.resultLabel.text = ResultText.toHtml(parameters.report)
@@ -144,11 +144,11 @@ class DiffuseMorphSlicerWidget(ScriptedLoadableModuleWidget, VTKObservationMixin
     def onRegister(self, recompute=False):
         """recompute: only bring the trajectory of the saved transform back, at its eta, and leave the volume."""
         p = self._parameterNode
+        pair = OutputTransform.pair(p.outputTransform) if recompute else (p.fixedVolume, p.movingVolume)
 
         def begin():
             return self.logic.startRegistration(
-                p.fixedVolume,
-                p.movingVolume,
+                *pair,
                 model=p.model,
                 device=p.device,
                 align=p.alignment.value,
@@ -162,13 +162,19 @@ class DiffuseMorphSlicerWidget(ScriptedLoadableModuleWidget, VTKObservationMixin
                 movingLabels=p.movingLabels,
                 fixedLabels=p.fixedLabels,
                 eta=p.eta if recompute else 1.0,
-                outputTransform=p.outputTransform,
-                outputVolume=p.outputVolume,
+                outputTransform=self._reusable(p.outputTransform, pair),
+                outputVolume=self._reusable(p.outputVolume, pair),
                 makeTransform=recompute or p.makeTransform,
                 makeVolume=p.makeVolume and not recompute,
             )
 
         self.runPanel.attempt(begin, lambda result: self._onRegistered(result, recompute))
+
+    @staticmethod
+    def _reusable(node, pair):
+        """An output chosen in the panel, unless it is the result of another pair: that is kept, and None returned."""
+        owners = OutputTransform.pair(node) if node is not None else (None, None)
+        return node if owners in (pair, (None, None)) else None
 
     def _onRegistered(self, result, recompute):
         p = self._parameterNode or self.logic.getParameterNode()

@@ -186,3 +186,32 @@ def test_cleanup_lets_go_of_everything(module, scene):
     gc.collect()
     assert registration() is None
     assert logic() is None or not logic().Observations
+
+
+def test_a_second_pair_gets_outputs_of_its_own(panel, registered):
+    import slicer
+
+    first, firstVolume, firstMoving = registered.outputTransform, registered.outputVolume, registered.movingVolume
+    registered.fieldMode = type(registered.fieldMode).grid
+    registered.movingVolume = add_ball("Other", (-2, 2, 0), 12)
+    register(panel)
+    parameters = panel.logic.getParameterNode()
+    assert parameters.outputTransform is not first and parameters.outputVolume is not firstVolume
+    assert firstMoving.GetParentTransformNode() is first
+    assert parameters.outputTransform.GetName() == "Other to Fixed"
+    drawn = [node.GetNodeReference("DiffuseMorph.Display") for node in (first, parameters.outputTransform)]
+    assert [node.GetDisplayNode().GetVisibility() for node in drawn] == [0, 1], "one grid at a time"
+    assert panel.logic.hasTrajectory(first) and panel.logic.hasTrajectory(parameters.outputTransform)
+    parameters.outputTransform = first
+    panel.ui.etaSlider.setProperty("value", 0.3)
+    wait_for(lambda: panel.logic.result(first).eta == 0.3)
+    assert slicer.mrmlScene.IsNodePresent(firstVolume)
+
+
+def test_an_output_given_for_another_pair_lets_the_old_volume_go(logic):
+    first = logic.register(add_ball("Fixed"), add_ball("Moving", (3, -2, 1), 13), **OPTIONS)
+    other = add_ball("Other", (-2, 2, 0), 12)
+    second = logic.register(first.fixedNode, other, outputTransform=first.transformNode, **OPTIONS)
+    assert second.transformNode is first.transformNode
+    assert first.movingNode.GetParentTransformNode() is None
+    assert other.GetParentTransformNode() is second.transformNode
