@@ -89,7 +89,7 @@ def test_wheel_has_the_command_and_its_metadata(wheel, repository):
         name.rsplit("/", 1)[-1]: archive.read(name).decode() for name in archive.namelist() if ".dist-info/" in name
     }
     assert "diffusemorph = DiffuseMorphCore.command_line:main" in read["entry_points.txt"]
-    project = tomllib.loads((repository / "pyproject.toml").read_text())["project"]
+    project = tomllib.loads((repository / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     assert project["version"] == DiffuseMorphCore.__version__
     assert f"Version: {DiffuseMorphCore.__version__}" in read["METADATA"]
     assert "License-Expression: Apache-2.0" in read["METADATA"]
@@ -121,9 +121,9 @@ def test_continuous_integration_runs_the_command_of_the_readme(repository, tmp_p
     # On a copy whose README asks for something harmless: the real command installs a whole environment.
     (tmp_path / ".ci").mkdir()
     shutil.copy(repository / ".ci" / "run", tmp_path / ".ci" / "run")
-    text = (repository / "README.md").read_text()
+    text = (repository / "README.md").read_text(encoding="utf-8")
     command = text.split("## Run the tests", 1)[1].split("```")[1].split("\n", 1)[1].strip()
     assert "\n" not in command and "pytest" in command
-    (tmp_path / "README.md").write_text(text.replace(command, "echo the $((6 * 7)) tests"))
+    (tmp_path / "README.md").write_text(text.replace(command, "echo the $((6 * 7)) tests"), encoding="utf-8")
     run = subprocess.run(["bash", str(tmp_path / ".ci" / "run")], capture_output=True, text=True, check=True)
     assert run.stdout.splitlines() == ["+ echo the $((6 * 7)) tests", "the 42 tests"]

@@ -12,7 +12,7 @@ from DiffuseMorphCore.networks import available_models
 
 
 def blocks(repository, language: str) -> list[str]:
-    return re.findall(rf"```{language}\n(.*?)```", (repository / "README.md").read_text(), flags=re.S)
+    return re.findall(rf"```{language}\n(.*?)```", (repository / "README.md").read_text(encoding="utf-8"), flags=re.S)
 
 
 def test_every_command_is_understood(repository):

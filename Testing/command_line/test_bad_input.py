@@ -137,7 +137,7 @@ def test_some_values_that_are_not_numbers_are_filled_and_said(folder, monkeypatc
         == 0
     )
     assert "not finite" in capsys.readouterr().out
-    assert "not finite" in (folder / "result" / "report.json").read_text()
+    assert "not finite" in (folder / "result" / "report.json").read_text(encoding="utf-8")
     moved = sitk.GetArrayFromImage(sitk.ReadImage(str(folder / "result" / "moved.nii.gz")))
     assert np.isfinite(moved).all()
 

@@ -18,7 +18,7 @@ def test_the_demo_registers_the_bundled_pair(tmp_path, monkeypatch, capsys):
     assert os.path.join("diffusemorph-demo", "preview.png") in output
     folder = tmp_path / "diffusemorph-demo"
     assert {"moved.nii.gz", "preview.png", "trajectory.gif", "transform.h5", "report.json"} <= set(os.listdir(folder))
-    report = json.loads((folder / "report.json").read_text())
+    report = json.loads((folder / "report.json").read_text(encoding="utf-8"))
     similarity = report["similarity"]
     assert similarity["registered"] > similarity["aligned"] + 0.1
     assert report["folding"]["share"] == 0

@@ -114,7 +114,7 @@ def test_labels_move_with_the_image_and_stay_labels(result, files):
     labels = read(result / "moved_labels.nii.gz")
     assert labels.GetPixelID() == sitk.sitkUInt8
     assert set(np.unique(sitk.GetArrayFromImage(labels))) == {0, 1, 2}
-    report = json.loads((result / "report.json").read_text())
+    report = json.loads((result / "report.json").read_text(encoding="utf-8"))
     assert report["dice"]["moved"]["mean"] > report["dice"]["aligned"]["mean"]
     moved, target = array(result / "moved_labels.nii.gz"), array(files / "fixed_labels.nii.gz")
     overlap = 2 * ((moved == 2) & (target == 2)).sum() / ((moved == 2).sum() + (target == 2).sum())
@@ -122,7 +122,7 @@ def test_labels_move_with_the_image_and_stay_labels(result, files):
 
 
 def test_the_report_says_what_was_done(result, files):
-    report = json.loads((result / "report.json").read_text())
+    report = json.loads((result / "report.json").read_text(encoding="utf-8"))
     assert report["similarity"]["registered"] > report["similarity"]["initial"]
     assert report["folding"]["share"] == 0
     assert 0 < report["displacement_mm"]["mean"] < report["displacement_mm"]["max"] < 20

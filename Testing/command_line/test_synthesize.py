@@ -51,7 +51,7 @@ def test_a_png_holds_eight_bits(folder):
 def test_an_existing_file_is_replaced_only_on_request(folder, capsys):
     (folder / "one.nrrd").write_text("mine")
     assert synthesize("-o", "one.nrrd") == 1
-    assert "exists" in capsys.readouterr().err and (folder / "one.nrrd").read_text() == "mine"
+    assert "exists" in capsys.readouterr().err and (folder / "one.nrrd").read_text(encoding="utf-8") == "mine"
     assert synthesize("-o", "one.nrrd", "--overwrite") == 0
     assert sitk.ReadImage("one.nrrd").GetDimension() == 2
     assert sorted(os.listdir(folder)) == ["fixed.nrrd", "moving.nrrd", "one.nrrd", "small.pt"]

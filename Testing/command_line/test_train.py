@@ -47,7 +47,7 @@ def test_a_run_in_pieces_ends_in_a_model_that_registers(folder, pair_2d, capsys)
     assert main(["train", "trial.toml", "--device", "cpu", "--output", "elsewhere"]) == 0
     text = capsys.readouterr().out
     assert "3 of 3 steps" in text and "model.pt" in text
-    steps = [line.split(",")[0] for line in (folder / "elsewhere" / "log.csv").read_text().splitlines()]
+    steps = [line.split(",")[0] for line in (folder / "elsewhere" / "log.csv").read_text(encoding="utf-8").splitlines()]
     assert steps == ["step", "1", "2", "3"]
     model = load_model(folder / "elsewhere" / "model.pt")
     assert model.ndim == 2 and model.information["description"] == "A trial."
@@ -72,13 +72,13 @@ def test_a_stopped_run_keeps_its_last_step_and_goes_on(folder, repository, capsy
                                stderr=subprocess.PIPE, text=True)
     log = folder / "run" / "log.csv"
     deadline = time.monotonic() + 60
-    while not log.exists() or len(log.read_text().splitlines()) < 3:
+    while not log.exists() or len(log.read_text(encoding="utf-8").splitlines()) < 3:
         assert process.poll() is None and time.monotonic() < deadline, process.communicate()
         time.sleep(0.05)
     process.send_signal(signal.SIGTERM)
     output, errors = process.communicate(timeout=60)
     assert process.returncode == 1 and output == ""
     assert errors == "diffusemorph train: Stopped; the same command goes on from the last checkpoint.\n"
-    done = int(log.read_text().splitlines()[-1].split(",")[0])
+    done = int(log.read_text(encoding="utf-8").splitlines()[-1].split(",")[0])
     assert main(["train", "trial.toml", "--device", "cpu", "--max-steps", "1"]) == 0
     assert f"{done + 1} of 100000 steps" in capsys.readouterr().out
