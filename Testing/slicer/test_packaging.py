@@ -7,14 +7,13 @@ import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 
 import pytest
+from update_cmake_lists import FOLDERS, packaged_files
 
 ROOT = Path(__file__).resolve().parents[2]
 MODULE = ROOT / "DiffuseMorphSlicer"
-CORE = ROOT / "DiffuseMorphCore"
 LIBRARY = MODULE / "DiffuseMorphSlicerLib"
 SOURCES = [MODULE / "DiffuseMorphSlicer.py", *sorted(LIBRARY.glob("*.py"))]
 LIGHT_AT_IMPORT = {"slicer", "qt", "ctk", "vtk", "numpy", "SimpleITK", "DiffuseMorphSlicerLib"}
-PACKAGED = {".py", ".pt", ".toml", ".md", ".txt", ".ui", ".png", ".json", ".csv"}
 
 
 def cmake_list(folder: Path, name: str) -> set[str]:
@@ -32,16 +31,11 @@ def ui_tree():
     return ElementTree.parse(MODULE / "Resources" / "UI" / "DiffuseMorphSlicer.ui").getroot()
 
 
-@pytest.mark.parametrize("folder", [CORE, MODULE], ids=lambda folder: folder.name)
+@pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: folder.name)
 def test_every_file_is_listed_for_packaging(folder):
-    listed = cmake_list(folder, "MODULE_PYTHON_SCRIPTS") | cmake_list(folder, "MODULE_PYTHON_RESOURCES")
-    there = {
-        str(path.relative_to(folder))
-        for path in folder.rglob("*")
-        if path.suffix in PACKAGED and path.name != "CMakeLists.txt" and "__pycache__" not in path.parts
-    }
-    assert there - listed == set(), "these files would be missing from the installed extension"
-    assert listed - there == set(), "these files are listed and do not exist"
+    """What is not listed works from the source tree and is missing from the installed extension."""
+    for variable, there in packaged_files(folder).items():
+        assert cmake_list(folder, variable) == set(there), "run python Testing/slicer/update_cmake_lists.py"
 
 
 def test_sample_data_is_packaged_with_its_terms():

@@ -1,0 +1,38 @@
+"""Lists every file of the core and of the module in their CMakeLists.txt, for Slicer's build copies only what is listed.
+
+python Testing/slicer/update_cmake_lists.py
+"""
+
+import re
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+FOLDERS = (ROOT / "DiffuseMorphCore", ROOT / "DiffuseMorphSlicer")
+RESOURCES = {".pt", ".toml", ".md", ".txt", ".ui", ".png", ".json", ".csv"}
+
+
+def packaged_files(folder: Path) -> dict[str, list[str]]:
+    """{CMake variable: sorted paths relative to the folder}."""
+    paths = sorted(path for path in folder.rglob("*") if path.is_file() and "__pycache__" not in path.parts)
+    return {
+        "MODULE_PYTHON_SCRIPTS": [path.relative_to(folder).as_posix() for path in paths if path.suffix == ".py"],
+        "MODULE_PYTHON_RESOURCES": [
+            path.relative_to(folder).as_posix()
+            for path in paths
+            if path.suffix in RESOURCES and path.name != "CMakeLists.txt"
+        ],
+    }
+
+
+def main() -> None:
+    for folder in FOLDERS:
+        file = folder / "CMakeLists.txt"
+        text = file.read_text()
+        for variable, names in packaged_files(folder).items():
+            block = f"set({variable}\n" + "".join(f"  {name}\n" for name in names) + "  )"
+            text = re.sub(rf"set\({variable}\n.*?\)", lambda _match, block=block: block, text, flags=re.DOTALL)
+        file.write_text(text)
+
+
+if __name__ == "__main__":
+    main()
