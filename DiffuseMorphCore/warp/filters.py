@@ -33,16 +33,17 @@ def _inside(size: int, weights: tuple[float, ...]) -> Tensor:
 
 
 @lru_cache(maxsize=256)
-def _filter_matrix(size: int, weights: tuple[float, ...], normalise: bool) -> Tensor:
+def _filter_matrix(size: int, weights: tuple[float, ...], normalise: bool, device: torch.device) -> Tensor:
+    """(size, size) matrix of a filter, kept on its device: copying it there for every product would cost more."""
     distance = (torch.arange(size)[:, None] - torch.arange(size)[None]).abs()
     padded = torch.zeros(size, dtype=torch.float64)
     padded[:min(size, len(weights))] = torch.tensor(weights[:size], dtype=torch.float64)
     matrix = padded[distance]
-    return (matrix / matrix.sum(dim=1, keepdim=True) if normalise else matrix).float()
+    return (matrix / matrix.sum(dim=1, keepdim=True) if normalise else matrix).float().to(device)
 
 
 @lru_cache(maxsize=256)
-def _resampling_matrix(old: int, new: int) -> Tensor:
+def _resampling_matrix(old: int, new: int, device: torch.device) -> Tensor:
     """(new, old) matrix onto a grid with the same end points: linear, or a matching Gaussian where the grid gets coarser."""
     positions = torch.linspace(0, old - 1, new, dtype=torch.float64) if new > 1 else torch.tensor([(old - 1) / 2.0])
     distance = positions[:, None] - torch.arange(old)[None].double()
@@ -51,11 +52,11 @@ def _resampling_matrix(old: int, new: int) -> Tensor:
         weights = (1 - distance.abs()).clamp(min=0)
     else:
         weights = torch.exp(-0.5 * (distance / (0.5 * ratio)) ** 2) * (distance.abs() <= max(1.5 * ratio, 1))
-    return (weights / weights.sum(dim=1, keepdim=True)).float()
+    return (weights / weights.sum(dim=1, keepdim=True)).float().to(device)
 
 
 def _apply_matrix(image: Tensor, matrix: Tensor, axis: int) -> Tensor:
-    matrix = matrix.to(image.device, image.dtype)
+    matrix = matrix.to(image.dtype)
     shape = list(image.shape)
     shape[axis] = matrix.shape[0]
     if axis == image.dim() - 1:
@@ -69,7 +70,7 @@ def _filter(image: Tensor, weights: tuple[float, ...], axis: int, normalise: boo
     if len(weights) == 1 or size == 1:
         return image
     if not image.is_cpu:
-        return _apply_matrix(image, _filter_matrix(size, weights, normalise), axis)
+        return _apply_matrix(image, _filter_matrix(size, weights, normalise, image.device), axis)
     total = image * weights[0]
     for offset, weight in enumerate(weights[1:size], start=1):
         total.narrow(axis, offset, size - offset).add_(image.narrow(axis, 0, size - offset), alpha=weight)
@@ -107,5 +108,5 @@ def downsample(image: Tensor, shape: Sequence[int]) -> Tensor:
     """(B, C, *spatial) on a grid of ``shape`` with the same end points, smoothed against aliasing where it gets coarser."""
     for axis, (old, new) in enumerate(zip(image.shape[2:], shape), start=2):
         if old != new:
-            image = _apply_matrix(image, _resampling_matrix(old, new), axis)
+            image = _apply_matrix(image, _resampling_matrix(old, new, image.device), axis)
     return image

@@ -117,7 +117,7 @@ def test_matrices_for_gpus_and_shifted_sums_for_processors_agree():
     weights = gaussian_weights(1.7)
     for axis in (2, 3, 4):
         for normalise in (True, False):
-            by_matrix = _apply_matrix(image, _filter_matrix(image.shape[axis], weights, normalise), axis)
+            by_matrix = _apply_matrix(image, _filter_matrix(image.shape[axis], weights, normalise, image.device), axis)
             torch.testing.assert_close(_filter(image, weights, axis, normalise), by_matrix)
 
 
