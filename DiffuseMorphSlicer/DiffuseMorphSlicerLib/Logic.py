@@ -216,7 +216,7 @@ class DiffuseMorphSlicerLogic(ScriptedLoadableModuleLogic, VTKObservationMixin):
 
     @property
     def running(self):
-        return self._run is not None and not self._run.poll()
+        return self._run is not None and not self._run.cancelled and not self._run.poll()
 
     def cancel(self):
         """Stop the run, if there is one, at its next step."""

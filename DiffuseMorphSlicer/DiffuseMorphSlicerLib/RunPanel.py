@@ -1,4 +1,5 @@
 import logging
+import time
 
 import qt
 from slicer.i18n import tr as _
@@ -9,6 +10,9 @@ from .TorchProvider import TorchProvider
 
 POLL_MILLISECONDS = 10
 POLL_WAIT_SECONDS = 0.025
+# Importing PyTorch and a call of the network cannot be interrupted. The panel need not wait for them: a cancelled run
+# changes nothing, and ends by itself at its next step.
+PATIENCE_SECONDS = 1.5
 
 
 class RunPanel:
@@ -19,6 +23,7 @@ class RunPanel:
         self._ui = ui
         self._onStateChanged = onStateChanged
         self._run = self._done = None
+        self._cancelledAt = 0.0
         self._timer = qt.QTimer()
         self._timer.interval = POLL_MILLISECONDS
         self._timer.connect("timeout()", self.poll)
@@ -63,6 +68,7 @@ class RunPanel:
     def cancel(self):
         if self._run is not None:
             self._run.cancel()
+            self._cancelledAt = time.monotonic()
             self._ui.cancelButton.enabled = False
             self.say(_("Stopping"))
 
@@ -76,7 +82,8 @@ class RunPanel:
         run = self._run
         if run is None:
             return
-        if not run.poll(POLL_WAIT_SECONDS):
+        ended = run.poll(POLL_WAIT_SECONDS)
+        if not ended and not (run.cancelled and time.monotonic() - self._cancelledAt > PATIENCE_SECONDS):
             self._showProgress(run)
             return
         if run.cancelled:

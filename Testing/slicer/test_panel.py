@@ -103,6 +103,23 @@ def test_cancel_stops_in_time_and_leaves_the_scene_as_it_was(panel, pair):
     assert get(panel.ui.registerButton) == "Register"
 
 
+def test_cancel_does_not_wait_for_what_cannot_be_interrupted(panel, pair):
+    """Such as the import of PyTorch: here a step that takes longer than anybody wants to wait."""
+    import threading
+
+    finish, results = threading.Event(), []
+    panel.runPanel.attempt(lambda: panel.logic._begin(lambda progress: finish.wait(30), {}, results.append), results.append)
+    stubborn = panel.logic._run
+    pressed = time.monotonic()
+    panel.ui.cancelButton.click()
+    wait_for(lambda: not panel.runPanel.busy)
+    assert time.monotonic() - pressed < 2.5
+    assert get(panel.ui.statusLabel) == "Cancelled. The scene is as it was."
+    register(panel)
+    finish.set()
+    assert stubborn.poll(5) and results == [], "what it computed is never used"
+
+
 def test_the_application_stays_usable_during_a_run(panel, pair, sample_pair):
     """While two brains are registered the event loop turns, and a slice view scrolls, many times a second."""
     import slicer
