@@ -20,6 +20,7 @@ from .TorchProvider import TorchProvider
 from .VolumeImage import VolumeImage
 from .VolumeWriter import VolumeWriter
 
+EXIT_WAIT_SECONDS = 10.0
 EXPORT_WEIGHTS = {"uncertainty": 1}
 SYNTHESIS_WEIGHTS = {"prepare": 1, "align": 3, "synthesize": 20}
 
@@ -235,7 +236,7 @@ class DiffuseMorphSlicerLogic(ScriptedLoadableModuleLogic, VTKObservationMixin):
         self.releaseMemory()
         if run is not None:
             # The application may be about to exit, and the thread should not be in the middle of something then.
-            run.poll(2.0)
+            run.poll(EXIT_WAIT_SECONDS)
         self.removeObservers()
 
     def _begin(self, work, weights, deliver):

@@ -10,6 +10,7 @@ from .TorchProvider import TorchProvider
 
 POLL_MILLISECONDS = 100
 POLL_WAIT_SECONDS = 0.03
+EXIT_WAIT_SECONDS = 10.0
 
 
 class ModelPanel:
@@ -42,6 +43,9 @@ class ModelPanel:
 
     def stop(self):
         self._timer.stop()
+        if self._reading is not None:
+            # The application may exit next, which must not happen in the middle of importing PyTorch.
+            self._reading.poll(EXIT_WAIT_SECONDS)
         self._reading = None
 
     def setParameterNode(self, parameterNode):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import sys
 import types
@@ -18,6 +19,7 @@ def install():
 
     from . import application, ctk_widgets, parameter_node, python_qt
 
+    _keep_constants()
     python_qt.follow_manners("slicer.util")
     qtApplication = QtWidgets.QApplication.instance() or QtWidgets.QApplication([])
     qtApplication.setStyle("Fusion")
@@ -45,3 +47,14 @@ def _provide(name: str, module: types.ModuleType) -> None:
 
     sys.modules[f"slicer.{name}"] = module
     setattr(slicer, name, module)
+
+
+def _keep_constants() -> None:
+    """Make None, True and False immortal, as they are from Python 3.12 on.
+
+    PySide6 6.12 counts on that: on Python 3.11 each of its calls that returns None gives away a reference that is not
+    its own, and after some ten thousand calls the interpreter ends with "deallocating None".
+    """
+    if sys.version_info < (3, 12):
+        for constant in (None, True, False):
+            ctypes.c_ssize_t.from_address(id(constant)).value += 1 << 40
