@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,9 @@ os.environ.setdefault("MPLBACKEND", "Agg")
 def pytest_configure() -> None:
     import torch
 
+    # A shell starts what it puts in the background deaf to Ctrl-C, and so would be the programs that tests interrupt.
+    if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     threads = int(os.environ.get("OMP_NUM_THREADS") or min(2, os.cpu_count() or 1))
     torch.set_num_threads(threads)
     sitk.ProcessObject.SetGlobalDefaultNumberOfThreads(threads)
