@@ -8,9 +8,10 @@ from slicer.ScriptedLoadableModule import ScriptedLoadableModule
 
 _moduleFolder = os.path.dirname(os.path.abspath(__file__))
 # Installed, DiffuseMorphCore lies beside this file. In the source tree, added to Additional module paths, it is one up.
-for _folder in (_moduleFolder, os.path.dirname(_moduleFolder)):
-    if os.path.isfile(os.path.join(_folder, "DiffuseMorphCore", "__init__.py")) and _folder not in sys.path:
-        sys.path.append(_folder)
+# It goes first, so that a copy of another version in site-packages is not mistaken for it.
+for _folder in (os.path.dirname(_moduleFolder), _moduleFolder):
+    if os.path.isfile(os.path.join(_folder, "DiffuseMorphCore", "__init__.py")) and sys.path[:1] != [_folder]:
+        sys.path.insert(0, _folder)
 if _moduleFolder not in sys.path:
     sys.path.append(_moduleFolder)
 

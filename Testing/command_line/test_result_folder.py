@@ -69,9 +69,9 @@ def test_overwriting_drops_former_results_and_keeps_other_files(tmp_path):
     (target / "notes.txt").write_text("mine")
     with complete_folder(target, True, is_result) as folder:
         fill(folder)
-        assert (target / "moved.nii.gz").read_text() == "old"
+        assert (target / "moved.nii.gz").read_text(encoding="utf-8") == "old"
     assert sorted(os.listdir(target)) == ["moved.nii.gz", "notes.txt"]
-    assert (target / "moved.nii.gz").read_text() == "new" and (target / "notes.txt").read_text() == "mine"
+    assert (target / "moved.nii.gz").read_text(encoding="utf-8") == "new" and (target / "notes.txt").read_text(encoding="utf-8") == "mine"
     assert os.listdir(tmp_path) == ["result"]
 
 
@@ -83,7 +83,7 @@ def test_failed_overwriting_changes_nothing(tmp_path):
         with complete_folder(target, True, is_result) as folder:
             fill(folder)
             raise RuntimeError
-    assert (target / "moved.nii.gz").read_text() == "old" and os.listdir(tmp_path) == ["result"]
+    assert (target / "moved.nii.gz").read_text(encoding="utf-8") == "old" and os.listdir(tmp_path) == ["result"]
 
 
 def test_a_file_and_a_place_below_a_file_are_refused(tmp_path):
@@ -92,7 +92,7 @@ def test_a_file_and_a_place_below_a_file_are_refused(tmp_path):
         with pytest.raises(DiffuseMorphError, match="is a file|cannot be made"):
             with complete_folder(path, True, is_result):
                 pytest.fail("the work must not start")
-    assert (tmp_path / "file").read_text() == "mine"
+    assert (tmp_path / "file").read_text(encoding="utf-8") == "mine"
 
 
 def test_a_link_stays_a_link(tmp_path):

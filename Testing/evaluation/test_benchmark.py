@@ -116,16 +116,16 @@ def test_a_small_benchmark_from_the_command_line_and_again(tmp_path, capsys):
                  "--threads", "1", "--device", "cpu"]
     assert main(arguments) == 0
     assert "| refinement from zero | 2 |" in capsys.readouterr().out
-    rows = {name: json.loads(next((out / "cases" / name).glob("*.json")).read_text()) for name in ("initial", "zero")}
+    rows = {name: json.loads(next((out / "cases" / name).glob("*.json")).read_text(encoding="utf-8")) for name in ("initial", "zero")}
     assert rows["zero"]["dice"] > rows["initial"]["dice"] + 0.05
     assert rows["zero"]["folded"] == 0 and rows["zero"]["seconds"] > 0 and rows["zero"]["seconds_refine"] >= 0
-    table = (out / "table.md").read_text()
+    table = (out / "table.md").read_text(encoding="utf-8")
     assert "HD95 (pixels)" in table and "torch" in table
     # A second run finds every case done: it changes no row and needs no data to be registered again.
     kept = next((out / "cases" / "zero").glob("*.json"))
     kept.write_text(json.dumps({**rows["zero"], "dice": 0.125}))
     assert main(arguments) == 0
-    assert "0.125" in (out / "cases.csv").read_text()
+    assert "0.125" in (out / "cases.csv").read_text(encoding="utf-8")
     assert main([*arguments, "--align", "none"]) == 1
     assert "another align" in capsys.readouterr().err
 
@@ -140,7 +140,7 @@ def test_rows_of_a_network_with_and_without_a_model(tmp_path, capsys, monkeypatc
     arguments = ["heart", "--data", str(data), "--pairs", "1", "--threads", "1", "--device", "cpu",
                  "--methods", "initial,network,network+refine"]
     assert main([*arguments, "--out", str(tmp_path / "with"), "--model", str(model)]) == 0
-    rows = json.loads(next((tmp_path / "with" / "cases" / "network+refine").glob("*.json")).read_text())
+    rows = json.loads(next((tmp_path / "with" / "cases" / "network+refine").glob("*.json")).read_text(encoding="utf-8"))
     assert rows["folded_etas"] == 0 and rows["folded"] == 0
     assert "network and refinement" in capsys.readouterr().out
     monkeypatch.setattr(benchmark, "available_models", lambda: [])

@@ -8,8 +8,8 @@ from DiffuseMorphCore.evaluation.memory import run_memory
 
 
 def test_a_small_registration_is_measured_in_its_own_process(tmp_path):
-    page = run_memory(tmp_path, scales=(2.0,), shape=(16, 24, 24), model=None, threads=1).read_text()
-    rows = json.loads((tmp_path / "memory.json").read_text())
+    page = run_memory(tmp_path, scales=(2.0,), shape=(16, 24, 24), model=None, threads=1).read_text(encoding="utf-8")
+    rows = json.loads((tmp_path / "memory.json").read_text(encoding="utf-8"))
     assert [row["shape"] for row in rows] == ["20x30x30"]
     for row in rows:
         # The imports alone take a few hundred megabytes; the registration is measured on top of them.

@@ -32,7 +32,7 @@ panel.cleanup()
 
 
 def listed(folder: Path, variable: str) -> list[str]:
-    text = (folder / "CMakeLists.txt").read_text()
+    text = (folder / "CMakeLists.txt").read_text(encoding="utf-8")
     return re.search(rf"set\({variable}\n(.*?)\)", text, flags=re.DOTALL).group(1).split()
 
 

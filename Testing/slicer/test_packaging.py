@@ -17,12 +17,12 @@ LIGHT_AT_IMPORT = {"slicer", "qt", "ctk", "vtk", "numpy", "SimpleITK", "DiffuseM
 
 
 def cmake_list(folder: Path, name: str) -> set[str]:
-    text = (folder / "CMakeLists.txt").read_text()
+    text = (folder / "CMakeLists.txt").read_text(encoding="utf-8")
     return set(re.search(rf"set\({name}\n(.*?)\)", text, flags=re.S).group(1).split())
 
 
 def cmake_value(name: str) -> str:
-    lines = [line for line in (ROOT / "CMakeLists.txt").read_text().splitlines() if line.startswith(f"set({name} ")]
+    lines = [line for line in (ROOT / "CMakeLists.txt").read_text(encoding="utf-8").splitlines() if line.startswith(f"set({name} ")]
     assert len(lines) == 1, f"{name} must be set on one line"
     return re.fullmatch(rf'set\({name} "?([^"]*)"?\)', lines[0]).group(1)
 
@@ -46,7 +46,7 @@ def test_sample_data_is_packaged_with_its_terms():
 
 
 def test_index_entry_agrees_with_cmake():
-    entry = json.loads((ROOT / "Resources" / "ExtensionsIndex" / "DiffuseMorph.json").read_text())
+    entry = json.loads((ROOT / "Resources" / "ExtensionsIndex" / "DiffuseMorph.json").read_text(encoding="utf-8"))
     assert set(entry) <= {
         "$schema",
         "category",
@@ -58,7 +58,7 @@ def test_index_entry_agrees_with_cmake():
         "enabled",
         "tier",
     }
-    assert "project(DiffuseMorph)" in (ROOT / "CMakeLists.txt").read_text()
+    assert "project(DiffuseMorph)" in (ROOT / "CMakeLists.txt").read_text(encoding="utf-8")
     assert entry["scm_url"] == cmake_value("EXTENSION_HOMEPAGE")
     assert entry["scm_url"].rsplit("/", 1)[1] == "SlicerDiffuseMorph"
     assert entry["category"] == cmake_value("EXTENSION_CATEGORY") == "Registration"
@@ -80,13 +80,13 @@ def test_icon_and_screenshots_exist():
 
 def test_licence_and_home_page_name_what_reviewers_look_for():
     assert (ROOT / "LICENSE.txt").is_file()
-    readme = (ROOT / "README.md").read_text()
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
     for words in ("3D Slicer", "cite", "Apache"):
         assert words in readme
 
 
 def test_bound_widgets_and_parameters_agree():
-    described = ast.parse((LIBRARY / "ParameterNode.py").read_text())
+    described = ast.parse((LIBRARY / "ParameterNode.py").read_text(encoding="utf-8"))
     node = next(
         n for n in described.body if isinstance(n, ast.ClassDef) and n.name == "DiffuseMorphSlicerParameterNode"
     )
@@ -101,7 +101,7 @@ def test_widgets_used_in_the_code_exist_and_every_control_is_used():
     names = {w.get("name") for w in ui_tree().iter("widget")}
     used = set()
     for source in SOURCES:
-        text = source.read_text()
+        text = source.read_text(encoding="utf-8")
         used |= set(re.findall(r"\b_?ui\.(\w+)", text)) | set(re.findall(r'"(export\w+Button)"', text))
     assert used - names == set()
     buttons = {w.get("name") for w in ui_tree().iter("widget") if w.get("class") == "QPushButton"}
@@ -141,7 +141,7 @@ def test_every_selector_gets_the_scene():
 
 @pytest.mark.parametrize("source", SOURCES, ids=lambda source: source.name)
 def test_nothing_heavy_is_imported_with_the_module(source):
-    tree = ast.parse(source.read_text())
+    tree = ast.parse(source.read_text(encoding="utf-8"))
     for statement in tree.body:
         names = []
         if isinstance(statement, ast.Import):
@@ -157,7 +157,7 @@ def test_nothing_heavy_is_imported_with_the_module(source):
 @pytest.mark.parametrize("source", [s for s in SOURCES if s.name not in ("Widget.py",)], ids=lambda source: source.name)
 def test_sentences_for_the_user_can_be_translated(source):
     """Messages of errors go through _() and are filled in after it, so that the catalogue has the sentence itself."""
-    tree = ast.parse(source.read_text())
+    tree = ast.parse(source.read_text(encoding="utf-8"))
     for node in ast.walk(tree):
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "DiffuseMorphError":
             first = node.args[0]
@@ -170,10 +170,10 @@ def test_sentences_for_the_user_can_be_translated(source):
 def test_logic_has_no_widgets():
     panels = {"Widget.py", "RunPanel.py", "ModelPanel.py", "ExplorePanel.py", "ExportPanel.py"}
     for source in SOURCES:
-        imports = set(re.findall(r"^\s*(?:import|from) (qt|ctk)\b", source.read_text(), flags=re.M))
+        imports = set(re.findall(r"^\s*(?:import|from) (qt|ctk)\b", source.read_text(encoding="utf-8"), flags=re.M))
         assert not imports or source.name in panels, source.name
 
 
 def test_files_stay_short():
     for path in [*SOURCES, *(Path(__file__).parent).rglob("*.py")]:
-        assert len(path.read_text().splitlines()) < 300, path.name
+        assert len(path.read_text(encoding="utf-8").splitlines()) < 300, path.name

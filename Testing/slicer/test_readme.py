@@ -5,7 +5,7 @@ import sys
 import types
 from pathlib import Path
 
-README = (Path(__file__).resolve().parents[2] / "README.md").read_text()
+README = (Path(__file__).resolve().parents[2] / "README.md").read_text(encoding="utf-8")
 
 
 def test_the_console_session(logic, application, monkeypatch, capsys):

@@ -27,11 +27,11 @@ def packaged_files(folder: Path) -> dict[str, list[str]]:
 def main() -> None:
     for folder in FOLDERS:
         file = folder / "CMakeLists.txt"
-        text = file.read_text()
+        text = file.read_text(encoding="utf-8")
         for variable, names in packaged_files(folder).items():
             block = f"set({variable}\n" + "".join(f"  {name}\n" for name in names) + "  )"
             text = re.sub(rf"set\({variable}\n.*?\)", lambda _match, block=block: block, text, flags=re.DOTALL)
-        file.write_text(text)
+        file.write_text(text, encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -54,7 +54,7 @@ WRONG = [
 @pytest.mark.parametrize(("text", "sentence"), WRONG)
 def test_what_is_wrong_is_named_in_one_sentence(tmp_path, text, sentence):
     file = tmp_path / "wrong.toml"
-    file.write_text(text)
+    file.write_text(text, encoding="utf-8")
     with pytest.raises(DiffuseMorphError, match=sentence) as caught:
         read_settings(file)
     assert "wrong.toml" in str(caught.value) and "\n" not in str(caught.value)
@@ -68,7 +68,7 @@ def test_a_missing_file_is_named(tmp_path):
 @pytest.mark.parametrize("path", CONFIGURATIONS, ids=lambda path: path.stem)
 def test_examples_are_valid_and_commented(path):
     run = read_settings(path)
-    lines = path.read_text().splitlines()
+    lines = path.read_text(encoding="utf-8").splitlines()
     assert lines[0].startswith("# ") and len(lines[0]) < 100
     assert sum("#" in line for line in lines) > 12
     if path.stem in PRESETS:

@@ -47,7 +47,7 @@ def brains(tmp_path_factory):
 def run(command, out, *options):
     code = main([command, "--out", str(out), "--size", "tiny", "--threads", "1", "--device", "cpu", *options])
     assert code == 0
-    return (out / f"{command}.md").read_text()
+    return (out / f"{command}.md").read_text(encoding="utf-8")
 
 
 def picture(path):
