@@ -139,7 +139,8 @@ def as_affine(transform: sitk.Transform, ndim: int) -> sitk.AffineTransform:
 def _rounded(transform: sitk.AffineTransform) -> sitk.AffineTransform:
     """The transform to a ten-thousandth of a millimetre: ITK adds up in parallel, in an order that changes the last digits
     from run to run, and the same pair shall give the same bytes."""
-    return sitk.AffineTransform(np.round(transform.GetMatrix(), 6).tolist(), np.round(transform.GetTranslation(), 4).tolist())
+    matrix, translation = np.round(transform.GetMatrix(), 6), np.round(transform.GetTranslation(), 4)
+    return sitk.AffineTransform(matrix.tolist(), translation.tolist())
 
 
 def _centered(transform: sitk.AffineTransform, center: np.ndarray) -> sitk.AffineTransform:

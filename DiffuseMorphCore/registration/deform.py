@@ -19,7 +19,7 @@ from DiffuseMorphCore.warp import resize_displacement, unfold
 
 @dataclass(frozen=True)
 class Task:
-    """What is asked for: the modality, the refinement's steps (``"auto"`` or a number), the trajectory and its keyframes."""
+    """What is asked for: modality, steps of the refinement (``"auto"`` or a number), form and keyframes of the trajectory."""
 
     modality: str
     refine: str | int
@@ -29,7 +29,7 @@ class Task:
 
 @dataclass(frozen=True)
 class Deformation:
-    """A trajectory, (K, ndim, *spatial) displacements in voxels of the delivered grid on the processor, and how it came about."""
+    """A trajectory on the processor, (K, ndim, *spatial) displacements in voxels of the delivered grid, and its making."""
 
     etas: tuple[float, ...]
     keyframes: Tensor
@@ -40,9 +40,9 @@ class Deformation:
 
 
 @torch.no_grad()
-def deform(pair: WorkingPair, shape: tuple[int, ...], fixed_shape: tuple[int, ...], network: DiffuseMorph | None, device: torch.device,
-           task: Task, stopwatch: Stopwatch, progress: Progress | None) -> Deformation:
-    """Run the network and the refinement on ``device``; the trajectory has the grid ``shape`` and is fold-free on ``fixed_shape``.
+def deform(pair: WorkingPair, shape: tuple[int, ...], fixed_shape: tuple[int, ...], network: DiffuseMorph | None,
+           device: torch.device, task: Task, stopwatch: Stopwatch, progress: Progress | None) -> Deformation:
+    """Run the network and the refinement on ``device``; the trajectory lies on ``shape``, fold-free on ``fixed_shape``.
 
     The correction by the refinement is a displacement scaled with eta: nothing at 0, whole at 1. The network's answer is
     kept only where it makes the images more alike.

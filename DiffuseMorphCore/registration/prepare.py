@@ -77,8 +77,9 @@ def is_slice(image: sitk.Image) -> bool:
 def prepare(image: sitk.Image, name: str, mask: sitk.Image | None = None, notes: list[str] | None = None) -> Scan:
     """Scale an image to [0, 1] and check what registration needs.
 
-    ``image`` has passed :func:`DiffuseMorphCore.images.check_image`. Intensities of a CT (reaching far below zero) are cut to :data:`CT_RANGE`; all others between the 0.1 and
-    99.9 percentile of the voxels above the background. Voxels that are not finite become the background, and ``notes`` says so.
+    ``image`` has passed :func:`DiffuseMorphCore.images.check_image`. Intensities of a CT (reaching far below zero) are cut
+    to :data:`CT_RANGE`; all others between the 0.1 and 99.9 percentile of the voxels above the background. Voxels that are
+    not finite become the background, and ``notes`` says so.
 
     Raises
     ------
