@@ -58,8 +58,11 @@ class _Pair:
         covered = sitk.Resample(self.extent, self.images[0], transform, sitk.sitkNearestNeighbor, 0)
         return information * float(sitk.GetArrayViewFromImage(covered).mean())
 
-    def search(self, transform: sitk.Transform, iterations: int) -> sitk.Transform:
-        """The transform of the same kind with the best score near the given one; the given one if none is better."""
+    def search(self, transform: sitk.Transform, iterations: int, then: sitk.Transform | None = None) -> sitk.Transform:
+        """The transform of the same kind with the best score near the given one; the given one if none is better.
+
+        ``then`` is applied after it, and stays as it is.
+        """
         method = self._method()
         method.SetOptimizerAsGradientDescent(
             learningRate=1.0, numberOfIterations=iterations, convergenceMinimumValue=1e-6, convergenceWindowSize=10,
@@ -67,11 +70,14 @@ class _Pair:
         method.SetOptimizerScalesFromPhysicalShift()
         result = type(transform)(transform)
         method.SetInitialTransform(result, inPlace=True)
+        if then is not None:
+            method.SetMovingInitialTransform(then)
         try:
             method.Execute(*self.images)
         except RuntimeError:
             return transform
-        return max(transform, result, key=self.score)
+        return max(transform, result, key=lambda found: self.score(
+            found if then is None else sitk.CompositeTransform([then, found])))
 
 
 def align(fixed: Scan, moving: Scan, kind: str = "affine", initial: sitk.Transform | None = None,
@@ -99,9 +105,10 @@ def align(fixed: Scan, moving: Scan, kind: str = "affine", initial: sitk.Transfo
     center = _center_of_mass(fixed)
     if kind == "center":
         return start if initial is not None else _rigid(ndim, center, _center_of_mass(moving) - center)[1]
-    coarse = _Pair(fixed, moving, _SCORED_VOXELS)
+    coarse, fine = (_Pair(fixed, moving, voxels) for voxels in (_SCORED_VOXELS, _SEARCHED_VOXELS))
     if initial is not None:
-        candidates = [start]
+        rigid = _rigid(ndim, center, np.zeros(ndim))[0]
+        candidates = [as_affine(sitk.CompositeTransform([start, fine.search(rigid, 60, start)]), ndim)]
     else:
         rigid_starts = [pair[0] for pair in _starts(fixed, moving)]
         rigid_starts.sort(key=coarse.score, reverse=True)
@@ -111,12 +118,9 @@ def align(fixed: Scan, moving: Scan, kind: str = "affine", initial: sitk.Transfo
             searched.append(coarse.search(rigid, 60))
             advance(progress, "align", 0.2 + 0.1 * (index + 1))
         best = max(searched, key=coarse.score)
-        fine = _Pair(fixed, moving, _SEARCHED_VOXELS)
         best = fine.search(best, 60)
         advance(progress, "align", 0.7)
         candidates = [as_affine(best, ndim)]
-    if initial is not None:
-        fine = _Pair(fixed, moving, _SEARCHED_VOXELS)
     if kind == "affine":
         candidates.append(as_affine(fine.search(_centered(candidates[0], center), 100), ndim))
     candidates.append(start)

@@ -35,7 +35,6 @@ class Deformation:
     keyframes: Tensor
     similarity: dict[str, float]
     repaired: int
-    used_network: bool
     notes: list[str] = field(default_factory=list)
 
 
@@ -82,4 +81,4 @@ def deform(pair: WorkingPair, shape: tuple[int, ...], fixed_shape: tuple[int, ..
         similarity["registered"] = similar(keyframes[-1:])
         if device.type == "cuda":
             torch.cuda.synchronize(device)
-    return Deformation(etas, keyframes.cpu(), similarity, repaired, network is not None, notes)
+    return Deformation(etas, keyframes.cpu(), similarity, repaired, notes)

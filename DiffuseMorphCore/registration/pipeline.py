@@ -133,7 +133,8 @@ def _deform_within_memory(scans: tuple[Scan, Scan], alignment: sitk.AffineTransf
                 raise DiffuseMorphError("There is not enough memory for this registration: close other programs.") from None
             if reduction > 16:
                 device, reduction = torch.device("cpu"), 1
-            notes.append(f"The memory did not suffice: repeated on {device} with 1/{reduction} of the voxels.")
+            size = "" if reduction == 1 else f" with 1/{reduction} of the voxels"
+            notes.append(f"The memory did not suffice: repeated on {device}{size}.")
 
 
 def working_pair(scans: tuple[Scan, Scan], grid: Grid, alignment: sitk.Transform) -> WorkingPair:

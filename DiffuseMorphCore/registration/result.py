@@ -102,11 +102,11 @@ class Registration:
         where it is stretched, 1 where unchanged. The alignment is not counted. Float32 on the fixed grid."""
         return self._on_fixed(jacobian_determinant(self.displacement(eta)))
 
-    def uncertainty(self, samples: int = 8, seed: int = 0, progress: Progress | None = None) -> sitk.Image:
+    def uncertainty(self, samples: int = 8, seed: int | None = None, progress: Progress | None = None) -> sitk.Image:
         """Standard deviation, in mm, of the network's field over latents drawn at many noise levels and seeds.
 
         The latent of a well determined deformation hardly depends on the noise it is drawn from; where the fields
-        disagree, distrust the result. Float32 on the fixed grid.
+        disagree, distrust the result. ``seed`` is the registration's own unless given. Float32 on the fixed grid.
 
         Raises
         ------
@@ -116,6 +116,7 @@ class Registration:
             raise DiffuseMorphError("Uncertainty needs a model: register with one instead of 'none'.")
         if samples < 2:
             raise DiffuseMorphError(f"Uncertainty needs at least 2 samples, not {samples}.")
+        seed = self.report["settings"]["seed"] if seed is None else seed
         moving, fixed = network_images(self._model, self._pair)
         levels = np.linspace(0, len(self._model.schedule) / 4, samples).astype(int)
         fields = []

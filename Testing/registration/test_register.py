@@ -270,3 +270,15 @@ def test_initial_transform_replaces_the_search(pair_3d):
     result = register(fixed, shifted, model=None, align="none", refine=5,
                       initial_transform=sitk.TranslationTransform(3, (90.0, 90.0, 90.0)))
     assert difference(fixed, result.warp()) < difference(fixed, moving)
+
+
+def test_rigid_alignment_improves_an_initial_transform(pair_3d):
+    fixed, moving = pair_3d
+    shifted = sitk.Image(moving)
+    shifted.SetOrigin([value + 90 for value in moving.GetOrigin()])
+    rough = sitk.TranslationTransform(3, (100.0, 84.0, 88.0))
+    kept, improved = (register(fixed, shifted, model=None, align=align, refine=0, initial_transform=rough)
+                      for align in ("none", "rigid"))
+    assert difference(fixed, improved.warp()) < 0.8 * difference(fixed, kept.warp())
+    matrix = np.array(improved.alignment.GetMatrix()).reshape(3, 3)
+    np.testing.assert_allclose(matrix @ matrix.T, np.eye(3), atol=1e-4)
