@@ -79,8 +79,11 @@ def test_the_other_contrast_inverts_the_foreground_only():
 def test_syn_goes_from_fixed_to_moving_and_back():
     pytest.importorskip("ants", reason="needs antspyx")
     grid = np.indices((64, 64))
-    blobs = [200 * np.exp(-((grid[0] - 32) ** 2 + (grid[1] - x) ** 2) / 160) for x in (28, 35)]
-    pair = pair_of(blobs[0], blobs[1])
+    # One round spot would leave the rotation to chance; several determine the shift by seven pixels.
+    spots = ((32, 28, 160, 200), (18, 20, 60, 80), (46, 22, 60, 90), (24, 42, 60, 85))
+    images = [sum(height * np.exp(-((grid[0] - y) ** 2 + (grid[1] - x - shift) ** 2) / width)
+                  for y, x, width, height in spots) for shift in (0, 7)]
+    pair = pair_of(*images)
     fixed, moving = pair.fixed.image(), pair.moving.image()
     outcome = syn(fixed, moving, MethodSettings())
     landed = outcome.transform.TransformPoint((28.0, 32.0))
