@@ -42,6 +42,8 @@ class DeformationNetwork(nn.Module):
         self._initialise(configuration.initialisation)
 
     def _initialise(self, kind: str) -> None:
+        if self.exit.weight.is_meta:
+            return  # the weights come from a file; normal numbers for no memory would load all of torch's compiler
         for module in self.modules():
             if isinstance(module, (nn.Conv2d, nn.Conv3d, nn.ConvTranspose2d, nn.ConvTranspose3d)):
                 if kind == "normal":
