@@ -1,4 +1,4 @@
-"""From labels to images: random contrast, texture, bias field, gamma, blur and noise, after SynthMorph's recipe
+"""From labels to images: random contrast, texture, bias field, gamma, blur, noise and artefacts, after SynthMorph's recipe
 (Hoffmann et al., "SynthMorph: learning contrast-invariant registration without acquired images", TMI 2022)."""
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from DiffuseMorphCore.training.artefacts import cut_field_of_view, lesion, thick_slices
 from DiffuseMorphCore.training.augmentation import smooth_noise, uniform
 from DiffuseMorphCore.warp import smooth
 
@@ -29,6 +30,7 @@ class Appearance:
     gamma : largest standard deviation of the logarithm of gamma.
     blur : (smallest, largest) Gaussian sigma in voxels of the final grid; below 0.4 that grid shows aliasing.
     noise : largest standard deviation of the noise of a voxel.
+    lesions, thick_slices, cuts : shares of the images with a lesion, with thick slices, with a field of view cut short.
     """
 
     natural: float = 0.5
@@ -37,6 +39,9 @@ class Appearance:
     gamma: float = 0.25
     blur: tuple[float, float] = (0.4, 0.7)
     noise: float = 0.02
+    lesions: float = 0.0
+    thick_slices: float = 0.0
+    cuts: float = 0.0
 
 
 def random_contrast(ids: Sequence[int], natural: float, random: torch.Generator) -> Tensor:
@@ -72,8 +77,12 @@ def render(labels: Tensor, contrast: Tensor, limits: Appearance, coarser: float,
 
 
 def degrade(image: Tensor, limits: Appearance, random: torch.Generator) -> Tensor:
-    """Bias field, gamma and noise on an image in about [0, 1], then scaled to [-1, 1] as `scaled` does."""
+    """Artefacts, bias field, gamma and noise on an image in about [0, 1], then scaled to [-1, 1] as `scaled` does."""
     shape, device = image.shape[2:], image.device
+    if uniform(0, 1, random) < limits.lesions:
+        image = lesion(image, random)
+    if uniform(0, 1, random) < limits.thick_slices:
+        image = thick_slices(image, random)
     coarse = max(shape) * uniform(0.3, 0.6, random)
     bias = smooth_noise(shape, coarse, 1, random, device) * uniform(0, limits.bias, random)
     noise = torch.randn(image.shape, generator=random).to(device) * uniform(0, limits.noise, random)
@@ -81,7 +90,8 @@ def degrade(image: Tensor, limits: Appearance, random: torch.Generator) -> Tenso
     inside = image > 1e-3
     image = image.clamp_min(0).mul(bias.exp())
     image = (image / image.amax().clamp_min(1e-6)).pow(2.718281828 ** gamma)
-    return scaled((image + noise * inside).clamp_min(0))
+    image = (image + noise * inside).clamp_min(0)
+    return scaled(cut_field_of_view(image, random) if uniform(0, 1, random) < limits.cuts else image)
 
 
 def scaled(image: Tensor) -> Tensor:

@@ -120,7 +120,10 @@ class JointObjective(nn.Module):
         """Equation 9 for one field, and its terms."""
         weights = self.weights
         displacement = self.model.displacement(field)
-        parts = {"similarity": local_correlation(warp(pair.moving, displacement), pair.fixed, weights.window),
+        moving, fixed = pair.moving, pair.fixed
+        if pair.moving_anatomy is not None and pair.fixed_anatomy is not None:
+            moving, fixed = pair.moving_anatomy, pair.fixed_anatomy
+        parts = {"similarity": local_correlation(warp(moving, displacement), fixed, weights.window),
                  "smoothness": smoothness(field)}
         loss = 1 - parts["similarity"] + weights.smoothness * parts["smoothness"]
         if len(drawn.labels):

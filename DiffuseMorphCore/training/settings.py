@@ -41,8 +41,8 @@ class Data:
     """Where pairs come from; see the commented configurations and the classes of the sources.
 
     source : one of SOURCES. folder : label maps or images. table : CSV of pairs. atlas : image everything is
-    registered to, with atlas_labels. whole_head : keep the tissues outside the brain of label maps. map_spacing : mm
-    at which label maps are kept. held_out : how many people (or images, subjects, pairs), last by name, only validate.
+    registered to, with atlas_labels. whole_head, shapes : shares of the pairs from label maps that keep the tissues outside the
+    brain, and that show random shapes instead. map_spacing : mm at which label maps are kept. held_out : how many people (or images, subjects, pairs), last by name, only validate.
     image_suffix, label_suffix : how a file name ends, before its extension, if it is an image or a label map.
     pattern : regular expression with a group `subject`, for subjects told apart by file name. spacing : mm per axis of
     images' voxels, in the order of geometry.shape, where they are not cubes of geometry.spacing.
@@ -54,7 +54,8 @@ class Data:
     table: str = ""
     atlas: str = ""
     atlas_labels: str = ""
-    whole_head: bool = False
+    whole_head: float = _number(0.0, 0)
+    shapes: float = _number(0.0, 0)
     map_spacing: float = _number(2.25, 0.1)
     held_out: int = _number(3, 0)
     image_suffix: str = ""

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from DiffuseMorphCore.errors import DiffuseMorphError
 from DiffuseMorphCore.training.labelmaps import EXTRA_CEREBRAL, find_label_maps, load_label_maps
-from DiffuseMorphCore.training.pair import PairSource
+from DiffuseMorphCore.training.pair import Mixture, PairSource
 from DiffuseMorphCore.training.pairs import (ImageGrid, ImagePairs, Scan, every_pair, find_scans, group_by_subject,
                                              pairs_to_atlas, read_table)
 from DiffuseMorphCore.training.settings import TrainingRun
@@ -26,25 +26,34 @@ def build_sources(run: TrainingRun) -> list[tuple[int | None, PairSource]]:
     grids.append((None, run.geometry))
     seed = run.optimisation.seed
     if run.data.source in ("labelmaps", "shapes"):
-        training, validating = _anatomies(run)
-        return [(until, SyntheticPairs(training, validating, geometry, run.appearance, seed, run.validation.pairs))
+        kinds = _anatomies(run)
+        return [(until, Mixture([SyntheticPairs(*anatomies, geometry, run.appearance, seed, run.validation.pairs)
+                                 for _, *anatomies in kinds], [share for share, *_ in kinds], seed))
                 for until, geometry in grids]
     training, validating = _scan_pairs(run)
     return [(until, ImagePairs(training, validating, _image_grid(run, geometry), run.data.flips, run.data.affine, seed))
             for until, geometry in grids]
 
 
-def _anatomies(run: TrainingRun) -> tuple[Anatomies, Anatomies | None]:
+def _anatomies(run: TrainingRun) -> list[tuple[float, Anatomies, Anatomies | None]]:
+    """(share of the pairs, anatomies to train on, anatomies to validate on) of every kind that the settings ask for."""
     data = run.data
     if data.source == "shapes":
-        return RandomShapes(), RandomShapes() if run.validation.pairs else None
+        return [(1.0, RandomShapes(), RandomShapes() if run.validation.pairs else None)]
     if not data.folder:
         raise DiffuseMorphError("The training settings name no folder of label maps: set 'data.folder'.")
+    if data.whole_head + data.shapes > 1:
+        raise DiffuseMorphError("The shares 'data.whole_head' and 'data.shapes' add up to more than 1: make them smaller.")
     paths = find_label_maps(data.folder)
-    _check_held_out(len(paths), data.held_out, f"label maps in '{data.folder}'")
-    maps, ids = load_label_maps(paths, data.map_spacing, () if data.whole_head else EXTRA_CEREBRAL)
-    cut = len(maps) - data.held_out
-    return People(maps[:cut], ids), People(maps[cut:], ids) if data.held_out else None
+    cut = _check_held_out(len(paths), data.held_out, f"label maps in '{data.folder}'")
+    kinds: list[tuple[float, Anatomies, Anatomies | None]] = []
+    for share, drop in ((1 - data.whole_head - data.shapes, EXTRA_CEREBRAL), (data.whole_head, ())):
+        if share > 0:
+            maps, ids = load_label_maps(paths, data.map_spacing, drop)
+            kinds.append((share, People(maps[:cut], ids), People(maps[cut:], ids) if data.held_out else None))
+    if data.shapes > 0:
+        kinds.append((data.shapes, RandomShapes(), None))
+    return kinds
 
 
 def _scan_pairs(run: TrainingRun) -> tuple[ScanPairs, ScanPairs]:

@@ -2,7 +2,8 @@
 
 Both images of a pair show the same grid, in the common pose of the label maps, which stands for the affine alignment
 that precedes every registration. They share a random orientation, field of view and tilt; each has a small affine map,
-a smooth deformation of several scales, a bias field, blur and noise of its own. The contrast is shared, or independent.
+a smooth deformation of several scales, a bias field, blur, noise and artefacts of its own. The contrast is shared, or
+independent; the similarity then compares renderings in the fixed image's contrast, never the two contrasts.
 A pair that shows one person twice leaves the moving image undeformed, which makes the field to find known exactly.
 """
 
@@ -119,15 +120,18 @@ class SyntheticPairs:
             other = random_contrast(anatomies.ids, self.appearance.natural, random)
         view = self._common_view(random)
         still, warped = self._place(0.0 if alone else 1.0, random, device), self._place(1.0, random, device)
-        moving, moving_labels = self._image(moving_map, contrast, view, still.points, random, device)
-        fixed, fixed_labels = self._image(fixed_map, other, view, warped.points, random, device)
+        moving_clean, moving_labels = self._image(moving_map, contrast, view, still.points, random, device)
+        fixed_clean, fixed_labels = self._image(fixed_map, other, view, warped.points, random, device)
+        moving, fixed = (degrade(image, self.appearance, random) for image in (moving_clean, fixed_clean))
+        if other is not contrast:
+            moving_clean, _ = self._image(moving_map, other, view, still.points, random, device)
         known = torch.full((1, self.ndim, *geometry.shape), torch.nan, device=device)
         if alone:
             # Both images show the common view at their points; solve for the voxel of the moving image.
             target = (warped.points - still.shift) @ torch.linalg.inv(still.matrix).T
             way = target - grid_points(geometry.shape, device)
             known = torch.where(fixed_labels > 0, way.T.reshape(known.shape), known)
-        return Pair(moving, fixed, moving_labels, fixed_labels, known)
+        return Pair(moving, fixed, moving_labels, fixed_labels, known, moving_clean, fixed_clean)
 
     def _place(self, share: float, random: torch.Generator, device: torch.device) -> _Place:
         geometry = self.geometry
@@ -151,6 +155,7 @@ class SyntheticPairs:
 
     def _image(self, anatomy: LabelMap, contrast: Tensor, view: tuple[Tensor, Tensor], points: Tensor,
                random: torch.Generator, device: torch.device) -> tuple[Tensor, Tensor]:
+        """The anatomy as a perfect scanner shows it, in [0, 1], and its labels, both (1, 1, *spatial)."""
         shape = self.geometry.shape
         labels = anatomy.labels.to(device)
         matrix = anatomy.matrix @ view[0]
@@ -160,4 +165,4 @@ class SyntheticPairs:
         rendered = render(labels, contrast, self.appearance, coarser, random)
         image = sample_points(rendered, points).T.reshape(1, 1, *shape)
         sampled = sample_points(labels, points, "nearest").T.reshape(1, 1, *shape)
-        return degrade(image, self.appearance, random), sampled
+        return image, sampled

@@ -21,13 +21,14 @@ def test_defaults_follow_the_preset():
 
 def test_values_of_every_kind_arrive(tmp_path):
     file = tmp_path / "run.toml"
-    file.write_text('device = "cpu"\n[geometry]\nshape = [16, 16, 16]\nflips = ["x", "z"]\n'
-                    '[geometry.own]\nrotation = 7\n[data]\nwhole_head = true\n'
+    file.write_text('device = "cpu"\n[geometry]\nshape = [16, 16, 16]\nflips = ["x", "z"]\npermute = true\n'
+                    '[geometry.own]\nrotation = 7\n[data]\nwhole_head = 0.3\n'
                     '[optimisation]\nbetas = [0.5, 0.99]\nsteps = 12\n'
                     '[[stages]]\nuntil = 5\nshape = [8, 8, 8]\nspacing = 9\n')
     run = read_settings(file)
     assert run.device == "cpu" and run.geometry.shape == (16, 16, 16) and run.geometry.flips == ("x", "z")
-    assert run.geometry.own.rotation == 7.0 and run.data.whole_head and run.optimisation.betas == (0.5, 0.99)
+    assert run.geometry.own.rotation == 7.0 and run.data.whole_head == 0.3
+    assert run.geometry.permute and run.optimisation.betas == (0.5, 0.99)
     assert run.stages[0].until == 5 and run.stages[0].spacing == 9.0
     assert settings_from(run.to_dict() | {"optimisation": {}, "device": "cpu"}).stages == run.stages
 
