@@ -81,7 +81,8 @@ def _robustness(options: argparse.Namespace) -> str:
     from DiffuseMorphCore.evaluation.robustness import run_robustness
 
     page = run_robustness(options.benchmark, options.data, options.out, methods=options.methods, pairs=options.pairs,
-                          settings=MethodSettings(model=options.model, device=options.device), threads=options.threads)
+                          spacing=options.spacing, threads=options.threads,
+                          settings=MethodSettings(model=options.model, device=options.device))
     return page.read_text(encoding="utf-8")
 
 
@@ -168,6 +169,8 @@ def parser() -> argparse.ArgumentParser:
     robustness.add_argument("benchmark", choices=["brain", "hippocampus", "heart"], help="on which images")
     _add_common(robustness)
     robustness.add_argument("--pairs", type=int, default=5, metavar="N", help="number of pairs (default: 5)")
+    robustness.add_argument("--spacing", type=float, metavar="MM", help="images on voxels of so many mm, for a quicker "
+                                                                        "run (default: as scanned)")
     robustness.add_argument("--methods", default="network+refine,zero,syn", help="rows (default: %(default)s)")
     robustness.add_argument("--model", default="default", metavar="NAME|FILE")
     robustness.set_defaults(run=_robustness)

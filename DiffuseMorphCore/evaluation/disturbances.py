@@ -84,6 +84,39 @@ def cropped(share: float) -> Change:
     return change
 
 
+def windowed(share: float) -> Change:
+    """Another field of view: `share` of every axis, placed anywhere in the image, was scanned."""
+
+    def change(image: sitk.Image, random: np.random.Generator) -> tuple[sitk.Image, sitk.Transform]:
+        size = [max(1, round(share * side)) for side in image.GetSize()]
+        start = [int(random.integers(side - kept + 1)) for side, kept in zip(image.GetSize(), size)]
+        return sitk.RegionOfInterest(image, size, start), _identity(image)
+
+    return change
+
+
+def surrounded(length: float) -> Change:
+    """Another field of view: `length` mm more on each side of every axis, with nothing there but background."""
+
+    def change(image: sitk.Image, random: np.random.Generator) -> tuple[sitk.Image, sitk.Transform]:
+        more = [round(length / step) for step in image.GetSpacing()]
+        return sitk.ConstantPad(image, more, more, float(sitk.GetArrayViewFromImage(image).min())), _identity(image)
+
+    return change
+
+
+def both(first: Change, second: Change) -> Change:
+    """One change after the other."""
+
+    def change(image: sitk.Image, random: np.random.Generator) -> tuple[sitk.Image, sitk.Transform]:
+        once, there = first(image, random)
+        twice, further = second(once, random)
+        # ITK applies the transform that was added last first.
+        return twice, sitk.CompositeTransform([further, there])
+
+    return change
+
+
 def thick_slices(factor: float) -> Change:
     """Slices `factor` times as thick along the last axis, each a mean over its thickness."""
 
@@ -139,7 +172,10 @@ DISTURBANCES = (
     Disturbance("60 mm away", offset(60.0)),
     Disturbance("turned by 20 degrees", rotation(20.0)),
     Disturbance("turned by 40 degrees", rotation(40.0)),
-    Disturbance("40 % not scanned", cropped(0.6)),
+    Disturbance("60 mm away, turned by 40 degrees", both(rotation(40.0), offset(60.0))),
+    Disturbance("40 % of one axis not scanned", cropped(0.6)),
+    Disturbance("25 % of every axis not scanned", windowed(0.75)),
+    Disturbance("60 mm more on every side", surrounded(60.0)),
     Disturbance("slices 5 times as thick", thick_slices(5.0)),
     Disturbance("strong bias", bias(1.0)),
     Disturbance("lesion of 15 mm radius", lesion(15.0)),

@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import zlib
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -12,6 +13,8 @@ from tqdm import tqdm
 from DiffuseMorphCore.errors import DiffuseMorphError
 from DiffuseMorphCore.evaluation.benchmark import BENCHMARKS, mixed
 from DiffuseMorphCore.evaluation.datasets import Pair, open_data_set
+from DiffuseMorphCore.evaluation.datasets.geometry import resize
+from DiffuseMorphCore.evaluation.datasets.scan import Scan
 from DiffuseMorphCore.evaluation.disturbances import DISTURBANCES, Disturbance
 from DiffuseMorphCore.evaluation.machine import machine
 from DiffuseMorphCore.evaluation.methods import METHODS, MethodSettings, chosen_methods
@@ -33,6 +36,17 @@ def centroid_error(transform: sitk.Transform, fixed: dict[int, np.ndarray], movi
     shared = sorted(set(fixed) & set(moving))
     return float(np.mean([np.linalg.norm(np.array(transform.TransformPoint(fixed[label].tolist())) - moving[label])
                           for label in shared]))
+
+
+def coarser(scan: Scan, spacing: float) -> Scan:
+    """The scan's image on voxels of about `spacing` mm (not finer than they are), for a quicker run; labels as drawn."""
+
+    def image() -> sitk.Image:
+        fine = scan.image()
+        size = [min(side, max(1, round(side * step / spacing))) for side, step in zip(fine.GetSize(), fine.GetSpacing())]
+        return resize(fine, size, sitk.sitkLinear)
+
+    return replace(scan, read_image=image)
 
 
 def run_disturbed(method: str, pair: Pair, disturbance: Disturbance, structures: dict[int, str],
@@ -58,34 +72,46 @@ def run_disturbed(method: str, pair: Pair, disturbance: Disturbance, structures:
     return {**row, "error_mm": centroid_error(outcome.transform, fixed, moving), "seconds": outcome.seconds}
 
 
+def success_limits(rows: list[dict]) -> dict[tuple[str, str], float]:
+    """(method, case) -> the error, in mm, below which a registration is a success: `LIMIT` times the method's own error on the
+    undisturbed pair, or `LIMIT` mm. Who fails undisturbed is held to the best of the methods instead."""
+    rest = {(row["method"], row["case"]): row["error_mm"] for row in rows if row["disturbance"] == "none"}
+    limits = {}
+    for (method, case), error in rest.items():
+        best = max(1.0, min(other for (_, name), other in rest.items() if name == case))
+        limits[method, case] = LIMIT * max(1.0, error if error <= LIMIT * best else best)
+    return limits
+
+
 def run_robustness(command: str, folder: str | Path, out: str | Path, *, methods: str = "network+refine,zero,syn",
-                   pairs: int | None = 5, settings: MethodSettings = MethodSettings(), threads: int = 2,
-                   quiet: bool = False) -> Path:
+                   pairs: int | None = 5, spacing: float | None = None, settings: MethodSettings = MethodSettings(),
+                   threads: int = 2, quiet: bool = False) -> Path:
     """Register pairs under every disturbance; writes `cases.csv` and `robustness.md` into `out`, and can be resumed.
 
-    command : "brain", "hippocampus" or "heart", the benchmarks with labels. A registration succeeds where its error is
-    below `LIMIT` times that of the same pair, undisturbed, by the best of the methods, or below `LIMIT` mm.
+    command : "brain", "hippocampus" or "heart", the benchmarks with labels. spacing : the images are brought to voxels
+    of so many mm first, for every method alike. When a registration succeeds is said at `success_limits`.
     Returns the path of the page. Raises DiffuseMorphError for missing data or methods.
     """
     data_set = open_data_set(BENCHMARKS[command], folder)
     names = chosen_methods(methods)
     cases = mixed(data_set.pairs("validation"))[:pairs]
-    records = Records(out, {"robustness": command, "threads": threads, **settings.to_dict()})
+    if spacing is not None:
+        cases = [Pair(coarser(pair.moving, spacing), coarser(pair.fixed, spacing)) for pair in cases]
+    records = Records(out, {"robustness": command, "voxels": "as scanned" if spacing is None else f"{spacing:g} mm",
+                            "threads": threads, **settings.to_dict()})
     rows = []
     jobs = [(pair, kind, name) for pair in cases for kind in DISTURBANCES for name in names]
     for pair, kind, name in tqdm(jobs, desc=command, unit="registration", disable=quiet):
         make = partial(run_disturbed, name, pair, kind, data_set.structures, settings)
         rows.append(records.row((name, kind.name, pair.name), make))
     records.write_csv("cases.csv", rows)
-    limits = {pair.name: LIMIT * max(1.0, min(row["error_mm"] for row in rows
-                                              if row["case"] == pair.name and row["disturbance"] == "none"))
-              for pair in cases}
+    limits = success_limits(rows)
     lines = []
     for kind in DISTURBANCES:
         line = [kind.name]
         for name in names:
             found = [row for row in rows if row["method"] == name and row["disturbance"] == kind.name]
-            succeeded = sum(row["error_mm"] <= limits[row["case"]] for row in found)
+            succeeded = sum(row["error_mm"] < limits[name, row["case"]] for row in found)
             line.append(f"{succeeded}/{len(found)} ({np.median([row['error_mm'] for row in found]):.1f} mm)")
         lines.append(line)
     table = markdown_table(["disturbance", *(METHODS[name][0] for name in names)], lines)
@@ -93,5 +119,8 @@ def run_robustness(command: str, folder: str | Path, out: str | Path, *, methods
     return records.write_text("robustness.md", "\n\n".join(
         [f"# Robustness: {command}", table,
          f"Successes (median error). Error: mean distance in {data_set.length_unit} between the centres of the "
-         f"structures, as registered, and their true places. Success: below {LIMIT:g} times the best error of the same "
-         f"pair undisturbed, or below {LIMIT:g} {data_set.length_unit}.", "## Measured on", facts(information)]) + "\n")
+         f"structures, as registered, and their true places. Success: below {LIMIT:g} times the same method's error "
+         f"on the same pair undisturbed, or {LIMIT:g} {data_set.length_unit}. A method that is undisturbed more than "
+         f"{LIMIT:g} times as far off as the best one is held to that one's error. The same random direction, axis or "
+         "place is used for all methods. SyN starts from its own defaults: centres of mass matched, then an affine "
+         "search.", "## Measured on", facts(information)]) + "\n")

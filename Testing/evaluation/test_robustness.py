@@ -4,8 +4,10 @@ import pytest
 import SimpleITK as sitk
 
 from DiffuseMorphCore.evaluation.__main__ import main
-from DiffuseMorphCore.evaluation.disturbances import DISTURBANCES, bias, cropped, lesion, offset, rotation, thick_slices
-from DiffuseMorphCore.evaluation.robustness import centroid_error, centroids
+from DiffuseMorphCore.evaluation.datasets.scan import Scan
+from DiffuseMorphCore.evaluation.disturbances import (DISTURBANCES, bias, both, cropped, lesion, offset, rotation,
+                                                      surrounded, thick_slices, windowed)
+from DiffuseMorphCore.evaluation.robustness import centroid_error, centroids, coarser, success_limits
 
 
 def blob():
@@ -20,7 +22,8 @@ def centre_of_mass(image):
     return np.array(image.TransformContinuousIndexToPhysicalPoint(index))
 
 
-@pytest.mark.parametrize("change", [offset(30.0), rotation(35.0), thick_slices(3.0), cropped(0.9)])
+@pytest.mark.parametrize("change", [offset(30.0), rotation(35.0), thick_slices(3.0), cropped(0.9), windowed(0.95),
+                                    surrounded(10.0), both(rotation(40.0), offset(60.0))])
 def test_points_go_where_the_disturbance_says(change):
     image, middle = blob()
     changed, places = change(image, np.random.default_rng(1))
@@ -35,6 +38,8 @@ def test_how_strong_each_disturbance_is():
     turned, _ = rotation(90.0)(image, random)
     assert np.trace(np.array(turned.GetDirection()).reshape(3, 3)) == pytest.approx(1, abs=1e-6)
     assert cropped(0.5)(image, random)[0].GetSize() == (40, 44, 24)
+    assert windowed(0.75)(image, random)[0].GetSize() == (30, 33, 36)
+    assert surrounded(6.0)(image, random)[0].GetSize() == (52, 56, 56)
     assert thick_slices(4.0)(image, random)[0].GetSpacing() == pytest.approx((1, 1, 6))
     ratio = np.log(sitk.GetArrayFromImage(bias(0.7)(image, random)[0]) / sitk.GetArrayFromImage(image))
     assert np.abs(ratio).max() == pytest.approx(0.7, abs=1e-3)
@@ -53,6 +58,22 @@ def test_the_error_is_a_distance_in_millimetres():
     assert centroid_error(sitk.TranslationTransform(3, (3.0, 4.0, 0.0)), found, shifted) == pytest.approx(4)
 
 
+def test_coarser_voxels_keep_the_image_in_place():
+    image, _ = blob()
+    scan = Scan("a", "a", lambda: image, lambda: sitk.Cast(image > 50, sitk.sitkUInt8))
+    small = coarser(scan, 2.0)
+    assert small.image().GetSize() == (20, 22, 36) and small.labels().GetSize() == image.GetSize()
+    assert centre_of_mass(small.image()) == pytest.approx(centre_of_mass(image), abs=0.1)
+    assert coarser(scan, 0.1).image().GetSize() == image.GetSize()
+
+
+def test_success_is_judged_by_the_methods_own_error_unless_that_is_a_failure():
+    errors = {("good", "a"): 2.0, ("fair", "a"): 3.0, ("lost", "a"): 50.0, ("good", "b"): 0.3, ("fair", "b"): 0.9}
+    rows = [{"method": method, "case": case, "disturbance": "none", "error_mm": error}
+            for (method, case), error in errors.items()]
+    assert success_limits(rows) == {("good", "a"): 4, ("fair", "a"): 6, ("lost", "a"): 4, ("good", "b"): 2, ("fair", "b"): 2}
+
+
 def test_the_table_of_a_small_run(tmp_path, capsys):
     data, out = tmp_path / "data", tmp_path / "out"
     data.mkdir()
@@ -69,7 +90,7 @@ def test_the_table_of_a_small_run(tmp_path, capsys):
         lines.append(f"p{person},1,{','.join(names)}")
     (data / "pairs.csv").write_text("\n".join(lines) + "\n")
     assert main(["robustness", "heart", "--data", str(data), "--out", str(out), "--pairs", "1", "--threads", "1",
-                 "--device", "cpu", "--methods", "initial,affine"]) == 0
+                 "--device", "cpu", "--methods", "initial,affine", "--spacing", "1"]) == 0
     table = {line.split("|")[1].strip(): line.split("|")[2:4] for line in capsys.readouterr().out.splitlines()
              if line.startswith("|")}
     assert table["none"][0].startswith(" 1/1") and table["60 mm away"][0].startswith(" 0/1")
