@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from DiffuseMorphCore.errors import DiffuseMorphError
+from DiffuseMorphCore.warp import interpolate
 
 if TYPE_CHECKING:
     from DiffuseMorphCore.networks.model import DiffuseMorph
@@ -114,25 +115,6 @@ def latent_at(model: DiffuseMorph, moving: Tensor, fixed: Tensor, step: int, see
                                 f"{len(model.schedule) - 1}.")
     noise = torch.randn(fixed.shape, generator=torch.Generator("cpu").manual_seed(seed)).to(fixed.device)
     return model.latent(moving, fixed, model.schedule.add_noise(fixed, step, noise), step)
-
-
-def interpolate(keyframes: Tensor, etas: Sequence[float], eta: float, out: Tensor | None = None) -> Tensor:
-    """The displacement at eta, linear between the two keyframes around it and exact at a keyframe.
-
-    keyframes: (len(etas), ndim, *spatial), any number and device. etas: ascending. out: (1, ndim, *spatial), written in
-    place and returned; for an animation it saves the time to allocate. Returns (1, ndim, *spatial).
-    Raises DiffuseMorphError when eta is outside the keyframes.
-    """
-    if len(etas) != len(keyframes):
-        raise ValueError(f"{len(keyframes)} keyframes need as many etas, not {len(etas)}.")
-    if not etas[0] <= eta <= etas[-1]:
-        raise DiffuseMorphError(f"eta is {eta:g}, but must be from {etas[0]:g} to {etas[-1]:g}.")
-    after = bisect_right(etas, eta)
-    before = after - 1
-    if etas[before] == eta:
-        return keyframes[before:after].clone() if out is None else out.copy_(keyframes[before:after])
-    weight = (eta - etas[before]) / (etas[after] - etas[before])
-    return torch.lerp(keyframes[before:after], keyframes[after:after + 1], weight, out=out)
 
 
 def interpolation_error(trajectory: Trajectory, etas: Sequence[float], at: Sequence[float] | None = None

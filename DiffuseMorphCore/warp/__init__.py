@@ -7,7 +7,9 @@ from DiffuseMorphCore.warp.exponential import exponential, invert
 from DiffuseMorphCore.warp.filters import box_mean, box_sum, downsample, smooth
 from DiffuseMorphCore.warp.folding import Folding, determinant_minimum, folding, jacobian_determinant
 from DiffuseMorphCore.warp.repair import unfold
-from DiffuseMorphCore.warp.sampling import compose, resize, resize_displacement, sample_points, warp, warp_points
+from DiffuseMorphCore.warp.sampling import (compose, interpolate, resize, resize_displacement, sample_points, warp,
+                                             warp_points)
 
-__all__ = ["Folding", "box_mean", "box_sum", "compose", "determinant_minimum", "downsample", "exponential", "folding", "invert",
-           "jacobian_determinant", "resize", "resize_displacement", "sample_points", "smooth", "unfold", "warp", "warp_points"]
+__all__ = ["Folding", "box_mean", "box_sum", "compose", "determinant_minimum", "downsample", "exponential", "folding",
+           "interpolate", "invert", "jacobian_determinant", "resize", "resize_displacement", "sample_points", "smooth",
+           "unfold", "warp", "warp_points"]

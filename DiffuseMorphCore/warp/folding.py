@@ -6,6 +6,7 @@ the eight one-sided corner determinants of every cell and the determinants of it
 corner determinants suffice. Everything is in voxels; the identity scores 1.
 """
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import product
 
@@ -14,6 +15,8 @@ from torch import Tensor
 
 # The two ways to cut a cube into five tetrahedra differ by the central one: apex and the three corners it is joined to.
 _CENTRAL = (((0, 0, 0), ((1, 1, 0), (1, 0, 1), (0, 1, 1))), ((1, 1, 1), ((0, 0, 1), (0, 1, 0), (1, 0, 0))))
+_SIDES = (slice(0, -1), slice(1, None))
+_SLAB = 50_000  # voxels
 
 
 @dataclass(frozen=True)
@@ -30,20 +33,29 @@ class Folding:
     minimum: float
 
 
-def determinant(columns: list[list[Tensor]]) -> Tensor:
-    """Determinant of 2×2 or 3×3 matrices whose entries are tensors: columns[j][i] is component i of vector j."""
-    if len(columns) == 2:
-        (a, b), (c, d) = columns
-        return a * d - b * c
-    a, b, c = columns
-    return (a[0] * (b[1] * c[2] - b[2] * c[1]) - a[1] * (b[0] * c[2] - b[2] * c[0]) + a[2] * (b[0] * c[1] - b[1] * c[0]))
+def cofactors(columns: list[list[Tensor]]) -> list[Tensor]:
+    """What the first column of a 2×2 or 3×3 matrix is multiplied with to give the determinant, from its other columns;
+    columns[j][i] is component i of vector j."""
+    if len(columns) == 1:
+        (b,) = columns
+        return [b[1], -b[0]]
+    b, c = columns
+    return [(b[i] * c[j]).addcmul_(b[j], c[i], value=-1) for i, j in ((1, 2), (2, 0), (0, 1))]
 
 
-def cell_determinants(corners: dict[tuple[int, ...], list[Tensor]]) -> dict[tuple[int, ...] | int, Tensor]:
+def product_sum(column: Sequence[Tensor], others: Sequence[Tensor]) -> Tensor:
+    """The scalar product of two vectors whose components are tensors: with :func:`cofactors`, a determinant."""
+    total = column[0] * others[0]
+    for a, b in zip(column[1:], others[1:]):
+        total.addcmul_(a, b)
+    return total
+
+
+def cell_determinants(corners: dict[tuple[int, ...], Sequence[Tensor]]) -> Iterator[tuple[tuple[int, ...] | int, Tensor]]:
     """The determinants of cells given the map at their corners.
 
     corners[c][i] is component i of the deformed position p + u(p) of corner c, as offset from the cell's first corner
-    position. Returns one tensor per corner (key: the corner) and, in 3-D, per central tetrahedron (keys 0 and 1),
+    position. Yields a key and a tensor per corner (key: the corner) and, in 3-D, per central tetrahedron (keys 0 and 1),
     all scaled to give 1 for the identity.
     """
     ndim = len(next(iter(corners)))
@@ -51,28 +63,59 @@ def cell_determinants(corners: dict[tuple[int, ...], list[Tensor]]) -> dict[tupl
     def edge(start: tuple[int, ...], end: tuple[int, ...]) -> list[Tensor]:
         return [b - a for a, b in zip(corners[start], corners[end])]
 
-    result: dict[tuple[int, ...] | int, Tensor] = {}
+    edges = {(axis, corner): edge(corner, corner[:axis] + (1,) + corner[axis + 1:])
+             for corner in product((0, 1), repeat=ndim) for axis in range(ndim) if not corner[axis]}
     for corner in product((0, 1), repeat=ndim):
-        columns = []
-        for axis in range(ndim):
-            low = corner[:axis] + (0,) + corner[axis + 1:]
-            high = corner[:axis] + (1,) + corner[axis + 1:]
-            columns.append(edge(low, high))
-        result[corner] = determinant(columns)
+        columns = [edges[axis, corner[:axis] + (0,) + corner[axis + 1:]] for axis in range(ndim)]
+        yield corner, product_sum(columns[0], cofactors(columns[1:]))
     if ndim == 3:
         for key, (apex, ends) in enumerate(_CENTRAL):
-            result[key] = determinant([edge(apex, end) for end in ends]) * (-0.5 if key == 0 else 0.5)
-    return result
+            columns = [edge(apex, end) for end in ends]
+            yield key, product_sum(columns[0], cofactors(columns[1:])).mul_(-0.5 if key == 0 else 0.5)
 
 
-def _cells(displacement: Tensor) -> dict[tuple[int, ...] | int, Tensor]:
-    """Cell determinants of a whole displacement (ndim, *spatial): tensors of shape spatial - 1."""
+def _cells(displacement: Tensor) -> Iterator[tuple[tuple[int, ...] | int, Tensor]]:
+    """Cell determinants of a whole displacement (ndim, *spatial): keys, and tensors of shape spatial - 1.
+
+    The corners of neighbouring cells share edges and, seen from the voxel where they meet, cofactors.
+    """
     ndim = displacement.shape[0]
-    corners = {}
-    for corner in product((0, 1), repeat=ndim):
-        region = tuple(slice(1, None) if bit else slice(0, -1) for bit in corner)
-        corners[corner] = [displacement[(axis, *region)] + corner[axis] for axis in range(ndim)]
-    return cell_determinants(corners)
+    edges = []
+    for axis in range(ndim):
+        difference = displacement.diff(dim=1 + axis)
+        difference[axis] += 1
+        edges.append(difference)
+    for rest in product((0, 1), repeat=ndim - 1):
+        sides = [slice(None), *(_SIDES[bit] for bit in rest)]
+        columns = [edges[axis][(slice(None), *sides[:axis], slice(None), *sides[axis + 1:])] for axis in range(1, ndim)]
+        others = cofactors(columns)
+        along = edges[0][(slice(None), *sides)]
+        for bit in (0, 1):
+            yield (bit, *rest), product_sum(along, [part[_SIDES[bit]] for part in others])
+    if ndim == 3:
+        for key, (apex, ends) in enumerate(_CENTRAL):
+            columns = []
+            for end in ends:
+                column = displacement[(slice(None), *_region(end))] - displacement[(slice(None), *_region(apex))]
+                for axis in range(ndim):
+                    if end[axis] != apex[axis]:
+                        column[axis] += end[axis] - apex[axis]
+                columns.append(column)
+            yield key, product_sum(columns[0], cofactors(columns[1:])).mul_(-0.5 if key == 0 else 0.5)
+
+
+def _region(key: tuple[int, ...] | int, ndim: int = 3) -> tuple[slice, ...]:
+    """Where the voxels lie that the cells' determinants of this key belong to; the central ones count for the first."""
+    return tuple(_SIDES[bit] for bit in (key if isinstance(key, tuple) else (0,) * ndim))
+
+
+def _slabs(field: Tensor) -> Iterator[slice]:
+    """Parts of a field (ndim, *spatial) along its first spatial axis, overlapping by one plane, that together have all its
+    cells. On a processor the temporaries of a part stay in its cache, whatever the size of the grid."""
+    length = max(field.shape[1] - 1, 1)
+    step = max(1, _SLAB // max(1, field.shape[2:].numel())) if field.is_cpu else length
+    for start in range(0, length, step):
+        yield slice(start, start + step + 1)
 
 
 def determinant_minimum(displacement: Tensor) -> Tensor:
@@ -80,11 +123,10 @@ def determinant_minimum(displacement: Tensor) -> Tensor:
     ndim, shape = displacement.shape[1], displacement.shape[2:]
     result = torch.full((displacement.shape[0], 1, *shape), torch.inf, device=displacement.device)
     for batch, field in enumerate(displacement):
-        for key, value in _cells(field).items():
-            corner = key if isinstance(key, tuple) else (0,) * ndim
-            region = tuple(slice(1, None) if bit else slice(0, -1) for bit in corner)
-            view = result[(batch, 0, *region)]
-            torch.minimum(view, value, out=view)
+        for slab in _slabs(field):
+            for key, value in _cells(field[:, slab]):
+                view = result[(batch, 0, slab)][_region(key, ndim)]
+                torch.minimum(view, value, out=view)
     return result.nan_to_num_(posinf=1.0)
 
 
@@ -94,29 +136,26 @@ def folding(displacement: Tensor, mask: Tensor | None = None) -> Folding:
     ``mask`` (B or 1, 1, *spatial), where given, restricts the count to its non-zero voxels.
     """
     ndim, shape = displacement.shape[1], displacement.shape[2:]
-    inside = torch.ones((1, 1, *shape), dtype=torch.bool) if mask is None else mask.detach().cpu() != 0
+    inside = None if mask is None else mask.detach().cpu() != 0
     # 1/6 of a cube per corner simplex and 1/3 per central one, halved because both cuts are counted; 1/4 each in 2-D.
     corner_weight, central_weight = (0.25, 0.0) if ndim == 2 else (1 / 12, 1 / 6)
     folded, voxels, negative, smallest = 0, 0, 0.0, float("inf")
     for batch, field in enumerate(displacement.detach().cpu()):
-        here = inside[min(batch, inside.shape[0] - 1), 0]
+        here = None if inside is None else inside[min(batch, inside.shape[0] - 1), 0]
         bad = torch.zeros(shape, dtype=torch.bool)
-        # Slabs along the first axis keep the temporaries in the cache, whatever the size of the grid.
-        slab = max(1, 400_000 // max(1, shape[1:].numel()))
-        for start in range(0, shape[0] - 1, slab):
-            stop = start + slab + 1
-            for key, value in _cells(field[:, start:stop]).items():
-                corner = key if isinstance(key, tuple) else (0,) * ndim
-                region = tuple(slice(1, None) if bit else slice(0, -1) for bit in corner)
-                value = torch.where(here[start:stop][region], value, torch.inf)
+        for slab in _slabs(field):
+            for key, value in _cells(field[:, slab]):
+                region = _region(key, ndim)
+                if here is not None:
+                    value = torch.where(here[slab][region], value, torch.inf)
                 least = float(value.min()) if value.numel() else float("inf")
                 smallest = min(smallest, least)
                 if least <= 0:
-                    bad[start:stop][region] |= value <= 0
+                    bad[slab][region] |= value <= 0
                     negative -= float(value.clamp(max=0).sum()) * (
                         corner_weight if isinstance(key, tuple) else central_weight)
         folded += int(bad.sum())
-        voxels += int(here.sum())
+        voxels += shape.numel() if here is None else int(here.sum())
     voxels = max(voxels, 1)
     return Folding(folded / voxels, negative / voxels, smallest if smallest != float("inf") else 1.0)
 
@@ -129,4 +168,4 @@ def jacobian_determinant(displacement: Tensor) -> Tensor:
     ndim = displacement.shape[1]
     gradients = [torch.gradient(displacement[:, component], dim=list(range(1, ndim + 1))) for component in range(ndim)]
     columns = [[gradients[i][j] + (1.0 if i == j else 0.0) for i in range(ndim)] for j in range(ndim)]
-    return determinant(columns)[:, None]
+    return product_sum(columns[0], cofactors(columns[1:]))[:, None]

@@ -7,9 +7,9 @@ import pytest
 import SimpleITK as sitk
 import torch
 
-from DiffuseMorphCore.warp import (compose, determinant_minimum, exponential, folding, invert, jacobian_determinant,
-                                   resize_displacement, smooth, unfold)
-from DiffuseMorphCore.warp.repair import CHECKS, MARGIN, at_eta, folded
+from DiffuseMorphCore.warp import (compose, determinant_minimum, exponential, folding, interpolate, invert,
+                                   jacobian_determinant, resize_displacement, smooth, unfold)
+from DiffuseMorphCore.warp.repair import CHECKS, MARGIN, folded
 
 
 def random_field(shape, sigma, strength, seed):
@@ -119,7 +119,7 @@ def test_repaired_trajectories_have_no_fold_at_any_checked_eta(shape, fine, sigm
     repaired, count = unfold(keyframes, etas, fine)
     assert count > 0 and float(repaired[0].abs().max()) == 0
     for eta in CHECKS:
-        found = folding(resize_displacement(at_eta(repaired, etas, eta), fine))
+        found = folding(resize_displacement(interpolate(repaired, etas, eta), fine))
         assert found.share == 0 and found.minimum > 0
 
 
@@ -134,7 +134,7 @@ def test_the_shortcut_of_the_check_misses_no_fold():
 
 def _cells_below(displacement, limit):
     from DiffuseMorphCore.warp.folding import _cells
-    return torch.stack(list(_cells(displacement[0]).values())).amin(0) < limit
+    return torch.stack([value for _, value in _cells(displacement[0])]).amin(0) < limit
 
 
 def test_fields_without_folds_are_left_alone():
