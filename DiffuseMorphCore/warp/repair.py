@@ -44,20 +44,31 @@ def folded(keyframes: Tensor, etas: Sequence[float], checks: Sequence[float], sh
     the number of such fine cells by eta, for the etas that have any.
     """
     own = keyframes.shape[2:]
-    pool = functional.max_pool3d if len(own) == 3 else functional.max_pool2d
     result = torch.zeros((1, 1, *own), dtype=torch.bool, device=keyframes.device)
     counts = {}
     for eta in checks:
         between()
         displacement = interpolate(keyframes, etas, eta)
-        small = (determinant_minimum(displacement) < SUSPECT).to(displacement.dtype)
+        if not bool(displacement.any()):
+            continue
+        small = determinant_minimum(displacement)[0, 0] < SUSPECT
         if not bool(small.any()):
             continue
-        bad = _folded_cells(displacement, pool(small, 3, 1, 1)[0, 0] > 0, shape)
+        bad = _folded_cells(displacement, _with_neighbours(small), shape)
         if len(bad):
             counts[eta] = len(bad)
             result[(0, 0, *bad.unbind(1))] = True
     return result, counts
+
+
+def _with_neighbours(marked: Tensor) -> Tensor:
+    """The voxels marked (*spatial, bool) and those next to them."""
+    for axis in range(marked.dim()):
+        grown, length = marked.clone(), marked.shape[axis] - 1
+        grown.narrow(axis, 0, length).logical_or_(marked.narrow(axis, 1, length))
+        grown.narrow(axis, 1, length).logical_or_(marked.narrow(axis, 0, length))
+        marked = grown
+    return marked
 
 
 def _folded_cells(displacement: Tensor, suspects: Tensor, shape: tuple[int, ...]) -> Tensor:
@@ -70,7 +81,7 @@ def _folded_cells(displacement: Tensor, suspects: Tensor, shape: tuple[int, ...]
     nearest = [(torch.arange(max(fine - 1, 1), device=device) / step).round().long().clamp_(max=coarse - 1)
                for fine, coarse, step in zip(shape, own, ratio)]
     # Only the box around the suspects is looked at.
-    for axis, index in enumerate(nearest):
+    for axis, index in reversed(list(enumerate(nearest))):  # the last axis, slowest to select from, while they are few
         found = suspects.amax(dim=[other for other in range(ndim) if other != axis])[index].nonzero()
         nearest[axis] = torch.arange(int(found[0]), int(found[-1]) + 1, device=device)
         suspects = suspects.index_select(axis, index[nearest[axis]])
