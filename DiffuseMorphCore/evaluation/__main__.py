@@ -21,9 +21,11 @@ PAPER_HELP = {
     "table2": "Cardiac registration and continuous deformation: ACDC, or the made heart with its true motion.",
     "table3": "Brain registration: OASIS-3, neurite-OASIS, or the labelled OASIS brains at half resolution.",
     "table4": "Brain registration with lambda 2, 5 and 10.",
+    "fig5": "2-D pairs registered by every method, with their fields.",
     "fig6": "The way of one 2-D pair by every method.",
     "fig7": "Synthetic images by reverse diffusion, 80 and 200 steps.",
     "fig8": "A heart registered and on its way, beside the true frames.",
+    "fig9": "A pair of brains registered by every method, with outlines and fields.",
     "fig10": "Dice by brain structure, as boxes.",
     "latent": "What the latent of a trained model holds, by time step and along eta.",
 }
@@ -112,8 +114,11 @@ def _add_paper(commands) -> None:
                             help="full: the paper's networks and epochs; small: cut to what two cores train in about "
                                  "an hour; tiny: to try the command out (default: full)")
         parser.add_argument("--grid", type=_sides, metavar="D,H,W", help="resize everything to this grid")
-        parser.add_argument("--steps", type=int, help="training steps of every network, one pair each")
+        parser.add_argument("--steps", type=int, help="training steps of every network")
+        parser.add_argument("--batch", type=int, default=1, help="pairs a training step (default: 1)")
         parser.add_argument("--rate", type=float, help="Adam's learning rate")
+        parser.add_argument("--smoothness", type=float, help="weight of the field's smoothness beside the similarity "
+                                                             "(default: 1, the paper's)")
         parser.add_argument("--seeds", type=_sides, default=(0,), metavar="N,N", help="seeds of training (default: 0)")
         parser.add_argument("--cases", type=int, metavar="N", help="judge at most N pairs, evenly spread")
         parser.add_argument("--methods", help="comma-separated rows (default: the table's)")
@@ -125,16 +130,18 @@ def _sides(text: str) -> tuple[int, ...]:
 
 
 def _paper(options: argparse.Namespace) -> str:
-    from DiffuseMorphCore.evaluation.paper import figures, tables
+    from DiffuseMorphCore.evaluation.paper import figures, registrations, tables
     from DiffuseMorphCore.evaluation.paper.arrangement import Request
     from DiffuseMorphCore.evaluation.paper.latent import latent_page
 
-    make = latent_page if options.command == "latent" else getattr(
+    places = {"latent": latent_page, "fig5": registrations.fig5, "fig9": registrations.fig9}
+    make = places.get(options.command) or getattr(
         tables if options.command.startswith("table") else figures, options.command)
     methods = None if options.methods is None else tuple(part.strip() for part in options.methods.split(","))
     page = make(Request(
         Path(options.out), options.data and Path(options.data), options.data_set, options.size, options.grid,
-        options.steps, options.rate, options.seeds, options.cases, methods, options.device))
+        options.steps, options.batch, options.rate, options.smoothness, options.seeds, options.cases, methods,
+        options.device))
     return page.read_text(encoding="utf-8")
 
 

@@ -48,7 +48,10 @@ def _heart(seed: int, shape: tuple[int, ...]) -> HeartMotion:
 
 
 def frame(seed: int, shape: tuple[int, ...], time: float, noise: float = NOISE) -> sitk.Image:
-    """The image of one person at `time` (0 end-diastole, 1 end-systole), float32 in [0, 1], with bias and noise."""
+    """The image of one person at `time` (0 end-diastole, 1 end-systole), float32 in [0, 1], with bias and noise.
+
+    noise : its standard deviation in voxels of the full grid, `SHAPE`; larger voxels average it away as a scanner's do.
+    """
     heart = _heart(seed, shape)
     blur = float(spacing(shape)[-2:].mean()) * 0.7
     array = _by_planes(shape, lambda points: heart.tissue(heart.to_reference(points, time), blur).astype(np.float32))
@@ -57,6 +60,7 @@ def frame(seed: int, shape: tuple[int, ...], time: float, noise: float = NOISE) 
     ramps = [np.linspace(-1, 1, size).reshape([-1 if other == axis else 1 for other in range(len(shape))])
              for axis, size in enumerate(shape)]
     array = array * np.exp(sum(slope * ramp for slope, ramp in zip(slopes, ramps)))
+    noise *= float(np.sqrt(np.prod(spacing(SHAPE[-len(shape):])) / np.prod(spacing(shape))))
     draw = np.random.default_rng((seed, 14, round(time * 1e6)))
     parts = [draw.normal(0, noise, shape) for _ in range(2)]
     return _geometry(np.clip(np.hypot(array + parts[0], parts[1]), 0, 1).astype(np.float32), shape)

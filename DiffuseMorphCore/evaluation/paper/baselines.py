@@ -15,6 +15,7 @@ from DiffuseMorphCore.networks.configuration import ModelConfiguration
 from DiffuseMorphCore.networks.deformation import DeformationNetwork
 from DiffuseMorphCore.networks.model import DiffuseMorph
 from DiffuseMorphCore.samplers.trajectory import Trajectory
+from DiffuseMorphCore.evaluation.paper.ways import StraightWay, WayOfFrames
 from DiffuseMorphCore.similarity import local_correlation
 from DiffuseMorphCore.training.losses import folding_penalty, smoothness
 from DiffuseMorphCore.training.objective import Draw, JointObjective, LossWeights
@@ -48,7 +49,8 @@ METHODS = {method.key: method for method in (
     Method("diffusemorph", "DiffuseMorph, as in the paper", "diffusemorph", "faithful"),
     Method("diffusemorph-anchored", "DiffuseMorph, anchored", "diffusemorph", "anchored"),
     Method("diffusemorph-velocity", "DiffuseMorph, velocity, anchored", "diffusemorph-velocity", "anchored"),
-    Method("diffusemorph-path", "DiffuseMorph, trained on the path", "diffusemorph-path", "anchored"),
+    Method("diffusemorph-path", "DiffuseMorph, trained on a straight way", "diffusemorph-path", "anchored"),
+    Method("diffusemorph-frames", "DiffuseMorph, trained on true frames", "diffusemorph-frames", "anchored"),
 )}
 VELOCITY_NETWORKS = frozenset({"voxelmorph-diff", "symnet", "diffusemorph-velocity"})
 
@@ -109,31 +111,12 @@ class FieldObjective(nn.Module):
         return meeting + 2 - similarity - other + self.weights.smoothness * regular, similarity
 
 
-class PathObjective(JointObjective):
-    """DiffuseMorph's objective with a term on the way: half of the latent has to go half of the way.
-
-    The field at a random eta is compared with eta times the (detached) final field. It ties the trajectory to steady
-    motion, the one guess about the way that two images allow.
-    """
-
-    def forward(self, pair: Pair, drawn: Draw) -> dict[str, Tensor]:
-        terms = super().forward(pair, drawn)
-        latent = self.model.latent(pair.moving, pair.fixed)
-        final = self.model.field(pair.moving, latent).detach()
-        partial = self.model.field(pair.moving, drawn.eta * latent)
-        rest = self.model.field(pair.moving, torch.zeros_like(latent))
-        path = (partial - (1 - drawn.eta) * rest - drawn.eta * final).square().mean()
-        terms["path"] = path
-        terms["loss"] = terms["loss"] + self.weights.registration * (path + rest.square().mean())
-        return terms
-
-
 def build_objective(network: str, configuration: ModelConfiguration, weights: LossWeights) -> nn.Module:
     """The networks of `network` (a `Method.network`) with random weights, inside the objective that trains them."""
     output = "velocity" if network in VELOCITY_NETWORKS else "displacement"
     configuration = replace(configuration, output=output)
     if network.startswith("diffusemorph"):
-        kind = PathObjective if network == "diffusemorph-path" else JointObjective
+        kind = {"diffusemorph-path": StraightWay, "diffusemorph-frames": WayOfFrames}.get(network, JointObjective)
         return kind(DiffuseMorph(configuration), weights)
     return FieldObjective(DeformationNetwork(configuration.ndim, configuration.deformation), network, weights)
 

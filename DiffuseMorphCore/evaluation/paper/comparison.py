@@ -12,17 +12,22 @@ from DiffuseMorphCore.errors import DiffuseMorphError
 from DiffuseMorphCore.evaluation.paper.baselines import METHODS, TrajectoryAt, trajectory
 from DiffuseMorphCore.evaluation.paper.fitting import Budget, fit
 from DiffuseMorphCore.evaluation.paper.preparation import Case, PreparedData, TrainingPairs
+from DiffuseMorphCore.evaluation.paper.refinement import REFINED, refined
 from DiffuseMorphCore.evaluation.paper.scoring import score_case, syn_trajectory
 from DiffuseMorphCore.evaluation.records import Records
 from DiffuseMorphCore.networks.configuration import ModelConfiguration
 from DiffuseMorphCore.training.objective import LossWeights
+
+TRUTHS = ("true", "true-scaled")
 
 
 @dataclass
 class Comparison:
     """What is compared, on which data, with which budget.
 
-    methods : keys of `baselines.METHODS`, and "initial" and "syn". weights : of the objective, the same registration
+    methods : keys of `baselines.METHODS`, "initial", "syn", and where the true motion is known, "true" and
+    "true-scaled" (its end, scaled): the bounds of what can be reached; with "+refine" after it, the product's refinement
+    starts from that method's field. weights : of the objective, the same registration
     term for all. cases : at most so many pairs of `split` are judged. Everything is kept under `out` and not done
     twice.
     """
@@ -60,14 +65,22 @@ class Comparison:
 
     def path(self, method: str, seed: int, case: Case) -> tuple[TrajectoryAt, float]:
         """The trajectory of one case by one method, and the seconds until its final field was there."""
+        if method.endswith(REFINED):
+            start = time.perf_counter()
+            at, _ = self.path(method.removesuffix(REFINED), seed, case)
+            better = refined(case, at, self.device, from_zero=method.startswith("initial"))
+            return better, time.perf_counter() - start
         if method == "initial":
             zeros = torch.zeros((1, case.moving.ndim - 2, *case.moving.shape[2:]))
             return (lambda eta: zeros), 0.0
+        if method in TRUTHS:
+            return self._true_motion(case, scaled=method == "true-scaled"), 0.0
         if method == "syn":
             return syn_trajectory(case, seed)
         if method not in METHODS:
             raise DiffuseMorphError(
-                f"There is no method '{method}' in the paper's tables: choose from initial, syn, {', '.join(METHODS)}.")
+                f"There is no method '{method}' in the paper's tables: choose from initial, syn, "
+                f"{', '.join((*TRUTHS, *METHODS))}.")
         row = METHODS[method]
         network = self.network(row.network, seed)
         moving, fixed = case.moving.to(self.device), case.fixed.to(self.device)
@@ -75,6 +88,19 @@ class Comparison:
         at = trajectory(network, moving, fixed, row.form)
         at(1.0)
         return at, time.perf_counter() - start
+
+    def _true_motion(self, case: Case, scaled: bool) -> TrajectoryAt:
+        data_set = self.data.data_set
+        if not hasattr(data_set, "true_displacement"):
+            raise DiffuseMorphError(f"The true motion of {data_set.title} is not known: leave 'true' and 'true-scaled' "
+                                    "out of --methods.")
+        person = int(case.pair.fixed.subject.removeprefix("heart"))
+
+        def at(eta: float) -> torch.Tensor:
+            return torch.from_numpy(data_set.true_displacement(data_set.scan(person, eta)))[None]
+
+        end = at(1.0)
+        return (lambda eta: eta * end) if scaled else at
 
     def _score(self, method: str, seed: int, case: Case) -> dict:
         at, seconds = self.path(method, seed, case)
@@ -88,7 +114,7 @@ class Comparison:
         found: dict[str, list[dict]] = {}
         for method in self.methods:
             # Nothing is random about the initial state and SyN is given a fixed seed: once is enough.
-            seeds = self.seeds if method in METHODS else self.seeds[:1]
+            seeds = self.seeds if method.removesuffix(REFINED) in METHODS else self.seeds[:1]
             found[method] = [records.row((method, f"seed{seed}", case.name), partial(self._score, method, seed, case))
                              for seed in seeds for case in cases]
         records.write_csv("cases.csv", [row for rows in found.values() for row in rows])

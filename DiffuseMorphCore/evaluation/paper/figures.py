@@ -11,9 +11,18 @@ from DiffuseMorphCore.evaluation import metrics
 from DiffuseMorphCore.evaluation.machine import machine
 from DiffuseMorphCore.evaluation.paper.arrangement import BRAINS, FACES, HEARTS, Experiment, Request, arrange
 from DiffuseMorphCore.evaluation.paper.comparison import Comparison
-from DiffuseMorphCore.evaluation.paper.pictures import boxes, canvas, contours, grid_lines, middle_slice, save, show
+from DiffuseMorphCore.evaluation.paper.pictures import (
+    boxes,
+    canvas,
+    contours,
+    grid_lines,
+    middle_slice,
+    on_grid,
+    save,
+    show,
+)
 from DiffuseMorphCore.evaluation.paper.preparation import Case
-from DiffuseMorphCore.evaluation.paper.scoring import unit
+from DiffuseMorphCore.evaluation.paper.scoring import moved_labels, unit
 from DiffuseMorphCore.evaluation.paper.tables import NAMES
 from DiffuseMorphCore.evaluation.records import Records, write_text
 from DiffuseMorphCore.evaluation.report import Column, comparison, facts, markdown_table
@@ -30,14 +39,7 @@ SHOWN = ("hippocampus", "thalamus", "caudate", "putamen", "pallidum", "amygdala"
          "cerebellum exterior", "cerebellum cortex", "anterior", "posterior", "right ventricle", "myocardium", "cavity")
 
 
-def _moved_labels(case: Case, displacement: torch.Tensor) -> np.ndarray | None:
-    if case.moving_labels is None:
-        return None
-    labels = torch.from_numpy(case.moving_labels.astype(np.float32))[None, None]
-    return warp(labels, displacement.cpu(), "nearest")[0, 0].numpy().astype(int)
-
-
-def _page(path: Path, title: str, parts: list[str], work: Comparison) -> Path:
+def page(path: Path, title: str, parts: list[str], work: Comparison) -> Path:
     information = {"data": work.data.data_set.title, "seeds": ", ".join(map(str, work.seeds)),
                    "training steps": work.budget.steps, "rate": work.budget.learning_rate, **machine()}
     write_text(path, "\n\n".join([f"# {title}", *parts, "## Made with", facts(information)]) + "\n")
@@ -71,7 +73,7 @@ def fig6(request: Request) -> Path:
             grid_lines(axes[2 * index + 1][column], displacement[0].numpy())
     save(figure, request.out / "fig6.png")
     title = f"Figure 6: continuous deformation of {work.data.data_set.title}"
-    return _page(request.out / "fig6.md", title, [f"{measure}, mean (standard deviation) over {len(cases)} pairs and "
+    return page(request.out / "fig6.md", title, [f"{measure}, mean (standard deviation) over {len(cases)} pairs and "
                                                   f"the seeds, on the way.", table, "![the way](fig6.png)"], work)
 
 
@@ -86,7 +88,7 @@ def _way(work: Comparison, method: str, seed: int, case: Case) -> dict:
             row[f"eta {eta:g}"] = metrics.nmse(unit(warp(case.moving, displacement)), unit(case.fixed))
         else:
             row["measure"] = "Mean squared distance in pixels between the outlines of the moved and the fixed structure"
-            row[f"eta {eta:g}"] = metrics.outline_mse(_moved_labels(case, displacement) > 0, case.fixed_labels > 0)
+            row[f"eta {eta:g}"] = metrics.outline_mse(moved_labels(case, displacement) > 0, case.fixed_labels > 0)
     return row
 
 
@@ -115,7 +117,7 @@ def fig7(request: Request) -> Path:
             show(axis, middle_slice(unit(image)), kind)
         show(line[-1], middle_slice(unit(case.fixed)), "fixed")
     save(figure, request.out / "fig7.png")
-    return _page(request.out / "fig7.md", f"Figure 7: synthetic images of {work.data.data_set.title}",
+    return page(request.out / "fig7.md", f"Figure 7: synthetic images of {work.data.data_set.title}",
                  [comparison(groups, columns), f"Reverse diffusion from noise level {START}; a synthetic image need "
                                                "not "
                   "be a warped one: it may show what the moving image lacks.", "![synthetic images](fig7.png)"], work)
@@ -145,7 +147,10 @@ def fig8(request: Request) -> Path:
     methods = request.methods or ("initial", "voxelmorph", "voxelmorph-diff", "diffusemorph-anchored")
     work = arrange(HEARTS, replace(request, methods=methods))
     case = work.judged()[0]
-    plane = int(np.argmax([(part > 0).sum() for part in case.fixed_labels])) if case.fixed_labels is not None else None
+    sides = tuple(case.fixed.shape[2:])
+    plane = None
+    if case.fixed_labels is not None:
+        plane = int(np.argmax([(part > 0).sum() for part in on_grid(case.fixed_labels, sides)]))
     frames = case.frames[::max(1, len(case.frames) // 4)][:4]
     figure, axes = canvas(len(methods) + 1, len(frames) + 2)
     for axis, scan in zip(axes[0][1:], frames):
@@ -154,7 +159,7 @@ def fig8(request: Request) -> Path:
                                       (axes[0][-1], case.fixed, case.fixed_labels, "fixed")):
         show(axis, middle_slice(unit(image), plane), name)
         if labels is not None:
-            contours(axis, middle_slice(labels, plane), COLOURS)
+            contours(axis, middle_slice(on_grid(labels, sides), plane), COLOURS)
     rows = []
     for line, method in zip(axes[1:], methods):
         at, _ = work.path(method, work.seeds[0], case)
@@ -167,15 +172,15 @@ def fig8(request: Request) -> Path:
             show(axis, middle_slice(unit(moved), plane), f"PSNR {found['psnr']:.2f}")
         final = at(1.0).cpu()
         show(line[-1], middle_slice(unit(warp(case.moving, final)), plane), "registered")
-        labels = _moved_labels(case, final)
+        labels = moved_labels(case, final)
         if labels is not None:
-            contours(line[-1], middle_slice(labels, plane), COLOURS)
+            contours(line[-1], middle_slice(on_grid(labels, sides), plane), COLOURS)
     save(figure, request.out / "fig8.png")
     Records(request.out, work.settings()).write_csv("frames.csv", rows)
     table = markdown_table(["method", *(f"PSNR at time {scan.time:.2f}" for scan in frames)],
                            [[NAMES.get(method, method),
                              *(f"{row['psnr']:.2f}" for row in rows if row["method"] == method)] for method in methods])
-    return _page(request.out / "fig8.md", f"Figure 8: one case of {work.data.data_set.title}, {case.name}",
+    return page(request.out / "fig8.md", f"Figure 8: one case of {work.data.data_set.title}, {case.name}",
                  [table, "Green: right ventricle, red: myocardium, blue: left cavity.", "![frames](fig8.png)"], work)
 
 
@@ -195,7 +200,7 @@ def fig10(request: Request) -> Path:
     table = markdown_table(["median Dice", *methods],
                            [[structure, *(f"{np.median(found[method]):.3f}" if len(found[method]) else "–"
                                           for method in methods)] for structure, found in groups.items()])
-    return _page(request.out / "fig10.md", f"Figure 10: Dice by structure, {work.data.data_set.title}",
+    return page(request.out / "fig10.md", f"Figure 10: Dice by structure, {work.data.data_set.title}",
                  [table, "![boxes](fig10.png)"], work)
 
 

@@ -25,11 +25,12 @@ OBJECTIVE_STREAM = 1 << 28
 
 @dataclass(frozen=True)
 class Budget:
-    """What every network of a comparison gets: steps (one pair each), Adam's rate and betas."""
+    """What every network of a comparison gets: steps of `batch` pairs each, Adam's rate and betas."""
 
     steps: int
     learning_rate: float
     betas: tuple[float, float]
+    batch: int = 1
 
 
 def fit(network: str, configuration: ModelConfiguration, weights: LossWeights, budget: Budget, pairs: TrainingPairs,
@@ -69,7 +70,7 @@ def fit(network: str, configuration: ModelConfiguration, weights: LossWeights, b
     every = max(1, budget.steps // 50)
     with tqdm(total=budget.steps, initial=step, desc=f"{network}, seed {seed}", unit="step", disable=quiet) as bar:
         while step < budget.steps:
-            pair = pairs.draw(step, device)
+            pair = pairs.batch(step, budget.batch, device, network == "diffusemorph-frames")
             drawn = draw(pair, weights, len(schedule) if schedule is not None else 1,
                          generator(seed, OBJECTIVE_STREAM + step))
             terms = objective(pair, drawn)

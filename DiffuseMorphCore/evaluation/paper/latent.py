@@ -14,7 +14,7 @@ from DiffuseMorphCore.evaluation.paper.arrangement import FACES, HEARTS, Request
 from DiffuseMorphCore.evaluation.paper.comparison import Comparison
 from DiffuseMorphCore.evaluation.paper.pictures import canvas, middle_slice, save, show
 from DiffuseMorphCore.evaluation.paper.preparation import Case
-from DiffuseMorphCore.evaluation.paper.scoring import unit
+from DiffuseMorphCore.evaluation.paper.scoring import moved_labels, unit
 from DiffuseMorphCore.evaluation.records import Records, write_text
 from DiffuseMorphCore.evaluation.report import facts, markdown_table, values
 from DiffuseMorphCore.networks.model import DiffuseMorph
@@ -99,8 +99,7 @@ def _measured(model: DiffuseMorph, work: Comparison, seed: int, case: Case) -> d
         displacement = Trajectory(model, moving, fixed, "faithful", latent).exact(1.0).cpu()
         row[f"nmse_{step}"] = metrics.nmse(unit(warp(case.moving, displacement)), unit(case.fixed))
         if case.fixed_labels is not None:
-            labels = torch.from_numpy(case.moving_labels.astype(np.float32))[None, None]
-            moved = warp(labels, displacement, "nearest")[0, 0].numpy().astype(int)
+            moved = moved_labels(case, displacement)
             shared = metrics.shared_labels(case.fixed_labels, case.moving_labels, work.data.data_set.structures)
             row[f"dice_{step}"] = float(np.mean(list(metrics.dice(case.fixed_labels, moved, shared).values())))
     ways = {form: Trajectory(model, moving, fixed, form) for form in ("faithful", "anchored")}

@@ -76,6 +76,12 @@ def middle_slice(array: np.ndarray, plane: int | None = None) -> np.ndarray:
     return array if array.ndim == 2 else array[array.shape[0] // 2 if plane is None else plane]
 
 
+def on_grid(labels: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    """Labels on another grid over the same extent, each voxel the nearest one's; to draw them over an image."""
+    nearest = [((np.arange(side) + 0.5) * old / side).astype(int) for side, old in zip(shape, labels.shape)]
+    return labels[np.ix_(*nearest)]
+
+
 def show(axis, image: np.ndarray, title: str = "", low: float = 0.0, high: float = 1.0) -> None:
     """A grey image on an axis."""
     axis.imshow(image, cmap="gray", vmin=low, vmax=high)

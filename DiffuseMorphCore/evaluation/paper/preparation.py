@@ -15,8 +15,10 @@ from torch import Tensor
 from DiffuseMorphCore.errors import DiffuseMorphError
 from DiffuseMorphCore.evaluation.datasets import DataSet, Pair, Scan
 from DiffuseMorphCore.evaluation.datasets.geometry import centre_crop_or_pad, resize, scale_whole
+from DiffuseMorphCore.evaluation.paper.ways import PairOnItsWay
 from DiffuseMorphCore.training.augmentation import generator, integer, uniform
 from DiffuseMorphCore.training.pair import Pair as TrainingPair
+from DiffuseMorphCore.training.pair import stack
 
 Recipe = Callable[[Scan, sitk.Image, int], sitk.Image]
 """(scan, its image or labels, interpolator) -> the same on the data set's common grid."""
@@ -35,8 +37,9 @@ BRAIN_SIZE, BRAIN_SPACING, BRAIN_ATLAS = (80, 112, 96), 2.0, "1000"
 class Case:
     """One pair of a comparison as tensors.
 
-    moving, fixed : (1, 1, *spatial) in [-1, 1]. moving_labels, fixed_labels : arrays of whole numbers, or None.
-    frames : (time, Scan) of the true images strictly between the ends. spacing : of the grid, array order.
+    moving, fixed : (1, 1, *spatial) in [-1, 1]. moving_labels, fixed_labels : arrays of whole numbers over the same
+    extent, on the data set's own grid whatever the grid of the images; or None. frames : the true images strictly
+    between the ends. spacing, label_spacing : of the two grids, array order.
     """
 
     name: str
@@ -47,12 +50,14 @@ class Case:
     fixed_labels: np.ndarray | None
     frames: tuple[Scan, ...]
     spacing: tuple[float, ...]
+    label_spacing: tuple[float, ...]
 
 
 class PreparedData:
     """A data set on one grid, each scan prepared once and kept in memory (and the slow ones in `folder`, on disk).
 
     grid : sides (array order) to which every image is resized after its preparation; None keeps the data set's own.
+    Labels are never resized: a coarse grid for the networks must not make the overlaps coarse too.
     """
 
     def __init__(self, data_set: DataSet, folder: Path, grid: tuple[int, ...] | None = None):
@@ -61,14 +66,14 @@ class PreparedData:
         self.data_set, self.folder, self.grid = data_set, folder, grid
         self._recipe: Recipe = _RECIPES.get(data_set.name, lambda data, cache: _unchanged)(data_set, folder)
         self._kept: dict[tuple[str, bool], np.ndarray] = {}
-        self.spacing: tuple[float, ...] = (1.0,) * data_set.ndim
+        self._spacing = {labels: (1.0,) * data_set.ndim for labels in (False, True)}
 
     def image(self, scan: Scan) -> np.ndarray:
         """Float32 array of a scan in [-1, 1]."""
         return self._cached(scan, False)
 
     def labels(self, scan: Scan) -> np.ndarray | None:
-        """Labels of a scan on the same grid, or None."""
+        """Labels of a scan on the data set's own grid, or None."""
         return None if scan.read_labels is None else self._cached(scan, True)
 
     def tensor(self, scan: Scan) -> Tensor:
@@ -95,9 +100,9 @@ class PreparedData:
             image = scale_whole(image, BRIGHTEST)
         elif not labels and known != (-1.0, 1.0):
             image = (image - known[0]) * (2 / (known[1] - known[0])) - 1
-        if self.grid is not None and image.GetSize() != self.grid[::-1]:
+        if not labels and self.grid is not None and image.GetSize() != self.grid[::-1]:
             image = resize(image, self.grid[::-1], kind)
-        self.spacing = tuple(image.GetSpacing()[::-1])
+        self._spacing[labels] = tuple(image.GetSpacing()[::-1])
         array = sitk.GetArrayFromImage(image)
         return array.astype(np.int16 if labels else np.float32)
 
@@ -112,8 +117,8 @@ class PreparedData:
 
     def case(self, pair: Pair) -> Case:
         """The tensors of one pair."""
-        return Case(pair.name, pair, self.tensor(pair.moving), self.tensor(pair.fixed), self.labels(pair.moving),
-                    self.labels(pair.fixed), pair.frames[1:-1], self.spacing)
+        parts = (self.tensor(pair.moving), self.tensor(pair.fixed), self.labels(pair.moving), self.labels(pair.fixed))
+        return Case(pair.name, pair, *parts, pair.frames[1:-1], self._spacing[False], self._spacing[True])
 
     def pairs(self, split: str, most: int | None = None) -> list[Pair]:
         """The pairs of a split; of more than `most`, evenly spread ones."""
@@ -137,15 +142,31 @@ class TrainingPairs:
     def pair_count(self) -> int:
         return len(self.pairs)
 
-    def draw(self, index: int, device: torch.device) -> TrainingPair:
+    def draw(self, index: int, device: torch.device, with_frame: bool = False) -> TrainingPair:
+        """Training pair number `index`; with one of its true frames, ends included, where they are asked for.
+
+        Raises DiffuseMorphError for frames of a data set that has none.
+        """
         random = generator(self.seed, index)
         pair = self.pairs[integer(len(self.pairs), random)]
         flips = [axis + 2 for axis in self.data.data_set.mirrored_axes if uniform(0, 1, random) < 0.5]
         moving, fixed = (self.data.tensor(scan).flip(flips).to(device) for scan in (pair.moving, pair.fixed))
-        return TrainingPair(moving, fixed)
+        if not with_frame:
+            return TrainingPair(moving, fixed)
+        if not pair.frames:
+            raise DiffuseMorphError(f"{self.data.data_set.title} has no frames between its two images to train on: "
+                                    "leave 'diffusemorph-frames' out of --methods.")
+        frame = pair.frames[integer(len(pair.frames), random)]
+        return PairOnItsWay(moving, fixed, frame=self.data.tensor(frame).flip(flips).to(device),
+                            time=torch.tensor([frame.time], device=device))
 
-    def validation(self, device: torch.device) -> list[TrainingPair]:
-        return []
+    def batch(self, index: int, size: int, device: torch.device, with_frames: bool = False) -> TrainingPair:
+        """Batch number `index` of `size` pairs."""
+        pairs = [self.draw(index * size + part, device, with_frames) for part in range(size)]
+        if not with_frames:
+            return stack(pairs)
+        names = ("moving", "fixed", "frame", "time")
+        return PairOnItsWay(**{name: torch.cat([getattr(pair, name) for pair in pairs]) for name in names})
 
 
 def _unchanged(scan: Scan, image: sitk.Image, interpolator: int) -> sitk.Image:

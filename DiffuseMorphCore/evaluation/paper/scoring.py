@@ -7,13 +7,14 @@ import numpy as np
 import SimpleITK as sitk
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from DiffuseMorphCore.evaluation import metrics
 from DiffuseMorphCore.evaluation.methods import MethodSettings, syn
 from DiffuseMorphCore.evaluation.paper.baselines import TrajectoryAt
 from DiffuseMorphCore.evaluation.paper.preparation import Case, PreparedData
 from DiffuseMorphCore.warp.folding import folding, jacobian_determinant
-from DiffuseMorphCore.warp.sampling import resize_displacement, warp
+from DiffuseMorphCore.warp.sampling import warp
 
 CARDIAC_LABELS = {1: "right ventricle", 2: "myocardium", 3: "left ventricle cavity"}
 
@@ -21,6 +22,26 @@ CARDIAC_LABELS = {1: "right ventricle", 2: "myocardium", 3: "left ventricle cavi
 def unit(image: Tensor) -> np.ndarray:
     """An image (1, 1, *spatial) in [-1, 1] as an array in [0, 1], the range in which images are compared."""
     return (image[0, 0].cpu().double().numpy() + 1) / 2
+
+
+def to_grid(displacement: Tensor, shape: tuple[int, ...]) -> Tensor:
+    """A displacement (1, ndim, *spatial) on another grid over the same extent, in voxels of that grid."""
+    sides = displacement.shape[2:]
+    if tuple(sides) == tuple(shape):
+        return displacement
+    # Outer voxel border to outer voxel border, as `geometry.resize` has it.
+    mode = {2: "bilinear", 3: "trilinear"}[len(shape)]
+    ratios = torch.tensor([new / old for new, old in zip(shape, sides)]).view(1, -1, *[1] * len(shape))
+    return functional.interpolate(displacement, size=tuple(shape), mode=mode, align_corners=False) * ratios
+
+
+def moved_labels(case: Case, displacement: Tensor) -> np.ndarray | None:
+    """The moving labels after the warp, by nearest neighbour on the labels' own grid; None where there are none."""
+    if case.moving_labels is None:
+        return None
+    labels = torch.from_numpy(case.moving_labels.astype(np.float32))[None, None]
+    moved = warp(labels, to_grid(displacement.cpu(), labels.shape[2:]), "nearest")
+    return moved[0, 0].numpy().astype(case.moving_labels.dtype)
 
 
 def score_final(case: Case, displacement: Tensor, data: PreparedData) -> dict:
@@ -39,11 +60,11 @@ def score_final(case: Case, displacement: Tensor, data: PreparedData) -> dict:
 
 
 def _score_labels(case: Case, displacement: Tensor, structures: dict[int, str]) -> dict:
-    source = torch.from_numpy(case.moving_labels.astype(np.float32))[None, None]
-    moved = warp(source, displacement, "nearest")[0, 0].numpy().astype(case.fixed_labels.dtype)
+    moved = moved_labels(case, displacement)
     shared = metrics.shared_labels(case.fixed_labels, case.moving_labels, structures)
     scores = metrics.dice(case.fixed_labels, moved, shared)
-    distances = [metrics.surface_distance_95(case.fixed_labels, moved, label, case.spacing) for label in shared[:10]]
+    distances = [metrics.surface_distance_95(case.fixed_labels, moved, label, case.label_spacing)
+                 for label in shared[:10]]
     row = {"dice": float(np.mean(list(scores.values())))}
     row.update({f"label_{label}": score for label, score in scores.items()})
     if np.isfinite(distances).any() and len(shared) <= 10:
@@ -59,7 +80,7 @@ def score_path(case: Case, at: TrajectoryAt, data: PreparedData) -> dict:
     """Measures of the way: the moved image at eta = time against the true image, mean over the frames between the ends.
 
     Where the data set knows the true displacement, also the mean length in voxels of the error of the field, inside the
-    structures of the fixed image; and the largest share of folded voxels on the way.
+    structures of both images; and the largest share of folded voxels on the way.
     """
     if not case.frames:
         return {}
@@ -71,8 +92,7 @@ def score_path(case: Case, at: TrajectoryAt, data: PreparedData) -> dict:
         entry = {"path_psnr": values["psnr"], "path_nmse": values["nmse"], "path_folded": folding(displacement).share}
         if hasattr(data.data_set, "true_displacement"):
             truth = torch.from_numpy(data.data_set.true_displacement(scan))[None]
-            truth = resize_displacement(truth, displacement.shape[2:])
-            error = (displacement - truth).norm(dim=1)[0].numpy()
+            error = (to_grid(displacement, truth.shape[2:]) - truth).norm(dim=1)[0].numpy()
             entry["path_error"] = float(error.mean() if inside is None else error[inside].mean())
         found.append(entry)
     row = {name: float(np.mean([entry[name] for entry in found])) for name in found[0]}

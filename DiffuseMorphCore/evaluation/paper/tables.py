@@ -8,16 +8,20 @@ from pathlib import Path
 from DiffuseMorphCore.evaluation.machine import machine
 from DiffuseMorphCore.evaluation.paper.arrangement import BRAINS, FACES, HEARTS, Request, arrange
 from DiffuseMorphCore.evaluation.paper.baselines import METHODS
-from DiffuseMorphCore.evaluation.paper.comparison import Comparison
+from DiffuseMorphCore.evaluation.paper.comparison import TRUTHS, Comparison
 from DiffuseMorphCore.evaluation.paper.fitting import training_seconds
 from DiffuseMorphCore.evaluation.paper.pictures import bars
+from DiffuseMorphCore.evaluation.paper.refinement import REFINED
 from DiffuseMorphCore.evaluation.paper.published import REMARKS, TABLE_1, TABLE_2, TABLE_3, TABLE_4
 from DiffuseMorphCore.evaluation.records import Records, write_text
 from DiffuseMorphCore.evaluation.report import Column, comparison, facts, markdown_table, values
 from DiffuseMorphCore.training.objective import LossWeights
 
 LAMBDAS = (2.0, 5.0, 10.0)
-NAMES = {"initial": "Initial", "syn": "ANTs SyN", **{key: method.title for key, method in METHODS.items()}}
+NAMES = {"initial": "Initial", "true": "The true motion", "true-scaled": "The true motion's end, scaled",
+         "syn": "ANTs SyN", **{key: method.title for key, method in METHODS.items()}}
+NAMES |= {f"{key}{REFINED}": f"{title}, refined" for key, title in NAMES.items()}
+NAMES[f"initial{REFINED}"] = "Refinement alone"
 
 NMSE = Column("nmse", "NMSE", 4, higher_is_better=False)
 SSIM = Column("ssim", "SSIM")
@@ -66,8 +70,8 @@ def page(title: str, work: Comparison, rows: dict[str, list[dict]], columns: Seq
                    "training pairs": len(work.data.pairs("train")),
                    "grid": "x".join(map(str, work.judged()[0].moving.shape[2:])),
                    "seeds": ", ".join(map(str, work.seeds)),
-                   "training": f"{budget.steps} steps of one pair, Adam, rate {budget.learning_rate:g}, betas "
-                               f"{budget.betas}",
+                   "training": f"{budget.steps} steps of {budget.batch} pair{'s' * (budget.batch > 1)}, Adam, rate "
+                               f"{budget.learning_rate:g}, betas {budget.betas}",
                    "lambda": work.weights.registration, **times, "device": str(work.device), **machine()}
     parts = [f"# {title}", "## This run", ours,
              "Mean (standard deviation) over cases and seeds, images in [0, 1]. p: Wilcoxon signed-rank test on "
@@ -123,7 +127,7 @@ def _verdict(rows: dict[str, list[dict]]) -> str:
     said = []
     for key, name, higher in (("path_psnr", "PSNR of the frames", True), ("path_error", "error of the field", False)):
         means = {method: values(group, key).mean() for method, group in rows.items()
-                 if method != "initial" and len(values(group, key))}
+                 if method not in ("initial", *TRUTHS) and len(values(group, key))}
         ours = [method for method in means if method.startswith("diffusemorph")]
         others = [method for method in means if method not in ours]
         if not ours or not others:

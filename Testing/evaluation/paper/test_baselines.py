@@ -1,5 +1,6 @@
 """The compared networks: their trajectories, their losses, and training that can be interrupted."""
 import csv
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -15,8 +16,10 @@ from DiffuseMorphCore.evaluation.paper.arrangement import tiny_networks
 from DiffuseMorphCore.evaluation.paper.baselines import METHODS, build_objective, trajectory
 from DiffuseMorphCore.evaluation.paper.fitting import Budget, fit, training_seconds
 from DiffuseMorphCore.evaluation.paper.preparation import PreparedData, TrainingPairs
+from DiffuseMorphCore.evaluation.paper.ways import STRAIGHTNESS
 from DiffuseMorphCore.similarity import local_correlation
-from DiffuseMorphCore.training.objective import LossWeights
+from DiffuseMorphCore.training.objective import LossWeights, draw
+from DiffuseMorphCore.training.pair import Pair as TrainingPair
 from DiffuseMorphCore.warp.sampling import compose, resize, warp
 
 NETWORKS = sorted({method.network for method in METHODS.values()})
@@ -34,8 +37,12 @@ class Discs(DataSet):
         pass
 
     def pairs(self, split):
-        return [Pair(*(Scan(f"{person}{radius}", person, partial(disc, x, radius)) for radius in (9, 6)))
-                for person, x in (("one", 11), ("two", 13))]
+        pairs = []
+        for person, x in (("one", 11), ("two", 13)):
+            frames = tuple(Scan(f"{person}{radius}", person, partial(disc, x, radius), time=(9 - radius) / 3)
+                           for radius in (9, 7, 6))
+            pairs.append(Pair(frames[0], frames[-1], frames))
+        return pairs
 
 
 def disc(x, radius):
@@ -112,15 +119,47 @@ def test_training_makes_images_more_alike(network, data, tmp_path):
     assert [int(row["step"]) for row in rows] == list(range(1, 26)) and float(rows[0]["loss"]) > 0
 
 
+def test_the_straight_way_costs_what_strays_from_it():
+    objective = strong("diffusemorph-path")
+    pair = TrainingPair(smooth_image(), smooth_image())
+    latent = torch.randn(1, 1, 24, 20)
+    field = objective.model.field(pair.moving, latent)
+    drawn = draw(pair, LossWeights(), 2000, torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        assert float(objective.way(pair, replace(drawn, eta=1.0), latent, field)) == pytest.approx(0, abs=1e-10)
+        stray = (objective.model.field(pair.moving, 0 * latent)).square().mean()
+        cost = objective.way(pair, replace(drawn, eta=0.0), latent, field)
+    assert float(cost) == pytest.approx(STRAIGHTNESS * float(stray), rel=1e-5) and float(cost) > 0
+
+
+def test_true_frames_belong_to_their_pair_and_time(data):
+    pairs = TrainingPairs(data, 2)
+    batch = pairs.batch(3, 4, torch.device("cpu"), with_frames=True)
+    assert batch.frame.shape == batch.moving.shape == (4, 1, 24, 26) and batch.time.shape == (4,)
+    plain = pairs.batch(3, 4, torch.device("cpu"))
+    assert torch.equal(plain.moving, batch.moving) and torch.equal(plain.fixed, batch.fixed)
+    seen = set()
+    for index in range(30):
+        drawn = pairs.batch(index, 1, torch.device("cpu"), with_frames=True)
+        seen.add(round(float(drawn.time), 3))
+        if float(drawn.time) in (0.0, 1.0):
+            assert torch.equal(drawn.frame, drawn.fixed if float(drawn.time) else drawn.moving)
+    assert seen == {0.0, 0.667, 1.0}
+    stills = PreparedData(Discs(), Path("unused"))
+    stills.data_set.pairs = lambda split: [Pair(pair.moving, pair.fixed) for pair in Discs().pairs(split)]
+    with pytest.raises(DiffuseMorphError, match="no frames"):
+        TrainingPairs(stills, 0).batch(0, 1, torch.device("cpu"), with_frames=True)
+
+
 def test_an_interrupted_training_ends_as_an_unbroken_one(data, tmp_path, monkeypatch):
     arguments = ("diffusemorph", tiny_networks(2), LossWeights(registration=20.0), BUDGET)
     unbroken = fit(*arguments, TrainingPairs(data, 3), 3, torch.device("cpu"), tmp_path / "one", quiet=True)
 
     class Interrupted(TrainingPairs):
-        def draw(self, index, device):
+        def draw(self, index, device, with_frame=False):
             if index == 2:
                 raise KeyboardInterrupt
-            return super().draw(index, device)
+            return super().draw(index, device, with_frame)
 
     monkeypatch.setattr(fitting, "CHECKPOINT_SECONDS", -1.0)
     with pytest.raises(KeyboardInterrupt):

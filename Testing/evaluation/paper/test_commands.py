@@ -66,7 +66,12 @@ def test_table_1_on_hearts_says_that_they_are_not_faces(hearts, tmp_path):
 
 
 def test_table_2_tests_the_claim_about_the_way_with_seeds(tmp_path):
-    page = run("table2", tmp_path, "--seeds", "0,1", "--methods", "initial,voxelmorph,diffusemorph-anchored")
+    page = run("table2", tmp_path, "--seeds", "0,1", "--batch", "2", "--smoothness", "0.5", "--methods",
+               "initial,true,true-scaled,initial+refine,voxelmorph,diffusemorph-anchored,diffusemorph-anchored+refine")
+    assert "DiffuseMorph, anchored, refined | 4 |" in page and "Refinement alone | 2 |" in page
+    assert "3 steps of 2 pairs" in page
+    true = next(line for line in page.splitlines() if line.startswith("| The true motion | 2 |"))
+    assert " 0.000 (0.000) |" in true and "not known" not in page
     assert "in place of ACDC" in page and "## Seed by seed" in page and "seed 1" in page
     assert "closer to the true motion" in page and "way: error of the field" in page
 
@@ -79,8 +84,17 @@ def test_tables_3_and_4_and_figure_10_on_brains(brains, tmp_path):
     page = run("fig10", tmp_path / "three", *options, *few)
     assert "thalamus proper" in page and "brain stem" in page
     assert picture(tmp_path / "three" / "fig10.png").std() > 10
+    page = run("fig9", tmp_path / "three", *options, *few)
+    assert "thalami" in page and "DiffuseMorph, as in the paper" in page
+    assert picture(tmp_path / "three" / "fig9.png").std() > 10
     page = run("table4", tmp_path / "four", *options)
     assert all(f"| lambda = {weight} |" in page for weight in (2, 5, 10)) and "0.736 (0.152)" in page
+
+
+def test_figure_5_shows_registrations_and_fields(hearts, tmp_path):
+    page = run("fig5", tmp_path, "--data", str(hearts), "--cases", "2", "--grid", "32,32")
+    assert "| case | method | NMSE | SSIM |" in page and page.count("VoxelMorph, scaled field") == 2
+    assert picture(tmp_path / "fig5.png").std() > 10
 
 
 def test_figure_6_shows_the_way(hearts, tmp_path):

@@ -1,12 +1,14 @@
 """Scores of a comparison where the answer is known, and data on one grid."""
 import numpy as np
 import pytest
+import SimpleITK as sitk
 import torch
 
 from DiffuseMorphCore.errors import DiffuseMorphError
-from DiffuseMorphCore.evaluation.datasets.phantom import CardiacPhantom
+from DiffuseMorphCore.evaluation.datasets.phantom import CardiacPhantom, frame
 from DiffuseMorphCore.evaluation.paper.preparation import PreparedData
-from DiffuseMorphCore.evaluation.paper.scoring import score_case, syn_trajectory
+from DiffuseMorphCore.evaluation.paper.refinement import refined
+from DiffuseMorphCore.evaluation.paper.scoring import moved_labels, score_case, syn_trajectory, to_grid
 
 SHAPE = (16, 48, 48)
 
@@ -35,6 +37,13 @@ def test_the_true_motion_gets_the_best_scores_and_no_motion_the_initial_ones(pre
     assert 0.05 < scaled["path_error"] < none["path_error"]
 
 
+def test_larger_voxels_are_less_noisy():
+    still = [np.asarray([sitk.GetArrayFromImage(frame(3, shape, time)) for time in (0.0, 1e-5)]) for shape in
+             ((64, 64), (128, 128))]
+    noise = [float((one - two)[np.minimum(one, two) > 0.3].std()) for one, two in still]
+    assert noise[0] == pytest.approx(0.5 * noise[1], rel=0.1) and noise[1] == pytest.approx(0.02 * 2 ** 0.5, rel=0.1)
+
+
 def test_a_folded_field_is_counted_both_ways(prepared):
     data, case = prepared
     field = torch.zeros(1, 3, *SHAPE)
@@ -56,17 +65,45 @@ def test_another_grid_keeps_what_is_where(tmp_path):
     fine, coarse = PreparedData(phantom, tmp_path), PreparedData(phantom, tmp_path, (8, 24, 24))
     cases = [data.case(data.pairs("test")[0]) for data in (fine, coarse)]
     assert cases[1].moving.shape == (1, 1, 8, 24, 24) and cases[1].spacing == pytest.approx((12.6, 8, 8))
+    # Labels stay on the grid of the data, so that a coarse grid for the networks does not blur what they are judged by.
+    assert np.array_equal(cases[0].fixed_labels, cases[1].fixed_labels)
+    assert cases[1].label_spacing == cases[0].label_spacing == cases[0].spacing
     assert -1 <= float(cases[1].moving.min()) and float(cases[1].moving.max()) <= 1
-    # Half a coarse voxel is 4 mm; the same place is found to better than that.
+    # Half a coarse voxel is 4 mm; the middle of the brightness is found to better than that.
     middles = []
     for case in cases:
-        where = np.argwhere(case.fixed_labels == 3).mean(0)
-        middles.append((where + 0.5) * case.spacing)
-    assert middles[0] == pytest.approx(middles[1], abs=3.0)
+        image = case.fixed[0, 0].numpy() + 1
+        mass = np.array([(axis * image).sum() / image.sum() for axis in np.indices(image.shape)])
+        middles.append((mass + 0.5) * case.spacing)
+    assert middles[0] == pytest.approx(middles[1], abs=1.0)
     with pytest.raises(DiffuseMorphError, match="2 sides"):
         PreparedData(phantom, tmp_path, (8, 24))
     with pytest.raises(DiffuseMorphError, match="no pairs"):
         fine.pairs("validation")
+
+
+def test_a_field_of_a_coarse_grid_moves_labels_of_a_fine_one_as_far_in_millimetres(prepared):
+    data, case = prepared
+    coarse = torch.zeros(1, 3, 8, 24, 12)
+    coarse[0, 0], coarse[0, 2] = 1.0, -1.5
+    moved = moved_labels(case, coarse)
+    # One voxel of 8 planes is two of 16; one and a half of 12 columns are six of 48.
+    assert np.array_equal(moved[:-2, :, 6:], case.moving_labels[2:, :, :-6])
+    ramp = torch.zeros(1, 3, 8, 24, 24)
+    ramp[0, 1] = ((torch.arange(24) + 0.5) / 24)[:, None]
+    fine = to_grid(ramp, SHAPE)[0, 1, 0, :, 0]
+    assert fine[2:-2] == pytest.approx(2 * (torch.arange(48) + 0.5)[2:-2] / 48)
+
+
+def test_refinement_starts_from_a_methods_field_and_keeps_the_beginning_of_its_way(prepared):
+    data, case = prepared
+    truth = torch.from_numpy(data.data_set.true_displacement(case.pair.fixed))[None]
+    for at, from_zero in ((lambda eta: eta * 0.5 * truth, False), (lambda eta: 0 * truth, True)):
+        better = refined(case, at, torch.device("cpu"), from_zero)
+        assert float(better(0.0).abs().max()) == 0
+        assert torch.allclose(better(0.5) - at(0.5), 0.5 * (better(1.0) - at(1.0)), atol=1e-6)
+        error = [float((way(1.0) - truth).norm(dim=1)[0][case.fixed_labels > 0].mean()) for way in (at, better)]
+        assert error[1] < 0.8 * error[0]
 
 
 def test_evenly_spread_cases(tmp_path):

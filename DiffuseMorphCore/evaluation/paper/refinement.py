@@ -1,0 +1,25 @@
+"""The product's refinement on top of a compared network's field, so that what it changes can be told apart."""
+from __future__ import annotations
+
+import torch
+
+from DiffuseMorphCore.evaluation.paper.baselines import TrajectoryAt
+from DiffuseMorphCore.evaluation.paper.preparation import Case
+from DiffuseMorphCore.registration.refine import AUTOMATIC_STEPS, refine
+from DiffuseMorphCore.registration.working_pair import WorkingPair
+
+REFINED = "+refine"
+"""Ending of a method's key that asks for it."""
+
+
+@torch.no_grad()
+def refined(case: Case, at: TrajectoryAt, device: torch.device, from_zero: bool = False) -> TrajectoryAt:
+    """The trajectory after refinement of its end, as `register` has it: the correction is scaled with eta.
+
+    from_zero : `at` is no motion at all, so the coarsest level is worked on too. Folds are not repaired here: what the
+    refinement itself does to the topology has to be seen.
+    """
+    pair = WorkingPair((case.fixed + 1) / 2, (case.moving + 1) / 2).to(device)
+    start = at(1.0).to(device)
+    correction = refine(pair, start, steps=AUTOMATIC_STEPS, skip=int(not from_zero)) - start
+    return lambda eta: at(eta) + eta * correction.to(at(eta).device)

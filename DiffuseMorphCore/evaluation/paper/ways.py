@@ -1,0 +1,67 @@
+"""DiffuseMorph trained with a term on its way: two images alone do not say how one becomes the other.
+
+Both terms look at the field of the share eta of the latent, M(m, eta * latent), at one random eta a step.
+"""
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from DiffuseMorphCore.similarity import local_correlation
+from DiffuseMorphCore.training.losses import noise_loss, smoothness
+from DiffuseMorphCore.training.objective import Draw, JointObjective
+from DiffuseMorphCore.training.pair import Pair
+from DiffuseMorphCore.warp.sampling import warp
+
+# Weight of the straight way beside the similarity; squared voxels are small change to a correlation.
+STRAIGHTNESS = 0.1
+
+
+@dataclass(frozen=True)
+class PairOnItsWay(Pair):
+    """Training pairs with one true image between the ends of each.
+
+    frame : (B, 1, *spatial) in [-1, 1]. time : (B,) its position between moving (0) and fixed image (1).
+    """
+
+    frame: Tensor | None = None
+    time: Tensor | None = None
+
+
+class WayObjective(JointObjective):
+    """The paper's objective (equations 7 to 9) and, with the weight of the registration, a term on the way."""
+
+    def forward(self, pair: Pair, drawn: Draw) -> dict[str, Tensor]:
+        weights, model = self.weights, self.model
+        noisy = model.schedule.add_noise(pair.fixed, drawn.step, drawn.noise)
+        latent = model.diffusion(pair.moving, pair.fixed, noisy, drawn.step)
+        noise = noise_loss(latent, drawn.noise)
+        field = model.field(pair.moving, latent)
+        registration, terms = self._registration(pair, field, drawn)
+        way = self.way(pair, drawn, latent, field)
+        loss = weights.noise * noise + weights.registration * (registration + way)
+        return {"loss": loss, "noise": noise, **terms, "way": way}
+
+    def way(self, pair: Pair, drawn: Draw, latent: Tensor, field: Tensor) -> Tensor:
+        """The term on the way, a scalar."""
+        raise NotImplementedError
+
+
+class StraightWay(WayObjective):
+    """The share eta of the latent has to give the share eta of the field: the one guess that two images allow."""
+
+    def way(self, pair: Pair, drawn: Draw, latent: Tensor, field: Tensor) -> Tensor:
+        partial = self.model.field(pair.moving, drawn.eta * latent)
+        return STRAIGHTNESS * (partial - drawn.eta * field.detach()).square().mean()
+
+
+class WayOfFrames(WayObjective):
+    """At eta = its time, the moved image has to look like a true frame: for data in which the motion was recorded."""
+
+    def way(self, pair: PairOnItsWay, drawn: Draw, latent: Tensor, field: Tensor) -> Tensor:
+        share = pair.time.view(-1, *[1] * (latent.ndim - 1))
+        partial = self.model.field(pair.moving, share * latent)
+        moved = warp(pair.moving, self.model.displacement(partial))
+        unlike = 1 - local_correlation(moved, pair.frame, self.weights.window)
+        return unlike + self.weights.smoothness * smoothness(partial)
