@@ -10,7 +10,6 @@ from pathlib import Path
 
 import numpy as np
 import SimpleITK as sitk
-from matplotlib.animation import PillowWriter
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import Colormap, LinearSegmentedColormap
@@ -20,6 +19,7 @@ from DiffuseMorphCore.registration import Registration
 from DiffuseMorphCore.registration.prepare import flatten_slice, is_slice
 
 GRID_LINES = 26  # along the longest side
+_SAMPLE = 500_000  # voxels that tell the percentiles of an image
 _INK = "#e8e8e8"
 _GRID = "#ffc24d"
 _DIFFERENCE = LinearSegmentedColormap.from_list("difference", ["#5cc8ff", "#0a3c66", "#000000", "#6e2408", "#ff9a5c"])
@@ -27,9 +27,11 @@ _DIFFERENCE = LinearSegmentedColormap.from_list("difference", ["#5cc8ff", "#0a3c
 
 @dataclass(frozen=True)
 class Plane:
-    """One plane of an image: `axis` is the array axis it cuts at `index` (None for a 2-D image), `spacing` its row and
-    column spacing in mm, `up` whether the first row is drawn at the bottom, `mirrored` the first column right."""
+    """One plane of an image: `grid` is the piece of the oriented image in it, one voxel thick, `axis` the array axis it
+    cuts at `index` (None for a 2-D image), `spacing` its row and column spacing in mm, `up` whether the first row is
+    drawn at the bottom, `mirrored` the first column right."""
 
+    grid: sitk.Image
     axis: int | None
     index: int
     spacing: tuple[float, float]
@@ -39,6 +41,11 @@ class Plane:
     def of(self, array: np.ndarray) -> np.ndarray:
         """The plane (rows, columns, …) of an array (*spatial, …) on the same grid."""
         return array if self.axis is None else np.take(array, self.index, axis=self.axis)
+
+    def sample(self, image: sitk.Image, transform: sitk.Transform, outside: float = 0.0) -> np.ndarray:
+        """(rows, columns, …) of another image in space, seen through a transform, `outside` where it is not."""
+        found = sitk.GetArrayFromImage(sitk.Resample(image, self.grid, transform, sitk.sitkLinear, outside))
+        return found if self.axis is None else found.squeeze(self.axis)
 
     @property
     def axes(self) -> tuple[int, int]:
@@ -60,17 +67,22 @@ def choose_planes(image: sitk.Image) -> list[Plane]:
     spacing = oriented.GetSpacing()[::-1]
     if is_slice(image):
         along, down = np.array(flatten_slice(image)[1].direction).reshape(3, 3).T[:2]
-        return [Plane(None, 0, spacing, up=_points(down, (0, -1, 1)), mirrored=_points(along, (-1, -1, 0)))]
+        return [Plane(oriented, None, 0, spacing, up=_points(down, (0, -1, 1)), mirrored=_points(along, (-1, -1, 0)))]
     if image.GetDimension() == 2:
-        return [Plane(None, 0, spacing, up=False)]
-    values = sitk.GetArrayFromImage(oriented).astype(np.float64)
-    values = np.nan_to_num(values - np.nanmin(values), posinf=0.0)
+        return [Plane(oriented, None, 0, spacing, up=False)]
+    values = sitk.GetArrayFromImage(oriented)
+    if values.dtype.kind == "f":
+        values = np.nan_to_num(values, nan=np.nanmin(values), posinf=np.nanmin(values))
+    columns = values.sum(axis=2, dtype=np.float64)
     planes = []
-    for axis in range(3):
+    for axis, profile in enumerate((columns.sum(axis=1), columns.sum(axis=0), values.sum(axis=(0, 1), dtype=np.float64))):
         others = tuple(a for a in range(3) if a != axis)
-        profile = values.sum(axis=others)
+        profile -= float(values.min()) * values.size / len(profile)
         middle = round(float(np.average(np.arange(len(profile)), weights=profile)))
-        planes.append(Plane(axis, middle, (spacing[others[0]], spacing[others[1]]), up=axis != 0))
+        size, start = list(oriented.GetSize()), [0, 0, 0]
+        size[2 - axis], start[2 - axis] = 1, middle
+        planes.append(Plane(sitk.RegionOfInterest(oriented, size, start), axis, middle,
+                            (spacing[others[0]], spacing[others[1]]), up=axis != 0))
     return planes
 
 
@@ -82,9 +94,12 @@ def _points(axis: np.ndarray, signs: tuple[int, int, int]) -> bool:
 
 def window(image: sitk.Image) -> tuple[float, float]:
     """Intensities to show as black and as white: the 1 and 99.5 percentile of what is not background."""
-    values = sitk.GetArrayFromImage(image).astype(np.float32)
-    values = values[np.isfinite(values)]
-    shown = values[values > values.min()]
+    array = sitk.GetArrayViewFromImage(image).ravel()
+    for values in (array[:: max(1, array.size // _SAMPLE)].astype(np.float32), array.astype(np.float32)):
+        values = values[np.isfinite(values)]
+        shown = values[values > values.min()] if values.size else values
+        if shown.size > 1000:
+            break
     if shown.size == 0:
         return float(values.min()), float(values.min()) + 1.0
     low, high = np.percentile(shown, (1.0, 99.5))
@@ -99,25 +114,29 @@ def save_preview(result: Registration, path: str | Path, eta: float = 1.0, modal
     both is drawn. The grid shows where each point of the fixed image looks, without the linear alignment.
     """
     fixed, moving = orient(result.fixed), result.moving
-    identity = sitk.Transform(moving.GetDimension(), sitk.sitkIdentity)
-    nothing = float(np.nanmin(sitk.GetArrayViewFromImage(moving)))
-    before, title = sitk.Resample(moving, result.fixed, identity, sitk.sitkLinear, nothing), "moving"
-    if np.ptp(sitk.GetArrayViewFromImage(before)) == 0:
-        before, title = result.warp(eta=0.0), "moving, aligned"
-    before, after = orient(before), orient(result.warp(eta=eta))
-    steps = grid_steps(result, fixed, eta)
     planes = choose_planes(result.fixed)
-    f, b, a = (sitk.GetArrayFromImage(image).astype(np.float32) for image in (fixed, before, after))
-    grey, moving_grey = window(fixed), window(moving)
-    f, b, a = _scaled(f, grey), _scaled(b, moving_grey), _scaled(a, moving_grey)
-    largest = max(float(np.percentile(np.abs(f - b), 99.5)), 0.05)
+    nothing = float(np.nanmin(sitk.GetArrayViewFromImage(moving)))
+
+    def seen(transform: sitk.Transform) -> list[np.ndarray]:
+        if planes[0].axis is None:  # a slice may be oblique in space, and is small
+            return [sitk.GetArrayFromImage(orient(sitk.Resample(moving, result.fixed, transform, sitk.sitkLinear, nothing)))]
+        return [plane.sample(moving, transform, nothing) for plane in planes]
+
+    before, title = seen(sitk.Transform(moving.GetDimension(), sitk.sitkIdentity)), "moving"
+    if all(np.ptp(part) == 0 for part in before):
+        before, title = seen(result.transform(0.0)), "moving, aligned"
+    array, grey, moving_grey = sitk.GetArrayViewFromImage(fixed), window(fixed), window(moving)
+    f = [_scaled(plane.of(array), grey) for plane in planes]
+    b, a = ([_scaled(part, moving_grey) for part in parts] for parts in (before, seen(result.transform(eta))))
+    steps = grid_steps(result, planes, eta)
+    largest = max(float(np.percentile(np.concatenate([np.abs(x - y).ravel() for x, y in zip(f, b)]), 99.5)), 0.05)
     comparison = "difference" if modality == "same" else "checkerboard"
     titles = ["fixed", title, f"moved, eta {eta:g}", f"{comparison} before", f"{comparison} after", "deformed grid"]
-    figure, axes = _figure(planes, f.shape, len(titles))
+    figure, axes = _figure(planes, array.shape, len(titles))
     for column, text in enumerate(titles):
         axes[0, column].set_title(text, color=_INK, fontsize=10)
     for row, plane in enumerate(planes):
-        parts = [plane.of(array) for array in (f, b, a)]
+        parts = [f[row], b[row], a[row]]
         for column, part in enumerate(parts):
             _show(axes[row, column], part, plane)
         for column, part in ((3, parts[1]), (4, parts[2])):
@@ -126,7 +145,7 @@ def save_preview(result: Registration, path: str | Path, eta: float = 1.0, modal
             else:
                 _show(axes[row, column], _checkerboard(parts[0], part), plane)
         _show(axes[row, 5], parts[2] * 0.6, plane)
-        _draw_grid(axes[row, 5], plane, plane.of(steps))
+        _draw_grid(axes[row, 5], plane, steps[row])
     figure.savefig(path, dpi=110, facecolor="black")
 
 
@@ -135,20 +154,21 @@ class TrajectoryPicture:
 
     def __init__(self, result: Registration) -> None:
         self._result = result
-        self._fixed = orient(result.fixed)
         self._planes = choose_planes(result.fixed)
         self._window = window(result.moving)
         self._frames: list[tuple[float, list[np.ndarray], list[np.ndarray]]] = []
 
     def add(self, eta: float, moved: sitk.Image) -> None:
         """Add the frame of `eta`; `moved` is the moving image warped to it, on the fixed grid."""
-        array = _scaled(sitk.GetArrayFromImage(orient(moved)).astype(np.float32), self._window)
-        steps = grid_steps(self._result, self._fixed, eta)
-        self._frames.append((eta, [p.of(array) for p in self._planes], [p.of(steps) for p in self._planes]))
+        array = sitk.GetArrayFromImage(orient(moved))
+        images = [_scaled(plane.of(array), self._window) for plane in self._planes]
+        self._frames.append((eta, images, grid_steps(self._result, self._planes, eta)))
 
     def save(self, path: str | Path, frames_per_second: float = 8.0) -> None:
         """Write the frames forth and back as an endless animation (.gif)."""
-        shape = tuple(reversed(self._fixed.GetSize()))
+        from matplotlib.animation import PillowWriter
+
+        shape = tuple(reversed(orient(self._result.fixed).GetSize()))
         figure, axes = _figure(self._planes, shape, 2, across=True)
         canvas = FigureCanvasAgg(figure)
         writer = PillowWriter(fps=frames_per_second)
@@ -163,18 +183,21 @@ class TrajectoryPicture:
                 writer.grab_frame(facecolor="black")
 
 
-def grid_steps(result: Registration, oriented: sitk.Image, eta: float) -> np.ndarray:
-    """The deformation at `eta` on the grid of the `oriented` fixed image, in its voxels: (*spatial, ndim), components
-    in the order of the array axes."""
-    field = result.grid.image(result.vectors(eta).astype(np.float32), vector=True)
-    n = oriented.GetDimension()
-    field = sitk.Resample(field, oriented, sitk.Transform(n, sitk.sitkIdentity), sitk.sitkLinear)
-    vectors = sitk.GetArrayFromImage(field).reshape(*oriented.GetSize()[::-1], n)
-    along = vectors @ (np.array(oriented.GetDirection()).reshape(n, n) / np.array(oriented.GetSpacing()))
-    return along[..., ::-1]
+def grid_steps(result: Registration, planes: list[Plane], eta: float) -> list[np.ndarray]:
+    """The deformation at `eta` in every plane, in voxels of the oriented fixed image: (rows, columns, ndim), components in
+    the order of that image's array axes."""
+    field = result.grid.image(result.vectors(eta), vector=True)
+    n = field.GetDimension()
+    found = []
+    for plane in planes:
+        vectors = plane.sample(field, sitk.Transform(n, sitk.sitkIdentity))
+        to_voxels = np.array(plane.grid.GetDirection()).reshape(n, n) / np.array(plane.grid.GetSpacing())
+        found.append((vectors @ to_voxels)[..., ::-1])
+    return found
 
 
 def _scaled(array: np.ndarray, limits: tuple[float, float]) -> np.ndarray:
+    array = array.astype(np.float32)
     return np.clip((np.nan_to_num(array, nan=limits[0]) - limits[0]) / (limits[1] - limits[0]), 0.0, 1.0)
 
 

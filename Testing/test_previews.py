@@ -78,14 +78,26 @@ def test_the_window_leaves_out_the_background_and_outliers():
 
 def test_grid_steps_are_the_displacement_in_voxels_of_the_shown_image(result_3d):
     fixed = orient(result_3d.fixed)
-    steps = grid_steps(result_3d, fixed, 1.0)
-    assert steps.shape == (*fixed.GetSize()[::-1], 3)
-    index = (16, 14, 20)  # x, y, z order is the reverse of the array's
-    start = fixed.TransformIndexToPhysicalPoint(index)
-    target = fixed.TransformPhysicalPointToContinuousIndex(result_3d.transform(1.0).TransformPoint(start))
-    np.testing.assert_allclose(steps[index[::-1]][::-1], np.array(target) - index, atol=0.05)
-    assert np.abs(steps).max() > 0.3
-    np.testing.assert_allclose(grid_steps(result_3d, fixed, 0.0), 0.0, atol=1e-6)
+    planes = choose_planes(result_3d.fixed)
+    for plane, steps in zip(planes, grid_steps(result_3d, planes, 1.0)):
+        assert steps.shape == (*plane.of(np.empty(fixed.GetSize()[::-1])).shape, 3)
+        place = (14, 12)
+        index = list(place)
+        index.insert(plane.axis, plane.index)
+        index = tuple(index[::-1])  # x, y, z order is the reverse of the array's
+        start = fixed.TransformIndexToPhysicalPoint(index)
+        target = fixed.TransformPhysicalPointToContinuousIndex(result_3d.transform(1.0).TransformPoint(start))
+        np.testing.assert_allclose(steps[place][::-1], np.array(target) - index, atol=0.05)
+        assert np.abs(steps).max() > 0.3
+    for steps in grid_steps(result_3d, planes, 0.0):
+        np.testing.assert_allclose(steps, 0.0, atol=1e-6)
+
+
+def test_a_plane_samples_what_lies_in_it(result_3d):
+    values = sitk.GetArrayFromImage(orient(result_3d.fixed))
+    for plane in choose_planes(result_3d.fixed):
+        found = plane.sample(result_3d.fixed, sitk.Transform(3, sitk.sitkIdentity))
+        np.testing.assert_allclose(found, plane.of(values), atol=1e-3)
 
 
 def panel(picture: Image.Image, column: int, columns: int) -> np.ndarray:
