@@ -38,8 +38,9 @@ def build_sources(run: TrainingRun) -> list[tuple[int | None, PairSource]]:
 def _anatomies(run: TrainingRun) -> list[tuple[float, Anatomies, Anatomies | None]]:
     """(share of the pairs, anatomies to train on, anatomies to validate on) of every kind that the settings ask for."""
     data = run.data
+    shapes = RandomShapes(ndim=len(run.geometry.shape))
     if data.source == "shapes":
-        return [(1.0, RandomShapes(), RandomShapes() if run.validation.pairs else None)]
+        return [(1.0, shapes, shapes if run.validation.pairs else None)]
     if not data.folder:
         raise DiffuseMorphError("The training settings name no folder of label maps: set 'data.folder'.")
     if data.whole_head + data.shapes > 1:
@@ -52,7 +53,7 @@ def _anatomies(run: TrainingRun) -> list[tuple[float, Anatomies, Anatomies | Non
             maps, ids = load_label_maps(paths, data.map_spacing, drop)
             kinds.append((share, People(maps[:cut], ids), People(maps[cut:], ids) if data.held_out else None))
     if data.shapes > 0:
-        kinds.append((data.shapes, RandomShapes(), None))
+        kinds.append((data.shapes, shapes, None))
     return kinds
 
 

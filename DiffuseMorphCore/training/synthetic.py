@@ -118,7 +118,10 @@ class SyntheticPairs:
         other = contrast
         if uniform(0, 1, random) < geometry.independent_contrast:
             other = random_contrast(anatomies.ids, self.appearance.natural, random)
-        view = self._common_view(random)
+        view = self._common_view(random, chosen[0].labels.dim() - 2)
+        if self.ndim < len(view[1]):
+            moving_map, fixed_map = (slice_of(entry, view, geometry.shape) for entry in (moving_map, fixed_map))
+            view = torch.eye(self.ndim), torch.zeros(self.ndim)
         still, warped = self._place(0.0 if alone else 1.0, random, device), self._place(1.0, random, device)
         moving_clean, moving_labels = self._image(moving_map, contrast, view, still.points, random, device)
         fixed_clean, fixed_labels = self._image(fixed_map, other, view, warped.points, random, device)
@@ -141,14 +144,16 @@ class SyntheticPairs:
         points = (grid_points(geometry.shape, device) + displacement[0].flatten(1).T) @ matrix.T + shift
         return _Place(matrix, shift, points)
 
-    def _common_view(self, random: torch.Generator) -> tuple[Tensor, Tensor]:
-        """Matrix (3, ndim) and shift (3,): from voxels of the grid about its centre to mm of the common pose."""
+    def _common_view(self, random: torch.Generator, space: int) -> tuple[Tensor, Tensor]:
+        """Matrix (space, ndim) and shift (space,): from voxels of the grid about its centre to mm of the common pose of
+        anatomies of `space` dimensions."""
         geometry = self.geometry
-        turn = random_orientation(3, [axis in geometry.flips for axis in "zyx"], geometry.permute, random)
-        matrix, shift = random_affine(3, geometry.common, random)
+        flips = [axis in geometry.flips for axis in "zyx"[3 - space:]]
+        turn = random_orientation(space, flips, geometry.permute, random)
+        matrix, shift = random_affine(space, geometry.common, random)
         size = geometry.spacing * (1 + uniform(-geometry.zoom, geometry.zoom, random))
         matrix = size * (turn @ matrix)
-        if self.ndim == 2:  # the slice leaves the centre along its normal, but stays in the inner part of the anatomy
+        if self.ndim < space:  # the slice leaves the centre along its normal, but stays in the inner part of the anatomy
             shift = shift + turn[:, 0] * uniform(-0.6, 0.6, random) * self._training.radius
             matrix = matrix[:, 1:]
         return matrix, shift
@@ -166,3 +171,15 @@ class SyntheticPairs:
         image = sample_points(rendered, points).T.reshape(1, 1, *shape)
         sampled = sample_points(labels, points, "nearest").T.reshape(1, 1, *shape)
         return image, sampled
+
+
+def slice_of(anatomy: LabelMap, view: tuple[Tensor, Tensor], shape: Sequence[int]) -> LabelMap:
+    """The plane of a 3-D map that a view shows, as a 2-D map whose points are pixels of the view about its centre.
+
+    It is twice as fine as the grid of `shape` and reaches a quarter of a side beyond it, for what deformations bring in.
+    """
+    finer = [3 * size for size in shape]
+    points = (grid_points(finer, anatomy.labels.device) / 2) @ view[0].T.to(anatomy.labels) + view[1].to(anatomy.labels)
+    labels = sample_points(anatomy.labels, points @ anatomy.matrix.T.to(points) + anatomy.shift.to(points), "nearest")
+    centre = torch.tensor([(size - 1) / 2 for size in finer])
+    return LabelMap(anatomy.name, labels.T.reshape(1, 1, *finer), 2 * torch.eye(len(finer)), centre)

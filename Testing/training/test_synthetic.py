@@ -1,6 +1,7 @@
 """Synthetic pairs: anatomy read right, geometry consistent, appearance bounded, all decided by seed and index."""
 from __future__ import annotations
 
+import math
 import time
 
 import numpy as np
@@ -10,12 +11,12 @@ import torch
 
 from DiffuseMorphCore.errors import DiffuseMorphError
 from DiffuseMorphCore.training.appearance import Appearance, degrade, random_contrast, render, scaled
-from DiffuseMorphCore.training.augmentation import (AffineRange, generator, random_affine, random_displacement,
-                                                    random_orientation, sample_affine)
+from DiffuseMorphCore.training.augmentation import (AffineRange, generator, grid_points, random_affine,
+                                                    random_displacement, random_orientation, sample_affine)
 from DiffuseMorphCore.training.labelmaps import EXTRA_CEREBRAL, find_label_maps, load_label_maps
-from DiffuseMorphCore.training.shapes import RandomShapes
-from DiffuseMorphCore.training.synthetic import Geometry, People, SyntheticPairs
-from DiffuseMorphCore.warp import determinant_minimum, warp
+from DiffuseMorphCore.training.shapes import RandomShapes, _Organ
+from DiffuseMorphCore.training.synthetic import Geometry, People, SyntheticPairs, slice_of
+from DiffuseMorphCore.warp import determinant_minimum, sample_points, warp
 
 CPU = torch.device("cpu")
 STILL = AffineRange(0, 0, 0, 0)
@@ -152,14 +153,51 @@ def test_images_stay_in_range_with_black_background(maps):
     assert (scaled(torch.full((1, 1, 9, 9), 3.0)) == -1).all()
 
 
-def test_random_shapes_are_related_but_not_equal():
-    shapes = RandomShapes(labels=6)
-    one, other = shapes.choose(2, generator(0, 0))
-    assert (one.labels > 0).float().mean() > 0.1
-    agreement = (one.labels == other.labels)[(one.labels > 0) & (other.labels > 0)].float().mean()
-    assert 0.35 < agreement < 0.99
-    pair = SyntheticPairs(shapes, None, Geometry((20, 20, 20), 9.0)).draw(0, CPU)
-    assert len(pair.fixed_labels.unique()) > 3
+@pytest.mark.parametrize("shape", [(20, 20, 20), (32, 32)])
+def test_random_shapes_are_related_but_not_equal(shape):
+    shapes = RandomShapes(labels=6, ndim=len(shape))
+    shares = []
+    for index in range(8):
+        one, other = shapes.choose(2, generator(0, index))
+        assert one.labels.dim() == 2 + len(shape) and one.labels.max() < len(shapes.ids)
+        assert (one.labels > 0).float().mean() > 0.1
+        shares.append((one.labels == other.labels)[(one.labels > 0) & (other.labels > 0)].float().mean())
+    assert 0.35 < torch.stack(shares).mean() < 0.99
+    alone, = shapes.choose(1, generator(0, 0))
+    assert torch.equal(alone.labels, shapes.choose(1, generator(0, 0))[0].labels)
+    source = SyntheticPairs(shapes, None, Geometry(shape, 9.0))
+    assert max(len(source.draw(index, CPU).fixed_labels.unique()) for index in range(4)) > 3
+
+
+def test_organs_have_walls_and_tubes_are_unbroken():
+    organs = [_Organ.random(2, generator(0, index)) for index in range(12)]
+    points = grid_points((200, 200)) / 100
+    assert {len(organ.curve) for organ in organs} == {1, 32}
+    for organ in organs:
+        distance = organ.distance(points)
+        if len(organ.curve) == 1:  # the area of an ellipse whose middle is in the picture
+            area = math.pi / float(torch.linalg.det(organ.stretch).abs())
+            wide = grid_points((400, 400)) / 100
+            assert float((organ.distance(wide) < 1).sum()) / 100 ** 2 == pytest.approx(area, rel=0.05)
+        else:  # halfway between two balls is still within the wall
+            between = (organ.curve[1:] + organ.curve[:-1]) / 2
+            assert organ.distance(between).max() < 0.95
+        assert 0.4 <= organ.inside <= 1 and distance.min() >= 0
+        assert torch.allclose(organ.relative(0.0, generator(1, 1)).distance(points), distance)
+
+
+def test_a_slice_of_a_map_shows_the_plane_of_the_view(maps):
+    anatomy = maps[0][0]
+    turn, _ = random_affine(3, AffineRange(20, 0.1, 0, 8), generator(0, 5))
+    view = 5.0 * turn[:, 1:], torch.tensor([3.0, -4.0, 2.0])
+    cut = slice_of(anatomy, view, (24, 20))
+    assert cut.labels.shape == (1, 1, 72, 60)
+    pixels = grid_points((24, 20))
+    seen = sample_points(cut.labels, pixels @ cut.matrix.T + cut.shift, "nearest")
+    there = (pixels @ view[0].T + view[1]) @ anatomy.matrix.T + anatomy.shift
+    # The plane is sampled at half pixels, so labels differ only beside an edge.
+    same = (seen == sample_points(anatomy.labels, there, "nearest")).float().mean()
+    assert same > 0.9 and len(seen.unique()) == 3
 
 
 def test_random_displacements_reach_as_far_as_asked_without_folding():
