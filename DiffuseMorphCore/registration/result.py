@@ -20,7 +20,7 @@ from DiffuseMorphCore.registration.transforms import (backward, displacement_tra
                                                       scaled_alignment)
 from DiffuseMorphCore.registration.working_pair import WorkingPair
 from DiffuseMorphCore.samplers import Trajectory, check_eta, interpolate, latent_at
-from DiffuseMorphCore.warp import invert, jacobian_determinant, resize, resize_displacement
+from DiffuseMorphCore.warp import invert_evenly, jacobian_determinant, resize, resize_displacement
 
 _INTERPOLATORS = {"linear": sitk.sitkLinear, "nearest": sitk.sitkNearestNeighbor, "bspline": sitk.sitkBSpline}
 
@@ -70,7 +70,7 @@ class Registration:
 
     def inverse_transform(self, eta: float = 1.0) -> sitk.CompositeTransform:
         """Moving points to fixed points, for points, surfaces and for warping the fixed image to the moving one."""
-        return backward(self._alignment(eta), self._field(invert(self.displacement(eta))), self.planes)
+        return backward(self._alignment(eta), self._field(invert_evenly(self.displacement(eta))), self.planes)
 
     def warp(self, image: sitk.Image | None = None, eta: float = 1.0, interpolation: str = "linear") -> sitk.Image:
         """An image of the moving space (by default the moving image) on the fixed grid, in its own intensities and type.

@@ -3,7 +3,7 @@
 The one place that knows the coordinates of a grid; see :mod:`DiffuseMorphCore.warp.sampling` for the convention.
 """
 
-from DiffuseMorphCore.warp.exponential import exponential, invert
+from DiffuseMorphCore.warp.exponential import exponential, invert, invert_evenly
 from DiffuseMorphCore.warp.filters import box_mean, box_sum, downsample, smooth
 from DiffuseMorphCore.warp.folding import Folding, determinant_minimum, folding, jacobian_determinant
 from DiffuseMorphCore.warp.repair import unfold
@@ -11,5 +11,5 @@ from DiffuseMorphCore.warp.sampling import (compose, interpolate, resize, resize
                                              warp_points)
 
 __all__ = ["Folding", "box_mean", "box_sum", "compose", "determinant_minimum", "downsample", "exponential", "folding",
-           "interpolate", "invert", "jacobian_determinant", "resize", "resize_displacement", "sample_points", "smooth",
-           "unfold", "warp", "warp_points"]
+           "interpolate", "invert", "invert_evenly", "jacobian_determinant", "resize", "resize_displacement",
+           "sample_points", "smooth", "unfold", "warp", "warp_points"]
