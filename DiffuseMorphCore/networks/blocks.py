@@ -53,9 +53,10 @@ def pad_to_multiple(images: Tensor, multiple: int) -> tuple[Tensor, tuple[slice,
 
 
 def to_blocks(images: Tensor, side: int) -> Tensor:
-    """The voxels of every block of `side` voxels a side as channels: (B, C, *spatial) -> (B, C side^ndim, *spatial / side).
+    """Every block of `side` voxels a side becomes channels: (B, C, *spatial) -> (B, C side^ndim, *spatial / side).
 
-    Few channels on a fine grid keep neither a processor nor a GPU busy; the same work on a coarser grid with more channels does.
+    Few channels on a fine grid keep neither a processor nor a GPU busy; as much work on a coarser grid with more
+    channels does.
     """
     if side == 1:
         return images

@@ -198,8 +198,8 @@ PRESETS: dict[str, Preset] = {
         TrainingSettings(registration_weight=2, learning_rate=5e-6, epochs=40)),
     "cardiac3d": Preset(_AUTHORS_3D, TrainingSettings(registration_weight=20, learning_rate=2e-4, epochs=800)),
     "brain3d": Preset(_AUTHORS_3D, TrainingSettings(registration_weight=10, learning_rate=1e-4, epochs=60)),
-    # Our own: velocities on a coarse working grid, blocks of voxels as channels, which is quicker for the same number of
-    # operations, and a time code with enough frequencies.
+    # Our own: velocities on a coarse working grid, blocks of voxels as channels, which is quicker for as many operations,
+    # and a time code with enough frequencies.
     "default3d": Preset(
         ModelConfiguration(
             ndim=3,
