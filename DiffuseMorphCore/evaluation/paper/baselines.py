@@ -49,8 +49,9 @@ METHODS = {method.key: method for method in (
     Method("diffusemorph", "DiffuseMorph, as in the paper", "diffusemorph", "faithful"),
     Method("diffusemorph-anchored", "DiffuseMorph, anchored", "diffusemorph", "anchored"),
     Method("diffusemorph-velocity", "DiffuseMorph, velocity, anchored", "diffusemorph-velocity", "anchored"),
-    Method("diffusemorph-path", "DiffuseMorph, trained on a straight way", "diffusemorph-path", "anchored"),
-    Method("diffusemorph-frames", "DiffuseMorph, trained on true frames", "diffusemorph-frames", "anchored"),
+    Method("diffusemorph-clean", "DiffuseMorph, clean latent", "diffusemorph-clean", "anchored"),
+    Method("diffusemorph-path", "DiffuseMorph, clean latent, straight way", "diffusemorph-path", "anchored"),
+    Method("diffusemorph-frames", "DiffuseMorph, clean latent, true frames", "diffusemorph-frames", "faithful"),
 )}
 VELOCITY_NETWORKS = frozenset({"voxelmorph-diff", "symnet", "diffusemorph-velocity"})
 
@@ -115,6 +116,9 @@ def build_objective(network: str, configuration: ModelConfiguration, weights: Lo
     """The networks of `network` (a `Method.network`) with random weights, inside the objective that trains them."""
     output = "velocity" if network in VELOCITY_NETWORKS else "displacement"
     configuration = replace(configuration, output=output)
+    if network == "diffusemorph-clean":
+        # Registered in training as at inference: from step 0, where there is no noise (the noise loss is unchanged).
+        weights = replace(weights, registration_steps="zero")
     if network.startswith("diffusemorph"):
         kind = {"diffusemorph-path": StraightWay, "diffusemorph-frames": WayOfFrames}.get(network, JointObjective)
         return kind(DiffuseMorph(configuration), weights)

@@ -26,9 +26,9 @@ class Comparison:
     """What is compared, on which data, with which budget.
 
     methods : keys of `baselines.METHODS`, "initial", "syn", and where the true motion is known, "true" and
-    "true-scaled" (its end, scaled): the bounds of what can be reached; with "+refine" after it, the product's refinement
-    starts from that method's field. weights : of the objective, the same registration
-    term for all. cases : at most so many pairs of `split` are judged. Everything is kept under `out` and not done
+    "true-scaled" (its end, scaled): the bounds of what can be reached; with "+refine" after it, the product's
+    refinement starts from that method's field. weights : of the objective, the same registration term for all.
+    cases : at most so many pairs of `split` are judged. Everything is kept under `out` and not done
     twice.
     """
 

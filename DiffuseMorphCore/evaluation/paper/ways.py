@@ -1,6 +1,7 @@
 """DiffuseMorph trained with a term on its way: two images alone do not say how one becomes the other.
 
-Both terms look at the field of the share eta of the latent, M(m, eta * latent), at one random eta a step.
+Both terms look at the field of the share eta of the latent, M(m, eta * latent), at one random eta a step. The latent is
+the one of inference, of step 0 and without noise: it is the one whose shares make the way.
 """
 from __future__ import annotations
 
@@ -30,13 +31,16 @@ class PairOnItsWay(Pair):
 
 
 class WayObjective(JointObjective):
-    """The paper's objective (equations 7 to 9) and, with the weight of the registration, a term on the way."""
+    """The paper's objective (equations 7 to 9), registering from the clean latent, and a term on the way.
+
+    The term has the weight of the registration.
+    """
 
     def forward(self, pair: Pair, drawn: Draw) -> dict[str, Tensor]:
         weights, model = self.weights, self.model
         noisy = model.schedule.add_noise(pair.fixed, drawn.step, drawn.noise)
-        latent = model.diffusion(pair.moving, pair.fixed, noisy, drawn.step)
-        noise = noise_loss(latent, drawn.noise)
+        noise = noise_loss(model.diffusion(pair.moving, pair.fixed, noisy, drawn.step), drawn.noise)
+        latent = model.latent(pair.moving, pair.fixed)
         field = model.field(pair.moving, latent)
         registration, terms = self._registration(pair, field, drawn)
         way = self.way(pair, drawn, latent, field)
