@@ -146,18 +146,20 @@ def working_pair(scans: tuple[Scan, Scan], grid: Grid, alignment: sitk.Transform
     reference = grid.image(np.zeros(grid.shape, np.float32))
     spacing = float(np.prod(grid.spacing)) ** (1 / grid.ndim)
 
-    def on_grid(image: sitk.Image | None, transform: sitk.Transform) -> Tensor | None:
+    def on_grid(image: sitk.Image | None, transform: sitk.Transform, continued: bool = False) -> Tensor | None:
         if image is None:
             return None
-        moved = sitk.Resample(image, reference, transform, sitk.sitkLinear, 0.0, sitk.sitkFloat32)
+        moved = sitk.Resample(image, reference, transform, sitk.sitkLinear, 0.0, sitk.sitkFloat32, continued)
         return aligned_tensor(sitk.GetArrayFromImage(moved))[None, None]
 
     fixed, moving = (scan.coarse(spacing) for scan in scans)
     covered = on_grid(Grid.of(moving).image(np.ones(Grid.of(moving).shape, np.float32)), alignment)
     moving_mask = on_grid(scans[1].coarse_mask(spacing), alignment)
-    if _is_cut(scans[1]) and float(covered.amin()) < 1:
+    cut = _is_cut(scans[1]) and float(covered.amin()) < 1
+    if cut:
         moving_mask = covered if moving_mask is None else moving_mask * covered
-    pair = WorkingPair(on_grid(fixed, identity), on_grid(moving, alignment),
+    # A step from tissue to nothing, where the scan ends, would pull like an edge of the anatomy.
+    pair = WorkingPair(on_grid(fixed, identity), on_grid(moving, alignment, continued=cut),
                        on_grid(scans[0].coarse_mask(spacing), identity), moving_mask)
     if float(covered.mean()) < _LEAST_OVERLAP or float(pair.moving.amax() - pair.moving.amin()) < 1e-6:
         raise DiffuseMorphError("The moving image does not overlap the fixed one after the alignment: "
