@@ -17,7 +17,8 @@ from DiffuseMorphCore.evaluation.datasets.geometry import resize
 from DiffuseMorphCore.evaluation.datasets.scan import Scan
 from DiffuseMorphCore.evaluation.disturbances import DISTURBANCES, Disturbance
 from DiffuseMorphCore.evaluation.machine import machine
-from DiffuseMorphCore.evaluation.methods import METHODS, MethodSettings, chosen_methods
+from DiffuseMorphCore.evaluation.methods import METHODS, MethodSettings, chosen_methods, resample_labels
+from DiffuseMorphCore.evaluation.metrics import dice
 from DiffuseMorphCore.evaluation.records import Records
 from DiffuseMorphCore.evaluation.report import facts, markdown_table
 
@@ -51,7 +52,8 @@ def coarser(scan: Scan, spacing: float) -> Scan:
 
 def run_disturbed(method: str, pair: Pair, disturbance: Disturbance, structures: dict[int, str],
                   settings: MethodSettings) -> dict:
-    """Disturb the moving image, register, and measure how far the structures' centres are from their true places.
+    """Disturb the moving image, register, and measure how far the structures' centres are from their true places, and
+    the mean Dice of their labels, which are moved as drawn, whatever was cut from the image.
 
     Structures whose centre is no longer in the image do not count. A method that fails gives an infinite error.
     """
@@ -69,7 +71,13 @@ def run_disturbed(method: str, pair: Pair, disturbance: Disturbance, structures:
         outcome = METHODS[method][1](pair.fixed.image(), changed, settings)
     except (DiffuseMorphError, RuntimeError) as error:
         return {**row, "error_mm": float("inf"), "said": str(error).splitlines()[0]}
-    return {**row, "error_mm": centroid_error(outcome.transform, fixed, moving), "seconds": outcome.seconds}
+    row |= {"error_mm": centroid_error(outcome.transform, fixed, moving), "seconds": outcome.seconds}
+    # From the fixed image to the disturbed one, and from there to where the labels were drawn.
+    back = sitk.CompositeTransform([places.GetInverse(), outcome.transform])
+    target, source = pair.fixed.labels(), pair.moving.labels()
+    moved = sitk.GetArrayViewFromImage(resample_labels(source, target, back))
+    scores = dice(sitk.GetArrayViewFromImage(target), moved, sorted(set(fixed) & set(moving)))
+    return {**row, "dice": float(np.mean(list(scores.values())))}
 
 
 def success_limits(rows: list[dict]) -> dict[tuple[str, str], float]:
@@ -112,14 +120,15 @@ def run_robustness(command: str, folder: str | Path, out: str | Path, *, methods
         for name in names:
             found = [row for row in rows if row["method"] == name and row["disturbance"] == kind.name]
             succeeded = sum(row["error_mm"] < limits[name, row["case"]] for row in found)
-            line.append(f"{succeeded}/{len(found)} ({np.median([row['error_mm'] for row in found]):.1f} mm)")
+            line.append(f"{succeeded}/{len(found)} ({np.median([row['error_mm'] for row in found]):.1f} mm, "
+                        f"{np.mean([row.get('dice', 0.0) for row in found]):.3f})")
         lines.append(line)
     table = markdown_table(["disturbance", *(METHODS[name][0] for name in names)], lines)
     information = {**records.settings, "pairs": len(cases), **machine()}
     return records.write_text("robustness.md", "\n\n".join(
         [f"# Robustness: {command}", table,
-         f"Successes (median error). Error: mean distance in {data_set.length_unit} between the centres of the "
-         f"structures, as registered, and their true places. Success: below {LIMIT:g} times the same method's error "
+         "Successes (median error, mean Dice of the structures that are in the image). Error: mean distance in "
+         f"{data_set.length_unit} between the centres of the structures, as registered, and their true places. Success: below {LIMIT:g} times the same method's error "
          f"on the same pair undisturbed, or {LIMIT:g} {data_set.length_unit}. A method that is undisturbed more than "
          f"{LIMIT:g} times as far off as the best one is held to that one's error. The same random direction, axis or "
          "place is used for all methods. SyN starts from its own defaults: centres of mass matched, then an affine "
