@@ -156,7 +156,7 @@ def test_oasis3_places_scans_by_their_talairach_transform(tmp_path):
         rows = "\n".join(" ".join(map(str, row)) for row in np.column_stack([np.eye(3), shift]))
         (mri / "transforms" / "talairach.xfm").write_text(
             f"MNI Transform File\n% tkregister2\n\nTransform_Type = Linear;\nLinear_Transform =\n{rows};\n")
-    data_set = Oasis3(tmp_path, size=(60, 60, 60))
+    data_set = Oasis3(tmp_path, size=(60, 60, 60), side=40)
     assert data_set.atlas().subject == "OAS30001"
     pairs = [pair for split in data_set.splits for pair in data_set.pairs(split)]
     assert sorted(pair.moving.subject for pair in pairs) == ["OAS30002", "OAS30003", "OAS30004"]
@@ -167,6 +167,8 @@ def test_oasis3_places_scans_by_their_talairach_transform(tmp_path):
         assert where == pytest.approx(target, abs=0.9)
         assert set(np.unique(sitk.GetArrayFromImage(scan.labels()))) == {0, 17}
     assert common_grid().GetSize() == (160, 192, 224)
+    with pytest.raises(DiffuseMorphError, match="cube of 256 voxels"):
+        Oasis3(tmp_path).atlas().image()
     (tmp_path / "OAS30002_Freesurfer53_d0100" / "mri" / "aseg.mgz").unlink()
     with pytest.raises(DiffuseMorphError, match="aseg.mgz.*missing"):
         [data_set.pairs(split) for split in data_set.splits]

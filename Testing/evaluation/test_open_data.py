@@ -32,6 +32,13 @@ def test_brain_pairs_are_the_ordered_pairs_of_the_split(tmp_path):
     assert data_set.structures == {4: "3rd Ventricle"}
     assert len(data_set.pairs("validation")) == 20 and len(data_set.pairs("train")) == 6
     assert data_set.pairs("train")[0].name == "1000_to_1001"
+    scan = data_set.pairs("train")[0].moving
+    assert scan.labels().GetSize() == (3, 3, 3)
+    moved = sitk.ReadImage(str(tmp_path / "1000_labels.nii.gz"))
+    moved.SetOrigin((0, 0, 5))
+    sitk.WriteImage(moved, str(tmp_path / "1000_labels.nii.gz"))
+    with pytest.raises(DiffuseMorphError, match="1000_labels.*do not lie"):
+        scan.labels()
     (tmp_path / "1004_labels.nii.gz").unlink()
     with pytest.raises(DiffuseMorphError, match="1004_labels"):
         data_set.pairs("validation")

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from DiffuseMorphCore.errors import DiffuseMorphError
-from DiffuseMorphCore.evaluation.datasets.scan import DataSet, Pair, Scan, read_file
+from DiffuseMorphCore.evaluation.datasets.scan import DataSet, Pair, Scan, read_file, read_labels
 
 BASELINE = ("3DCT_lung_baseline.mha", "3DCT_lung_baseline_mask.mha", "3DCT_lung_baseline_landmarks.txt")
 FOLLOWUP = ("3DCT_lung_followup.mha", "3DCT_lung_followup_mask.mha", "3DCT_lung_groundtruth_point.txt")
@@ -28,7 +28,8 @@ class LungCt(DataSet):
 
     def _scan(self, name: str, files: tuple[str, str, str]) -> Scan:
         image, mask, points = (self.required(file) for file in files)
-        return Scan(name, "lung", partial(read_file, image), partial(read_file, mask), partial(read_points, points))
+        return Scan(name, "lung", partial(read_file, image), partial(read_labels, mask, image),
+                    partial(read_points, points))
 
     def pairs(self, split: str) -> list[Pair]:
         self.check_split(split)

@@ -29,6 +29,9 @@ STRUCTURES = {
     15: "fourth ventricle", 16: "brain stem", 17: "left hippocampus", 53: "right hippocampus", 18: "left amygdala",
     54: "right amygdala", 26: "left accumbens", 58: "right accumbens", 28: "left ventral DC", 60: "right ventral DC"}
 
+# FreeSurfer works on cubes of 256 voxels of 1 mm.
+SIDE = 256
+
 # The common grid in MNI305 space: columns run left to right, rows superior to inferior, planes posterior to anterior.
 GRID_SIZE = (160, 192, 224)
 GRID_DIRECTION = (1.0, 0.0, 0.0, 0.0, 0.0, -1.0, 0.0, -1.0, 0.0)
@@ -39,7 +42,8 @@ BRAIN_MIDDLE = (0.0, 13.0, 1.0)
 class Oasis3(DataSet):
     """Every scan is registered to one atlas: the first scan in the order of names, which is in no split.
 
-    Splits are cut by person in the proportions of the paper's 1027, 93 and 129 scans, in the order of names.
+    Splits are cut by person in the proportions of the paper's 1027, 93 and 129 scans, in the order of names. `side` is
+    that of FreeSurfer's cubes.
     """
 
     name = "oasis3"
@@ -48,9 +52,9 @@ class Oasis3(DataSet):
     prealigned = True
     structures = STRUCTURES
 
-    def __init__(self, folder: str | Path | None, size: tuple[int, int, int] = GRID_SIZE):
+    def __init__(self, folder: str | Path | None, size: tuple[int, int, int] = GRID_SIZE, side: int = SIDE):
         super().__init__(folder)
-        self.size = size
+        self.size, self.side = size, side
         sessions = {path.parents[1]: self._session(path) for path in self.folder.rglob("mri/brain.mgz")}
         self.sessions = sorted((name, path) for path, name in sessions.items())
         if len(self.sessions) < 4:
@@ -68,8 +72,8 @@ class Oasis3(DataSet):
     def scan(self, name: str, folder: Path) -> Scan:
         files = [self.required(folder.relative_to(self.folder) / file)
                  for file in ("mri/brain.mgz", "mri/aseg.mgz", "mri/transforms/talairach.xfm")]
-        return Scan(name, name[:8], partial(read_normalised, files[0], files[2], self.size, sitk.sitkLinear),
-                    partial(read_normalised, files[1], files[2], self.size, sitk.sitkNearestNeighbor))
+        return Scan(name, name[:8], partial(read_normalised, files[0], files[2], self.size, sitk.sitkLinear, self.side),
+                    partial(read_normalised, files[1], files[2], self.size, sitk.sitkNearestNeighbor, self.side))
 
     def atlas(self) -> Scan:
         return self.scan(*self.sessions[0])
@@ -133,9 +137,13 @@ def read_talairach(path: Path) -> sitk.AffineTransform:
     return transform
 
 
-def read_normalised(path: Path, talairach: Path, size: tuple[int, int, int], interpolator: int) -> sitk.Image:
-    """A FreeSurfer volume on the common grid."""
+def read_normalised(path: Path, talairach: Path, size: tuple[int, int, int], interpolator: int,
+                    side: int = SIDE) -> sitk.Image:
+    """A FreeSurfer volume on the common grid. Raises DiffuseMorphError unless it is a cube of `side` voxels of 1 mm."""
     image = read_mgz(path)
+    if image.GetSize() != (side,) * 3 or not np.allclose(image.GetSpacing(), 1, atol=1e-3):
+        raise DiffuseMorphError(f"The file '{path}' is not the cube of {side} voxels of 1 mm that FreeSurfer makes: "
+                                "take the one in its own folder mri.")
     if interpolator == sitk.sitkLinear:
         image = sitk.Cast(image, sitk.sitkFloat32)
     return sitk.Resample(image, common_grid(size), read_talairach(talairach).GetInverse(), interpolator, 0,

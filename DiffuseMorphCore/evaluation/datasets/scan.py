@@ -110,9 +110,25 @@ def read_file(path: Path) -> sitk.Image:
                                 "copy.") from error
 
 
+def read_labels(path: Path, image_path: Path) -> sitk.Image:
+    """Read the labels of `image_path`. Raises DiffuseMorphError where they do not lie on the voxels of that image."""
+    labels, image = read_file(path), read_file(image_path)
+    apart = [np.abs(np.subtract(one, other)).max() if len(one) == len(other) else np.inf
+             for one, other in zip(_place(labels), _place(image))]
+    if labels.GetSize() != image.GetSize() or max(apart) > 1e-2:
+        raise DiffuseMorphError(f"The labels '{path}' do not lie on the voxels of their image '{image_path}': get new "
+                                "copies of both.")
+    return labels
+
+
+def _place(image: sitk.Image) -> tuple[tuple[float, ...], ...]:
+    return image.GetOrigin(), image.GetSpacing(), image.GetDirection()
+
+
 def file_scan(name: str, subject: str, image: Path, labels: Path | None = None) -> Scan:
     """A scan that is one image file, with its label file where there is one."""
-    return Scan(name, subject, partial(read_file, image), None if labels is None else partial(read_file, labels))
+    return Scan(name, subject, partial(read_file, image),
+                None if labels is None else partial(read_labels, labels, image))
 
 
 def ordered_pairs(scans: list[Scan]) -> list[Pair]:

@@ -156,12 +156,15 @@ def table4(request: Request) -> Path:
     rows: dict[str, list[dict]] = {}
     work = None
     for weight in LAMBDAS:
-        part = replace(request, out=request.out / f"lambda{weight:g}", methods=("diffusemorph",))
+        methods = ("initial", "diffusemorph") if weight == LAMBDAS[0] else ("diffusemorph",)
+        part = replace(request, out=request.out / f"lambda{weight:g}", methods=methods)
         # The images are the same for all weights: prepare them once.
         data = None if work is None else work.data
         work = arrange(BRAINS, part, LossWeights(registration=weight))
         work.data = data or work.data
-        rows[f"lambda = {weight:g}"] = work.rows()["diffusemorph"]
+        found = work.rows()
+        rows |= {name: found[name] for name in ("initial",) if name in found}
+        rows[f"lambda = {weight:g}"] = found["diffusemorph"]
     records = Records(request.out, {"lambdas": list(LAMBDAS)})
     records.write_csv("cases.csv", [{"lambda": name, **row} for name, group in rows.items() for row in group])
     title = f"Table 4: the weight of the registration loss, {work.data.data_set.title}"

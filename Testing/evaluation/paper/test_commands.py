@@ -89,6 +89,7 @@ def test_tables_3_and_4_and_figure_10_on_brains(brains, tmp_path):
     assert picture(tmp_path / "three" / "fig9.png").std() > 10
     page = run("table4", tmp_path / "four", *options)
     assert all(f"| lambda = {weight} |" in page for weight in (2, 5, 10)) and "0.736 (0.152)" in page
+    assert "| Initial | 2 |" in page
 
 
 def test_figure_5_shows_registrations_and_fields(hearts, tmp_path):
