@@ -213,9 +213,9 @@ PRESETS: dict[str, Preset] = {
         ModelConfiguration(
             ndim=2,
             diffusion=DiffusionConfiguration(
-                width=16, groups=4, attention="linear", heads=4, attention_levels=(2,), time_width=32),
+                width=24, groups=4, attention="linear", heads=4, attention_levels=(2,), time_width=32, block=2),
             deformation=DeformationConfiguration(
-                encoder=(16, 32, 48, 64, 64), decoder=(64, 64, 48, 32, 16), initialisation="kaiming"),
+                encoder=(32, 48, 64, 64), decoder=(64, 64, 48, 32), initialisation="kaiming", block=2),
             output="velocity", working_side=128),
         TrainingSettings(registration_weight=10, learning_rate=4e-4, epochs=100, betas=(0.9, 0.999))),
 }

@@ -68,11 +68,14 @@ class Data:
 
 @dataclass(frozen=True)
 class Stage:
-    """A part of a run on a grid of its own: until step `until`, `shape` voxels of `spacing` mm."""
+    """A part of a run on a grid of its own: until step `until`, `shape` voxels of `spacing` mm; with `scales` and a
+    zero_share of its own, or those of the geometry and the loss."""
 
     until: int
     shape: tuple[int, ...]
     spacing: float
+    scales: tuple[float, ...] = ()
+    zero_share: float | None = _number(None, 0)
 
 
 @dataclass(frozen=True)
@@ -201,6 +204,8 @@ def _build(kind: type, values: Any, name: str, prefix: str) -> Any:
 
 def _value(hint: Any, value: Any, rules: typing.Mapping[str, Any], name: str, key: str) -> Any:
     if typing.get_origin(hint) in (typing.Union, types.UnionType):
+        if value is None:  # as to_dict writes what was not given
+            return None
         hint = next(option for option in typing.get_args(hint) if option is not type(None))
     if typing.get_origin(hint) is tuple:
         if not isinstance(value, list):

@@ -22,7 +22,8 @@ def build_sources(run: TrainingRun) -> list[tuple[int | None, PairSource]]:
 
     Raises DiffuseMorphError when data are missing or too few.
     """
-    grids = [(stage.until, replace(run.geometry, shape=stage.shape, spacing=stage.spacing)) for stage in run.stages]
+    grids = [(stage.until, replace(run.geometry, shape=stage.shape, spacing=stage.spacing,
+                                   scales=stage.scales or run.geometry.scales)) for stage in run.stages]
     grids.append((None, run.geometry))
     seed = run.optimisation.seed
     if run.data.source in ("labelmaps", "shapes"):

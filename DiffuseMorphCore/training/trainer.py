@@ -22,7 +22,7 @@ from DiffuseMorphCore.progress import Progress, advance
 from DiffuseMorphCore.training.augmentation import generator
 from DiffuseMorphCore.training.checkpoint import read_checkpoint, write_checkpoint
 from DiffuseMorphCore.training.log import Table, TensorBoard
-from DiffuseMorphCore.training.objective import JointObjective, draw
+from DiffuseMorphCore.training.objective import JointObjective, LossWeights, draw
 from DiffuseMorphCore.training.pair import Pair, PairSource, stack
 from DiffuseMorphCore.training.processes import Processes
 from DiffuseMorphCore.training.settings import TrainingRun, read_settings
@@ -181,7 +181,7 @@ class Trainer:
         for part in range(optimisation.accumulation):
             number = (self.step * optimisation.accumulation + part) * self.processes.count + self.processes.rank
             pair = stack([self._source().draw(number * self.batch + index, self.device) for index in range(self.batch)])
-            drawn = draw(pair, self.run.loss, len(self.model.schedule),
+            drawn = draw(pair, self._weights_now(), len(self.model.schedule),
                          generator(optimisation.seed, _OBJECTIVE_STREAM + number))
             # Gradients of several processes need to meet only once, at the last batch.
             waiting = self.processes.count > 1 and part + 1 < optimisation.accumulation
@@ -203,6 +203,12 @@ class Trainer:
 
     def _source(self) -> PairSource:
         return next(source for until, source in self.sources if until is None or self.step < until)
+
+    def _weights_now(self) -> LossWeights:
+        stage = next((stage for stage in self.run.stages if self.step < stage.until), None)
+        if stage is None or stage.zero_share is None:
+            return self.run.loss
+        return replace(self.run.loss, zero_share=stage.zero_share)
 
     def _rate_now(self) -> float:
         optimisation = self.run.optimisation

@@ -195,7 +195,8 @@ def test_stages_train_on_grids_of_their_own(tmp_path):
                       validation={"pairs": 1})
     values["data"] = {"source": "shapes"}
     values["geometry"] = {"shape": [24, 24], "spacing": 8.0}
-    values["stages"] = [{"until": 2, "shape": [16, 16], "spacing": 12.0}]
+    values["stages"] = [{"until": 2, "shape": [16, 16], "spacing": 12.0, "scales": [3.0], "zero_share": 1.0}]
+    values["loss"] |= {"registration_steps": "alternate", "zero_share": 0.0}
     run = settings_from(values)
     from DiffuseMorphCore.training.trainer import Trainer
 
@@ -204,7 +205,11 @@ def test_stages_train_on_grids_of_their_own(tmp_path):
     trainer.model.deformation.register_forward_hook(lambda module, inputs, output: sides.append(output.shape[-1]))
     trainer.train(None, 2, lambda *_: None)
     assert sides[:2] == [16, 16]
+    assert [source.sources[0].geometry.scales for _, source in trainer.sources] == [(3.0,), run.geometry.scales]
     assert set(sides[2:]) == {24}  # validation is on the last grid
+    trainer.train(None, 1, lambda *_: None)
+    noise = [row["noise"] for row in rows(tmp_path / "run")]
+    assert noise[:2] == ["", ""] and float(noise[2]) > 0  # registration alone in the stage, never after it
 
 
 @pytest.mark.parametrize(("changes", "sentence"), [
