@@ -27,6 +27,7 @@ PAPER_HELP = {
     "fig8": "A heart registered and on its way, beside the true frames.",
     "fig9": "A pair of brains registered by every method, with outlines and fields.",
     "fig10": "Dice by brain structure, as boxes.",
+    "way": "The way of the made heart frame by frame: length and error of every method's field.",
     "latent": "What the latent of a trained model holds, by time step and along eta.",
 }
 
@@ -133,8 +134,9 @@ def _paper(options: argparse.Namespace) -> str:
     from DiffuseMorphCore.evaluation.paper import figures, registrations, tables
     from DiffuseMorphCore.evaluation.paper.arrangement import Request
     from DiffuseMorphCore.evaluation.paper.latent import latent_page
+    from DiffuseMorphCore.evaluation.paper.way import way_page
 
-    places = {"latent": latent_page, "fig5": registrations.fig5, "fig9": registrations.fig9}
+    places = {"latent": latent_page, "way": way_page, "fig5": registrations.fig5, "fig9": registrations.fig9}
     make = places.get(options.command) or getattr(
         tables if options.command.startswith("table") else figures, options.command)
     methods = None if options.methods is None else tuple(part.strip() for part in options.methods.split(","))
