@@ -1,7 +1,8 @@
 """Align: the linear transform that brings the moving image over the fixed one before anything bends.
 
 SimpleITK does the work, on copies of a few millimetres: many starts are scored, the best are refined rigidly, and the
-winner affinely. Mutual information serves all modalities. All voxels are used, so the same pair gives the same answer.
+winner affinely, first on the coarser copies. Mutual information serves all modalities. All voxels are used, so the same
+pair gives the same answer.
 """
 
 from __future__ import annotations
@@ -64,8 +65,9 @@ class _Pair:
         ``then`` is applied after it, and stays as it is.
         """
         method = self._method()
-        method.SetOptimizerAsGradientDescent(
-            learningRate=1.0, numberOfIterations=iterations, convergenceMinimumValue=1e-6, convergenceWindowSize=10,
+        # Steps that shrink when they overshoot: plain descent stopped early on one brain in six and took four times as long.
+        method.SetOptimizerAsRegularStepGradientDescent(
+            learningRate=1.0, minStep=0.01 * self.step, numberOfIterations=iterations, relaxationFactor=0.6,
             estimateLearningRate=method.Once, maximumStepSizeInPhysicalUnits=self.step)
         method.SetOptimizerScalesFromPhysicalShift()
         result = type(transform)(transform)
@@ -118,11 +120,14 @@ def align(fixed: Scan, moving: Scan, kind: str = "affine", initial: sitk.Transfo
             searched.append(coarse.search(rigid, 60))
             advance(progress, "align", 0.2 + 0.1 * (index + 1))
         best = max(searched, key=coarse.score)
-        best = fine.search(best, 60)
-        advance(progress, "align", 0.7)
+        if kind == "rigid":
+            best = fine.search(best, 60)
         candidates = [as_affine(best, ndim)]
+    advance(progress, "align", 0.6)
     if kind == "affine":
-        candidates.append(as_affine(fine.search(_centered(candidates[0], center), 100), ndim))
+        affine = coarse.search(_centered(candidates[0], center), 100)
+        advance(progress, "align", 0.7)
+        candidates.append(as_affine(fine.search(affine, 40), ndim))
     candidates.append(start)
     advance(progress, "align", 1.0)
     return _rounded(max(candidates, key=fine.score))
