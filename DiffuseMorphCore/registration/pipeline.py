@@ -28,7 +28,7 @@ from DiffuseMorphCore.registration.working_grid import choose_grid, delivered_gr
 from DiffuseMorphCore.registration.working_pair import WorkingPair
 from DiffuseMorphCore.samplers.trajectory import FORMS
 from DiffuseMorphCore.transforms import read_transform
-from DiffuseMorphCore.warp import folding, resize_displacement
+from DiffuseMorphCore.warp import folding
 
 _LEAST_OVERLAP = 0.02  # share of the working grid that the aligned moving image must cover
 
@@ -137,8 +137,9 @@ def _deform_within_memory(scans: tuple[Scan, Scan], alignment: sitk.AffineTransf
             notes.append(f"The memory did not suffice: repeated on {device}{size}.")
 
 
-def working_pair(scans: tuple[Scan, Scan], grid: Grid, alignment: sitk.Transform) -> WorkingPair:
-    """Both scans on the working grid, the moving one through the alignment.
+def working_pair(scans: tuple[Scan, Scan], grid: Grid, alignment: sitk.Transform,
+                 known: WorkingPair | None = None) -> WorkingPair:
+    """Both scans on the working grid, the moving one through the alignment; the fixed one from a ``known`` pair, if any.
 
     Raises DiffuseMorphError when the moving image does not reach the grid.
     """
@@ -152,15 +153,19 @@ def working_pair(scans: tuple[Scan, Scan], grid: Grid, alignment: sitk.Transform
         moved = sitk.Resample(image, reference, transform, sitk.sitkLinear, 0.0, sitk.sitkFloat32, continued)
         return aligned_tensor(sitk.GetArrayFromImage(moved))[None, None]
 
-    fixed, moving = (scan.coarse(spacing) for scan in scans)
+    moving = scans[1].coarse(spacing)
     covered = on_grid(Grid.of(moving).image(np.ones(Grid.of(moving).shape, np.float32)), alignment)
     moving_mask = on_grid(scans[1].coarse_mask(spacing), alignment)
     cut = _is_cut(scans[1]) and float(covered.amin()) < 1
     if cut:
         moving_mask = covered if moving_mask is None else moving_mask * covered
     # A step from tissue to nothing, where the scan ends, would pull like an edge of the anatomy.
-    pair = WorkingPair(on_grid(fixed, identity), on_grid(moving, alignment, continued=cut),
-                       on_grid(scans[0].coarse_mask(spacing), identity), moving_mask)
+    moved = on_grid(moving, alignment, continued=cut)
+    if known is not None:
+        pair = WorkingPair(known.fixed, moved, known.fixed_mask, moving_mask)
+    else:
+        pair = WorkingPair(on_grid(scans[0].coarse(spacing), identity), moved,
+                           on_grid(scans[0].coarse_mask(spacing), identity), moving_mask)
     if float(covered.mean()) < _LEAST_OVERLAP or float(pair.moving.amax() - pair.moving.amin()) < 1e-6:
         raise DiffuseMorphError("The moving image does not overlap the fixed one after the alignment: "
                                 "choose the alignment 'affine' or 'center', or give an initial transform.")
@@ -179,10 +184,12 @@ def _quality(scans: tuple[Scan, Scan], grid: Grid, pair: WorkingPair, deformatio
     """Similarity along the way, folding on the fixed image's grid, lengths of the displacement."""
     final = deformation.keyframes[-1:]
     try:
-        initial = agreement(working_pair(scans, grid, sitk.AffineTransform(grid.ndim)), torch.zeros_like(final), modality)
+        working = scans[0].grid.resampled(tuple(pair.fixed.shape[2:]))
+        unaligned = working_pair(scans, working, sitk.AffineTransform(grid.ndim), pair)
+        initial = agreement(unaligned, torch.zeros((1, grid.ndim, *working.shape)), modality)
     except DiffuseMorphError:
         initial = 0.0  # the headers put the images apart
-    folds = folding(resize_displacement(final, scans[0].grid.shape))
+    folds = folding(final, shape=scans[0].grid.shape)
     lengths = np.linalg.norm(grid.voxels_to_vectors(final), axis=-1)
     return {
         "similarity": {"measure": MODALITIES[modality], "initial": initial, **deformation.similarity},

@@ -13,6 +13,8 @@ from itertools import product
 import torch
 from torch import Tensor
 
+from DiffuseMorphCore.warp.sampling import resize_planes
+
 # The two ways to cut a cube into five tetrahedra differ by the central one: apex and the three corners it is joined to.
 _CENTRAL = (((0, 0, 0), ((1, 1, 0), (1, 0, 1), (0, 1, 1))), ((1, 1, 1), ((0, 0, 1), (0, 1, 0), (1, 0, 0))))
 _SIDES = (slice(0, -1), slice(1, None))
@@ -109,13 +111,15 @@ def _region(key: tuple[int, ...] | int, ndim: int = 3) -> tuple[slice, ...]:
     return tuple(_SIDES[bit] for bit in (key if isinstance(key, tuple) else (0,) * ndim))
 
 
-def _slabs(field: Tensor) -> Iterator[slice]:
-    """Parts of a field (ndim, *spatial) along its first spatial axis, overlapping by one plane, that together have all its
-    cells. On a processor the temporaries of a part stay in its cache, whatever the size of the grid."""
-    length = max(field.shape[1] - 1, 1)
-    step = max(1, _SLAB // max(1, field.shape[2:].numel())) if field.is_cpu else length
+def _slabs(field: Tensor, shape: torch.Size) -> Iterator[tuple[slice, Tensor]]:
+    """Parts of a field (ndim, *spatial) on a grid of ``shape``: where along its first axis, and the field there. They
+    overlap by one plane and together have all its cells. On a processor the temporaries of a part stay in its cache, and
+    a finer grid is never held as a whole."""
+    length = max(shape[0] - 1, 1)
+    step = max(1, _SLAB // max(1, shape[1:].numel())) if field.is_cpu else length
     for start in range(0, length, step):
-        yield slice(start, start + step + 1)
+        slab = slice(start, min(start + step + 1, shape[0]))
+        yield slab, field[:, slab] if field.shape[1:] == shape else resize_planes(field, shape, slab)
 
 
 def determinant_minimum(displacement: Tensor) -> Tensor:
@@ -123,19 +127,21 @@ def determinant_minimum(displacement: Tensor) -> Tensor:
     ndim, shape = displacement.shape[1], displacement.shape[2:]
     result = torch.full((displacement.shape[0], 1, *shape), torch.inf, device=displacement.device)
     for batch, field in enumerate(displacement):
-        for slab in _slabs(field):
-            for key, value in _cells(field[:, slab]):
+        for slab, part in _slabs(field, shape):
+            for key, value in _cells(part):
                 view = result[(batch, 0, slab)][_region(key, ndim)]
                 torch.minimum(view, value, out=view)
     return result.nan_to_num_(posinf=1.0)
 
 
-def folding(displacement: Tensor, mask: Tensor | None = None) -> Folding:
+def folding(displacement: Tensor, mask: Tensor | None = None, shape: Sequence[int] | None = None) -> Folding:
     """Count the folds of a displacement (B, ndim, *spatial) in voxels by the ten-determinant rule.
 
-    ``mask`` (B or 1, 1, *spatial), where given, restricts the count to its non-zero voxels.
+    ``mask`` (B or 1, 1, *spatial), where given, restricts the count to its non-zero voxels. With a ``shape``, the folds are
+    counted as a grid of that shape with the same end points has them, where the field is interpolated linearly.
     """
-    ndim, shape = displacement.shape[1], displacement.shape[2:]
+    ndim = displacement.shape[1]
+    shape = displacement.shape[2:] if shape is None else torch.Size(shape)
     inside = None if mask is None else mask.detach().cpu() != 0
     # 1/6 of a cube per corner simplex and 1/3 per central one, halved because both cuts are counted; 1/4 each in 2-D.
     corner_weight, central_weight = (0.25, 0.0) if ndim == 2 else (1 / 12, 1 / 6)
@@ -143,8 +149,8 @@ def folding(displacement: Tensor, mask: Tensor | None = None) -> Folding:
     for batch, field in enumerate(displacement.detach().cpu()):
         here = None if inside is None else inside[min(batch, inside.shape[0] - 1), 0]
         bad = torch.zeros(shape, dtype=torch.bool)
-        for slab in _slabs(field):
-            for key, value in _cells(field[:, slab]):
+        for slab, part in _slabs(field, shape):
+            for key, value in _cells(part):
                 region = _region(key, ndim)
                 if here is not None:
                     value = torch.where(here[slab][region], value, torch.inf)

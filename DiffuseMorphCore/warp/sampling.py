@@ -76,6 +76,18 @@ def resize_displacement(displacement: Tensor, shape: Sequence[int]) -> Tensor:
     return resized * scale.view(1, -1, *[1] * len(ratios))
 
 
+def resize_planes(displacement: Tensor, shape: Sequence[int], planes: slice) -> Tensor:
+    """Some planes along the first axis of what :func:`resize_displacement` gives, (ndim, *spatial) in and out."""
+    old = displacement.shape[1:]
+    ratios = [(new - 1) / max(size - 1, 1) for new, size in zip(shape, old)]
+    position = torch.arange(planes.start, planes.stop, device=displacement.device) / (ratios[0] or 1)
+    lower = position.long().clamp_(max=max(old[0] - 2, 0))
+    weight = (position - lower).to(displacement.dtype).view(-1, *[1] * (len(old) - 1))
+    between = torch.lerp(displacement[:, lower], displacement[:, (lower + 1).clamp_(max=old[0] - 1)], weight)
+    resized = resize(between, shape[1:])
+    return resized * torch.tensor(ratios, device=displacement.device).to(resized).view(-1, *[1] * len(old))
+
+
 def interpolate(keyframes: Tensor, etas: Sequence[float], eta: float, out: Tensor | None = None) -> Tensor:
     """The displacement at eta, linear between the two keyframes around it and exact at a keyframe.
 

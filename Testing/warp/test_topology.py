@@ -1,6 +1,7 @@
 """Exponential, inverse, Jacobian, folding and repair: closed forms, a library oracle, and fields made to fold."""
 
 import math
+import sys
 
 import numpy as np
 import pytest
@@ -124,6 +125,16 @@ def test_slabs_change_nothing():
     minimum = determinant_minimum(field)
     assert whole.share == pytest.approx(float((minimum <= 0).float().mean()), rel=1e-6)
     assert whole.minimum == pytest.approx(float(minimum.min()), rel=1e-5)
+
+
+@pytest.mark.parametrize("shape, fine", [((30, 34), (61, 50)), ((20, 24, 22), (47, 30, 31)), ((20, 24, 22), (20, 24, 43))])
+def test_folds_on_a_finer_grid_are_those_of_the_resized_field(monkeypatch, shape, fine):
+    monkeypatch.setattr(sys.modules["DiffuseMorphCore.warp.folding"], "_SLAB", 3000)
+    field = random_field(shape, 2, 1.2, 6)
+    expected, found = folding(resize_displacement(field, fine)), folding(field, shape=fine)
+    assert found.share == pytest.approx(expected.share, abs=2e-5) and found.share > 0
+    assert found.minimum == pytest.approx(expected.minimum, abs=1e-4)
+    assert found.volume == pytest.approx(expected.volume, rel=1e-3)
 
 
 @pytest.mark.parametrize("shape, fine", [((30, 34), (59, 67)), ((20, 24, 22), (39, 47, 43)), ((20, 24, 22), (57, 30, 31))])
