@@ -26,6 +26,9 @@ class LossWeights:
     drawn for every step. registration_steps says from which latent the deformation is made: "same", the paper's,
     from the step drawn for the noise; "zero" from step 0 and the clean fixed image, as inference has it; "both";
     "alternate": zero_share of the training steps have only the registration from step 0, the others are the paper's.
+    handed: the deformation network gets the fixed image itself in place of the latent, and the diffusion network learns
+    to give it at step 0: a start for both, apart, because as long as neither knows what the other is about there is next
+    to no gradient, and the noise to be estimated is all that the latent learns to hold.
     random_eta adds smoothness and folding of the field at a random eta, so that the way there is as regular as its end.
     """
 
@@ -39,6 +42,7 @@ class LossWeights:
     window: int = 9
     registration_steps: str = field(default="same", metadata={"allowed": REGISTRATION_STEPS})
     zero_share: float = 0.5
+    handed: bool = False
     random_eta: bool = False
 
 
@@ -47,7 +51,7 @@ class Draw:
     """What is random about the objective itself in one training step.
 
     step : (B,) int64 time step; noise : (B, 1, *spatial); labels : (K,) label values, maybe none;
-    at_zero : whether an alternating objective is at step 0; eta : for the term at a random eta.
+    at_zero : whether an alternating objective is at step 0; eta : for the term at a random eta; handed : see LossWeights.
     """
 
     step: Tensor
@@ -55,6 +59,7 @@ class Draw:
     labels: Tensor
     at_zero: bool
     eta: float
+    handed: bool = False
 
 
 def draw(pair: Pair, weights: LossWeights, steps: int, random: torch.Generator) -> Draw:
@@ -69,7 +74,7 @@ def draw(pair: Pair, weights: LossWeights, steps: int, random: torch.Generator) 
         present = present[present != 0]
         labels = present[torch.randperm(len(present), generator=random)[:weights.label_count]]
     device = pair.fixed.device
-    return Draw(step.to(device), noise.to(device), labels.to(device), at_zero, eta)
+    return Draw(step.to(device), noise.to(device), labels.to(device), at_zero, eta, weights.handed)
 
 
 class JointObjective(nn.Module):
@@ -91,14 +96,18 @@ class JointObjective(nn.Module):
             mode = "only zero" if drawn.at_zero else "same"
         latents, terms = [], {}
         total = pair.fixed.new_zeros(())
-        if mode != "only zero":
+        if drawn.handed:
+            terms["handed"] = (self.model.latent(pair.moving, pair.fixed) - pair.fixed).square().mean()
+            total = total + terms["handed"]
+            latents, mode = [pair.fixed], "handed"
+        elif mode != "only zero":
             noisy = self.model.schedule.add_noise(pair.fixed, drawn.step, drawn.noise)
             latent = self.model.diffusion(pair.moving, pair.fixed, noisy, drawn.step)
             terms["noise"] = noise_loss(latent, drawn.noise)
             total = total + weights.noise * terms["noise"]
             if mode != "zero":
                 latents.append(latent)
-        if mode != "same":
+        if mode not in ("same", "handed"):
             latents.append(self.model.latent(pair.moving, pair.fixed))
         for latent in latents:
             field = self.model.field(pair.moving, latent)

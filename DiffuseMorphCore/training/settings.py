@@ -68,14 +68,14 @@ class Data:
 
 @dataclass(frozen=True)
 class Stage:
-    """A part of a run on a grid of its own: until step `until`, `shape` voxels of `spacing` mm; with `scales` and a
-    zero_share of its own, or those of the geometry and the loss."""
+    """A part of a run on a grid of its own: until step `until`, `shape` voxels of `spacing` mm; with `scales` of its own,
+    or those of the geometry; handed : see LossWeights."""
 
     until: int
     shape: tuple[int, ...]
     spacing: float
     scales: tuple[float, ...] = ()
-    zero_share: float | None = _number(None, 0)
+    handed: bool = False
 
 
 @dataclass(frozen=True)

@@ -29,7 +29,7 @@ from DiffuseMorphCore.training.settings import TrainingRun, read_settings
 from DiffuseMorphCore.training.sources import build_sources
 from DiffuseMorphCore.training.validation import validate
 
-TERMS = ("loss", "noise", "similarity", "smoothness", "label_loss", "field_error",  # columns of the log
+TERMS = ("loss", "noise", "handed", "similarity", "smoothness", "label_loss", "field_error",  # columns of the log
          "control_similarity")
 _OBJECTIVE_STREAM = 1 << 29  # seeds of time steps and noise, apart from those of the pairs
 
@@ -206,9 +206,7 @@ class Trainer:
 
     def _weights_now(self) -> LossWeights:
         stage = next((stage for stage in self.run.stages if self.step < stage.until), None)
-        if stage is None or stage.zero_share is None:
-            return self.run.loss
-        return replace(self.run.loss, zero_share=stage.zero_share)
+        return self.run.loss if stage is None else replace(self.run.loss, handed=self.run.loss.handed or stage.handed)
 
     def _rate_now(self) -> float:
         optimisation = self.run.optimisation

@@ -126,6 +126,24 @@ def test_alternating_steps_have_one_objective_each(setting):
     assert seen == {True, False}
 
 
+def test_handed_networks_learn_apart(setting):
+    model, pair = setting
+    weights = LossWeights(registration_steps="alternate", handed=True, window=5)
+    drawn = draw(pair, weights, 2000, generator(0, 0))
+    seen = []
+    handle = model.deformation.register_forward_hook(lambda module, inputs, output: seen.append(inputs))
+    terms = JointObjective(model, weights)(pair, drawn)
+    handle.remove()
+    (moving, latent), = seen
+    assert torch.equal(moving, pair.moving) and torch.equal(latent, pair.fixed)
+    given = model.latent(pair.moving, pair.fixed)
+    assert terms["handed"].item() == pytest.approx((given - pair.fixed).square().mean().item(), rel=1e-5)
+    assert "noise" not in terms
+    gradient, = torch.autograd.grad(terms["loss"] - terms["handed"], model.diffusion.exit.weight, allow_unused=True,
+                                    retain_graph=True)
+    assert gradient is None or gradient.abs().max() < 1e-6  # the registration does not reach the diffusion network
+
+
 def test_further_terms_come_on_request(setting):
     model, pair = setting
     weights = LossWeights(labels=1, label_count=1, known=1, folding=1, random_eta=True, window=5)

@@ -195,8 +195,8 @@ def test_stages_train_on_grids_of_their_own(tmp_path):
                       validation={"pairs": 1})
     values["data"] = {"source": "shapes"}
     values["geometry"] = {"shape": [24, 24], "spacing": 8.0}
-    values["stages"] = [{"until": 2, "shape": [16, 16], "spacing": 12.0, "scales": [3.0], "zero_share": 1.0}]
-    values["loss"] |= {"registration_steps": "alternate", "zero_share": 0.0}
+    values["stages"] = [{"until": 2, "shape": [16, 16], "spacing": 12.0, "scales": [3.0], "handed": True}]
+    values["loss"] |= {"registration_steps": "same"}
     run = settings_from(values)
     from DiffuseMorphCore.training.trainer import Trainer
 
@@ -208,8 +208,9 @@ def test_stages_train_on_grids_of_their_own(tmp_path):
     assert [source.sources[0].geometry.scales for _, source in trainer.sources] == [(3.0,), run.geometry.scales]
     assert set(sides[2:]) == {24}  # validation is on the last grid
     trainer.train(None, 1, lambda *_: None)
-    noise = [row["noise"] for row in rows(tmp_path / "run")]
-    assert noise[:2] == ["", ""] and float(noise[2]) > 0  # registration alone in the stage, never after it
+    log = rows(tmp_path / "run")
+    assert [bool(row["handed"]) for row in log] == [True, True, False]
+    assert [bool(row["noise"]) for row in log] == [False, False, True]
 
 
 @pytest.mark.parametrize(("changes", "sentence"), [
