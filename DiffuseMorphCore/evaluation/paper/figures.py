@@ -41,7 +41,9 @@ SHOWN = ("hippocampus", "thalamus", "caudate", "putamen", "pallidum", "amygdala"
 
 def page(path: Path, title: str, parts: list[str], work: Comparison) -> Path:
     information = {"data": work.data.data_set.title, "seeds": ", ".join(map(str, work.seeds)),
-                   "training steps": work.budget.steps, "rate": work.budget.learning_rate, **machine()}
+                   "grid": "x".join(map(str, work.judged()[0].moving.shape[2:])),
+                   "training": f"{work.budget.steps} steps of {work.budget.batch} pair{'s' * (work.budget.batch > 1)}",
+                   "rate": work.budget.learning_rate, **machine()}
     write_text(path, "\n\n".join([f"# {title}", *parts, "## Made with", facts(information)]) + "\n")
     return path
 

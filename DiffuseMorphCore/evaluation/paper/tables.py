@@ -59,27 +59,35 @@ def page(title: str, work: Comparison, rows: dict[str, list[dict]], columns: Seq
     tested_column = next((column for column in columns if column.key == tested), columns[0])
     ours = comparison(rows, columns, rival if rival in rows else None, tested_column.key,
                       lambda key: NAMES.get(key, key))
-    known = [column for column in columns if any(column.key in figures for _, figures in published)]
-    theirs = markdown_table(["the paper", *(column.heading for column in known)],
-                            [[name, *(figures.get(column.key, "–") for column in known)]
-                             for name, figures in published])
-    budget = work.budget
+    budget, case = work.budget, work.judged()[0]
+    labels = {} if case.fixed_labels is None else {"grid of the labels": "x".join(map(str, case.fixed_labels.shape))}
     trained = dict.fromkeys(METHODS[name].network for name in rows if name in METHODS)
     times = {f"training of {network}": f"{_training_time(work, network):.0f} s a seed" for network in trained}
     information = {"data": work.data.data_set.title, "pairs judged": len({row["pair"] for row in everything}),
                    "training pairs": len(work.data.pairs("train")),
-                   "grid": "x".join(map(str, work.judged()[0].moving.shape[2:])),
+                   "grid": "x".join(map(str, case.moving.shape[2:])), **labels,
                    "seeds": ", ".join(map(str, work.seeds)),
                    "training": f"{budget.steps} steps of {budget.batch} pair{'s' * (budget.batch > 1)}, Adam, rate "
                                f"{budget.learning_rate:g}, betas {budget.betas}",
-                   "lambda": work.weights.registration, **times, "device": str(work.device), **machine()}
+                   "lambda": work.weights.registration, "weight of smoothness": work.weights.smoothness, **times,
+                   "device": str(work.device), **machine()}
     parts = [f"# {title}", "## This run", ours,
              "Mean (standard deviation) over cases and seeds, images in [0, 1]. p: Wilcoxon signed-rank test on "
              f"{tested_column.heading}. The same deformation network, pairs, steps and rates for every trained method.",
-             "## The paper", theirs, *remarks]
+             *_paper(columns, published), *filter(None, remarks)]
     if len(work.seeds) > 1:
         parts += ["## Seed by seed", by_seed(rows, tested_column)]
     return "\n\n".join([*parts, "## Made with", facts(information)]) + "\n"
+
+
+def _paper(columns: Sequence[Column], published: tuple) -> list[str]:
+    """The paper's figures for the columns it has, under a heading; nothing where the paper has no such table."""
+    known = [column for column in columns if any(column.key in figures for _, figures in published)]
+    if not known:
+        return []
+    return ["## The paper", markdown_table(["the paper", *(column.heading for column in known)],
+                                           [[name, *(figures.get(column.key, "–") for column in known)]
+                                            for name, figures in published])]
 
 
 def _training_time(work: Comparison, network: str) -> float:
@@ -115,10 +123,11 @@ def table2(request: Request) -> Path:
     if work.data.data_set.name != "acdc":
         title += " (in place of ACDC)"
     columns = (PAPER_DICE, CARDIAC_DICE, HD95, CENTRAL, FOLDED, SPREAD, PATH_PSNR, PATH_NMSE, PATH_ERROR, FRAME)
+    published, remarks = TABLE_2, [REMARKS["path_nmse"], REMARKS["folded_central"], _verdict(rows)]
     if work.data.data_set.name not in ("acdc", "phantom", "phantom-2d"):
-        columns = (DICE, HD95, NMSE, SSIM, CENTRAL, FOLDED, SPREAD, FRAME)
-    text = page(title, work, rows, columns, TABLE_2, "path_psnr", "voxelmorph",
-                [REMARKS["path_nmse"], REMARKS["folded_central"], _verdict(rows)])
+        columns = (DICE, HD95, NMSE, SSIM, CENTRAL, FOLDED, SPREAD, SECONDS, FRAME)
+        published, remarks = (), [REMARKS["folded_central"]]
+    text = page(title, work, rows, columns, published, "path_psnr", "voxelmorph", remarks)
     return _finish(2, work, rows, text, (PAPER_DICE, PATH_PSNR, PATH_ERROR))
 
 
@@ -127,7 +136,7 @@ def _verdict(rows: dict[str, list[dict]]) -> str:
     said = []
     for key, name, higher in (("path_psnr", "PSNR of the frames", True), ("path_error", "error of the field", False)):
         means = {method: values(group, key).mean() for method, group in rows.items()
-                 if method not in ("initial", *TRUTHS) and len(values(group, key))}
+                 if method not in ("initial", *TRUTHS) and not method.endswith(REFINED) and len(values(group, key))}
         ours = [method for method in means if method.startswith("diffusemorph")]
         others = [method for method in means if method not in ours]
         if not ours or not others:
