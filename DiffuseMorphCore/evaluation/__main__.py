@@ -104,6 +104,14 @@ def _memory(options: argparse.Namespace) -> str:
     return page.read_text(encoding="utf-8")
 
 
+def _speed(options: argparse.Namespace) -> str:
+    from DiffuseMorphCore.evaluation.speed import run_speed
+
+    page = run_speed(options.out, fixed=options.fixed, moving=options.moving, data=options.data, model=options.model,
+                     device=options.device, threads=options.threads, repeats=options.repeats)
+    return page.read_text(encoding="utf-8")
+
+
 def _add_paper(commands) -> None:
     for name, text in PAPER_HELP.items():
         parser = commands.add_parser(name, help=text, description=text + " Trains what is not trained yet, evaluates, "
@@ -183,6 +191,13 @@ def parser() -> argparse.ArgumentParser:
     robustness.add_argument("--methods", default="network+refine,zero,syn", help="rows (default: %(default)s)")
     robustness.add_argument("--model", default="default", metavar="NAME|FILE")
     robustness.set_defaults(run=_robustness)
+    speed = commands.add_parser("speed", help="seconds of every stage, and the least they could be")
+    _add_common(speed)
+    speed.add_argument("--fixed", metavar="FILE", help="an image of your own (default: the demo's, or from --data)")
+    speed.add_argument("--moving", metavar="FILE", help="the image to register to it")
+    speed.add_argument("--repeats", type=int, default=3, metavar="N", help="the fastest of N runs (default: 3)")
+    speed.add_argument("--model", default="default", metavar="NAME|FILE")
+    speed.set_defaults(run=_speed)
     memory = commands.add_parser("memory", help="peak memory of a 160x192x224 registration, in a process of its own")
     _add_common(memory, data=False)
     memory.add_argument("--scales", default="1", help="comma-separated: times the voxels of 160x192x224 (default: 1)")

@@ -1,0 +1,96 @@
+"""The least that work can take on a device: bytes over its speed of copying, operations over that of matrix products.
+
+Voxels that have to be read and written count once each, at four bytes; networks count two operations for a
+multiplication and an addition, in convolutions only.
+"""
+from __future__ import annotations
+
+import math
+import time
+from bisect import bisect_right
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+
+
+@dataclass(frozen=True)
+class Rates:
+    """What the device does at best: bytes read and written per second by a copy, operations per second by a product of
+    matrices."""
+
+    bytes: float
+    operations: float
+
+
+@dataclass(frozen=True)
+class Row:
+    """One stage: its fastest time in seconds, its floor (None: none worth stating), and what the floor counts."""
+
+    stage: str
+    seconds: float
+    floor: float | None
+    counted: str
+
+    def cells(self) -> list[str]:
+        if self.floor is None:
+            return [self.stage, f"{self.seconds:.3f}", "–", "–", self.counted]
+        ratio = f"{self.seconds / self.floor:.1f}"
+        return [self.stage, f"{self.seconds:.3f}", f"{self.floor:.4f}", ratio, self.counted]
+
+
+def timed(work: Callable[[], object], device: torch.device, repeats: int) -> float:
+    """The fastest of several runs, in seconds, waiting for a GPU to finish."""
+    fastest = math.inf
+    for _ in range(repeats):
+        start = time.perf_counter()
+        work()
+        if device.type == "cuda":
+            torch.cuda.synchronize(device)
+        fastest = min(fastest, time.perf_counter() - start)
+    return fastest
+
+
+def measure_rates(device: torch.device, precision: torch.dtype = torch.float32, megabytes: int = 128, side: int = 2048,
+                  repeats: int = 5) -> Rates:
+    """Copy and multiply, and take the fastest. `precision` is that of the matrices."""
+    source = torch.zeros(megabytes * 2 ** 18, device=device)
+    target = torch.empty_like(source)
+    copied = timed(lambda: target.copy_(source), device, repeats + 1)
+    matrix = torch.rand(side, side, device=device).to(precision)
+    product = torch.empty_like(matrix)
+    multiplied = timed(lambda: torch.mm(matrix, matrix, out=product), device, repeats + 1)
+    return Rates(8 * source.numel() / copied, 2 * side ** 3 / multiplied)
+
+
+def refinement_volumes(ndim: int) -> int:
+    """Volumes that a step of the refinement has to read or write, however it is programmed.
+
+    The warp (image, field, result), local correlation forward and backward (5), the force (slope, image, force), Adam's
+    two averages (force, both read and written, change), the composition (two fields in, one out), and two smoothings
+    (in and out).
+    """
+    return (ndim + 2) + 5 + (ndim + 2) + 6 * ndim + 3 * ndim + 2 * 2 * ndim
+
+
+def visited_voxels(fractions: list[float], shapes: list[tuple[int, ...]], counts: list[int]) -> int:
+    """Voxels times steps of a refinement that told its progress at every step, a share of all that it might do."""
+    sizes = [math.prod(shape) for shape in shapes]
+    work = [size * count for size, count in zip(sizes, counts)]
+    ends = [sum(work[:index + 1]) / sum(work) for index in range(len(work))]
+    return sum(sizes[min(bisect_right(ends, fraction + 1e-9), len(sizes) - 1)] for fraction in fractions)
+
+
+def network_operations(model, shape: tuple[int, ...], fields: int) -> int:
+    """Operations of one latent and so many fields on the grid that the model takes for images of `shape`."""
+    from torch.utils.flop_counter import FlopCounterMode
+
+    from DiffuseMorphCore.registration.predict import network_shape
+
+    image = torch.zeros((1, 1, *network_shape(model, shape)), device=model.device)
+    counts = []
+    for work in (lambda: model.latent(image, image), lambda: model.field(image, image)):
+        with torch.no_grad(), FlopCounterMode(display=False) as counter:
+            work()
+        counts.append(counter.get_total_flops())
+    return counts[0] + fields * counts[1]

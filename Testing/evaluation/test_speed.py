@@ -1,0 +1,64 @@
+"""The speed command: its floors against sums done by hand, and a page for a small pair."""
+import csv
+
+import pytest
+import SimpleITK as sitk
+import torch
+
+from DiffuseMorphCore.errors import DiffuseMorphError
+from DiffuseMorphCore.evaluation.floors import network_operations, refinement_volumes, visited_voxels
+from DiffuseMorphCore.evaluation.speed import run_speed
+from DiffuseMorphCore.evaluation.throughput import throughput_rows
+
+
+def test_visited_voxels_follow_the_progress_of_every_level():
+    shapes, counts = [(4, 4), (8, 8)], [6, 4]
+    work = 6 * 16 + 4 * 64
+    everything = [step * 16 / work for step in range(6)] + [(96 + step * 64) / work for step in range(4)]
+    assert visited_voxels(everything, shapes, counts) == work
+    # A level that ends early jumps to the start of the next.
+    assert visited_voxels(everything[:2] + everything[6:], shapes, counts) == 2 * 16 + 4 * 64
+
+
+def test_a_step_moves_more_volumes_in_three_dimensions_than_in_two():
+    assert refinement_volumes(3) == 54 and refinement_volumes(2) < 54
+
+
+def test_operations_of_a_network_grow_with_the_fields(small_model):
+    model = small_model(2)
+    one, three = (network_operations(model, (32, 32), fields) for fields in (1, 3))
+    latent = network_operations(model, (32, 32), 0)
+    assert 0 < latent < one and three - latent == 3 * (one - latent)
+
+
+def test_a_page_with_every_stage_and_the_command(tmp_path, pair_2d):
+    for name, image in zip(("fixed", "moving"), pair_2d):
+        sitk.WriteImage(sitk.Cast(image, sitk.sitkFloat32), str(tmp_path / f"{name}.nii.gz"))
+    page = run_speed(tmp_path / "out", fixed=tmp_path / "fixed.nii.gz", moving=tmp_path / "moving.nii.gz", model=None,
+                     device="cpu", threads=1, repeats=1).read_text(encoding="utf-8")
+    with open(tmp_path / "out" / "speed.csv", newline="", encoding="utf-8") as file:
+        rows = {row["stage"]: row for row in csv.DictReader(file)}
+    for stage in ("read both images", "prepare", "align", "refine", "deliver", "moved image", "inverse transform",
+                  "start-up"):
+        assert float(rows[stage]["seconds"]) > 0 and float(rows[stage]["floor"]) > 0
+        assert f"| {stage} |" in page
+    assert float(rows["the whole command"]["seconds"]) > float(rows["registration"]["seconds"])
+    assert "GB/s" in page and "were not measured, because there is none" in page
+
+
+def test_what_is_missing_is_said(tmp_path):
+    with pytest.raises(DiffuseMorphError, match="both"):
+        run_speed(tmp_path, fixed="a.nii.gz")
+    with pytest.raises(DiffuseMorphError, match="1000_t1"):
+        run_speed(tmp_path, data=tmp_path)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+def test_a_gpu_gets_its_own_rows():
+    from DiffuseMorphCore.evaluation.floors import measure_rates
+    from DiffuseMorphCore.sample_pair import sample_pair
+
+    device = torch.device("cuda")
+    rows, notes = throughput_rows(device, sample_pair(), "default", measure_rates(device), 1, shape=(48, 48, 48))
+    assert [row.stage for row in rows].count("images in memory to moved image") == 2
+    assert {"one exact frame", "one training step"} <= {row.stage for row in rows} and not notes
