@@ -18,7 +18,7 @@ The folder holds, when it appears, the complete result:
   preview.png             fixed, moving, moved, differences and the deformed grid: look at this first
   trajectory/, .gif       with --frames: every step from untouched to registered
   jacobian.nii.gz         with --maps: local change of volume, 1 where there is none
-  uncertainty.nii.gz      with --maps and a model: millimetres within which the network is not sure"""
+  uncertainty.nii.gz      with --maps: millimetres within which the images do not determine the deformation"""
 
 EXAMPLES = """\
 examples:
@@ -65,7 +65,7 @@ def add_verb(verbs) -> None:
     steps.add_argument("--frames", type=grammar.frames, metavar="N",
                        help="write N images from eta 0 to eta 1 too, and an animation of them")
     parser.add_argument("--maps", action="store_true",
-                        help="write maps of the local change of volume and, with a model, of the uncertainty too")
+                        help="write maps of the local change of volume and of the uncertainty, and its figures, too")
     parser.set_defaults(run=run, stopped="Stopped: nothing was written.")
 
 

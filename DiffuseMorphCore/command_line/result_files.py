@@ -13,6 +13,7 @@ import SimpleITK as sitk
 from DiffuseMorphCore.images import check_image, image_suffix, read_image, write_image
 from DiffuseMorphCore.progress import Progress, advance
 from DiffuseMorphCore.registration import Registration, register
+from DiffuseMorphCore.registration.uncertainty import summary
 from DiffuseMorphCore.transforms import write_transform
 
 _FLAT_FORMATS = (".png", ".tif", ".tiff", ".nii", ".nii.gz", ".nrrd", ".mha")
@@ -82,7 +83,7 @@ def write_result(folder: Path, result: Registration, request: Request, progress:
     save_preview(result, folder / "preview.png", eta, request.settings["modality"])
     advance(progress, "write", 0.7)
     if request.maps:
-        _write_maps(folder, result, request, progress)
+        report["uncertainty_mm"] = _write_maps(folder, result, request, progress)
     if request.frames:
         _write_frames(folder, result, request, progress)
     report |= {"files": request.files, "eta": eta,
@@ -114,6 +115,8 @@ def summarize(output: str, report: dict[str, Any]) -> None:
     print(f"Similarity (0 to 1): {', '.join(steps)}.")
     print(f"Displacement: {displacement['mean']:.1f} mm on average, {displacement['max']:.1f} mm at most; "
           f"folded voxels: {100 * folding['share']:.3g} %.")
+    if "uncertainty_mm" in report:
+        print(f"Uncertainty: {report['uncertainty_mm']['mean']:.1f} mm on average inside the object.")
     if "dice" in report:
         print(f"Dice of the labels: {report['dice']['aligned']['mean']:.3f} aligned, "
               f"{report['dice']['moved']['mean']:.3f} moved.")
@@ -134,13 +137,14 @@ def _suffix(image: sitk.Image, source: str) -> str:
     return suffix if suffix in _FLAT_FORMATS else ".png"
 
 
-def _write_maps(folder: Path, result: Registration, request: Request, progress: Progress | None) -> None:
+def _write_maps(folder: Path, result: Registration, request: Request, progress: Progress | None) -> dict[str, float]:
+    """Write the maps and return what the report says of the uncertainty."""
     suffix = _suffix(result.fixed, request.moving)
     suffix = ".tif" if suffix == ".png" else suffix  # PNG holds no fractions
     write_image(result.jacobian(request.eta), folder / f"jacobian{suffix}")
-    if result.report["model"] != "none":
-        uncertainty = result.uncertainty(seed=request.settings["seed"], progress=progress)
-        write_image(uncertainty, folder / f"uncertainty{suffix}")
+    uncertainty = result.uncertainty(progress=progress)
+    write_image(uncertainty, folder / f"uncertainty{suffix}")
+    return summary(uncertainty, result.fixed)
 
 
 def _write_frames(folder: Path, result: Registration, request: Request, progress: Progress | None) -> None:

@@ -89,6 +89,15 @@ def _robustness(options: argparse.Namespace) -> str:
     return page.read_text(encoding="utf-8")
 
 
+def _uncertainty(options: argparse.Namespace) -> str:
+    from DiffuseMorphCore.evaluation.methods import MethodSettings
+    from DiffuseMorphCore.evaluation.uncertainty import run_uncertainty
+
+    page = run_uncertainty(options.benchmark, options.data, options.out, pairs=options.pairs, spacing=options.spacing,
+                           settings=MethodSettings(model=options.model, device=options.device), threads=options.threads)
+    return page.read_text(encoding="utf-8")
+
+
 def _whole(text: str, name: str) -> int:
     try:
         return int(text)
@@ -191,6 +200,14 @@ def parser() -> argparse.ArgumentParser:
     robustness.add_argument("--methods", default="network+refine,zero,syn", help="rows (default: %(default)s)")
     robustness.add_argument("--model", default="default", metavar="NAME|FILE")
     robustness.set_defaults(run=_robustness)
+    uncertainty = commands.add_parser("uncertainty", help="does the uncertainty agree with the errors of labels?")
+    uncertainty.add_argument("benchmark", choices=["brain", "hippocampus"], help="on which images")
+    _add_common(uncertainty)
+    uncertainty.add_argument("--pairs", type=int, metavar="N", help="only N pairs, of many people")
+    uncertainty.add_argument("--spacing", type=float, metavar="MM", help="images on voxels of so many mm, for a quicker "
+                                                                         "run (default: as scanned)")
+    uncertainty.add_argument("--model", default="default", metavar="NAME|FILE")
+    uncertainty.set_defaults(run=_uncertainty)
     speed = commands.add_parser("speed", help="seconds of every stage, and the least they could be")
     _add_common(speed)
     speed.add_argument("--fixed", metavar="FILE", help="an image of your own (default: the demo's, or from --data)")

@@ -144,7 +144,7 @@ class ExplorePanel:
                 "White: it keeps its volume. Red, 2 at its end: it is compressed."
             ),
             "uncertainty": _(
-                "Dark: repeated predictions agree. Bright: they differ; trust the deformation less there."
+                "Dark: the images say where each point belongs. Bright: they leave it open; trust the deformation less."
             ),
         }[kind]
         node = self._maps.get(kind)

@@ -75,12 +75,19 @@ def test_the_folder_is_complete_and_alone(result):
         "trajectory",
         "trajectory.gif",
         "transform.h5",
+        "uncertainty.nii.gz",
     ]
     assert sorted(os.listdir(result / "trajectory")) == [
         "frame_1_eta_0.000.nii.gz",
         "frame_2_eta_0.500.nii.gz",
         "frame_3_eta_1.000.nii.gz",
     ]
+
+
+def test_the_uncertainty_is_a_map_and_two_figures_in_millimetres(result, files):
+    assert read(result / "uncertainty.nii.gz").GetSize() == read(files / "fixed.nii.gz").GetSize()
+    figures = json.loads((result / "report.json").read_text(encoding="utf-8"))["uncertainty_mm"]
+    assert 0 < figures["mean"] < figures["percentile_95"] <= array(result / "uncertainty.nii.gz").max()
 
 
 def test_moved_lies_on_the_fixed_grid_in_the_moving_type_and_is_closer(result, files):

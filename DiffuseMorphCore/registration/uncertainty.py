@@ -1,0 +1,117 @@
+"""Uncertainty: within how many millimetres the two images do not say where a point belongs.
+
+Two things are added in squares, because either alone says less about real errors (measured on pairs of brains with
+labels; `Resources/Results/benchmark-uncertainty.md`):
+
+- how far repeated short registrations end from the delivered deformation, each started somewhere else;
+- how differently the neighbours of a point move: where they do, a small slip along the images is a large error.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import SimpleITK as sitk
+import torch
+from torch import Tensor
+
+from DiffuseMorphCore.networks import DiffuseMorph
+from DiffuseMorphCore.registration.grid import Grid
+from DiffuseMorphCore.registration.predict import network_images
+from DiffuseMorphCore.registration.refine import refine
+from DiffuseMorphCore.registration.working_pair import WorkingPair
+from DiffuseMorphCore.samplers import Trajectory, latent_at
+from DiffuseMorphCore.warp import compose, resize, resize_displacement
+
+_PUSH = 1.0  # voxels of the coarse grid, root mean square, by which a start is moved
+_WIDTH = 4.0  # voxels of the coarse grid from one random displacement to the next independent one
+_STEPS = 10
+_COARSER_GRIDS = 99  # all that there are: only the coarse grid itself is refined on
+_SLIP = 2 / 3  # voxels of the coarse grid
+
+
+@torch.no_grad()
+def uncertainty(pair: WorkingPair, model: DiffuseMorph | None, displacement: Tensor, grid: Grid, modality: str,
+                samples: int, seed: int, advance: Callable[[float], None] = lambda fraction: None) -> Tensor:
+    """Uncertainty of a deformation in mm, from short registrations at half the working resolution.
+
+    Each starts from the delivered deformation, moved by a smooth random displacement and, with a model, by what
+    the network changes when its latent is drawn at another noise level and seed.
+
+    Parameters
+    ----------
+    pair : the images on the working grid, which spans the same field of view as ``grid``.
+    displacement : (1, ndim, *spatial) in voxels of ``grid``, pulling.
+    samples : number of short registrations.
+    advance : called with the fraction done; it may raise to stop.
+
+    Returns
+    -------
+    (1, 1, *coarse) on the processor, on a grid of half the working resolution that spans ``grid``.
+    """
+    shape = tuple(min(side, max(4, (side + 1) // 2)) for side in pair.fixed.shape[2:])
+    device = torch.device("cpu") if model is None else model.device
+    coarse, small = grid.resampled(shape), pair.to(device).at(shape)
+    rest = resize_displacement(displacement.to(device), shape)
+    changed = _network_changes(model, pair, shape)
+    total = torch.zeros(1, 1, *shape)
+    for sample in range(samples):
+        advance(sample / samples)
+        start = rest + changed(sample / samples, seed + sample)
+        start = compose(start, _random_displacement(shape, seed + sample).to(device))
+        ended = refine(small, start, steps=_STEPS, modality=modality, skip=_COARSER_GRIDS)
+        total[0, 0] += torch.from_numpy(_lengths(coarse, ended - rest)).square() / samples
+    advance(1.0)
+    slip = _SLIP * float(np.prod(coarse.spacing)) ** (1 / coarse.ndim)
+    strain = resize(torch.from_numpy(_strain(grid, displacement))[None, None], shape)
+    return (total + (slip * strain).square()).sqrt()
+
+
+def inside(image: sitk.Image) -> np.ndarray:
+    """Where an image shows the object, not its background: brighter than Otsu's threshold. Booleans in array order."""
+    return sitk.GetArrayFromImage(sitk.OtsuThreshold(sitk.Cast(image, sitk.sitkFloat32), 0, 1)) > 0
+
+
+def summary(uncertainty_map: sitk.Image, fixed: sitk.Image) -> dict[str, float]:
+    """Mean and 95th percentile, in mm, of an uncertainty map inside the object of the fixed image."""
+    values = sitk.GetArrayViewFromImage(uncertainty_map)[inside(fixed)]
+    return {"mean": float(values.mean()), "percentile_95": float(np.percentile(values, 95))}
+
+
+def _network_changes(model: DiffuseMorph | None, pair: WorkingPair, shape: tuple[int, ...]
+                     ) -> Callable[[float, int], Tensor | float]:
+    """(level, seed) -> what a latent drawn at this noise level, a share of the first quarter of the schedule, changes
+    in the network's answer: (1, ndim, *shape) in voxels; without a model nothing."""
+    if model is None:
+        return lambda level, seed: 0.0
+    images = network_images(model, pair)
+    clean = Trajectory(model, *images).exact(1.0)
+
+    def change(level: float, seed: int) -> Tensor:
+        latent = latent_at(model, *images, int(level * len(model.schedule) / 4), seed)
+        return resize_displacement(Trajectory(model, *images, latent=latent).exact(1.0) - clean, shape)
+
+    return change
+
+
+def _random_displacement(shape: tuple[int, ...], seed: int) -> Tensor:
+    """(1, ndim, *shape) in voxels, smooth, `_PUSH` long; drawn on the processor, so that a seed means one thing."""
+    knots = tuple(max(2, round(side / _WIDTH) + 1) for side in shape)
+    drawn = torch.randn((1, len(shape), *knots), generator=torch.Generator("cpu").manual_seed(seed))
+    smooth = resize(drawn, shape)
+    return smooth * (_PUSH / smooth.square().sum(dim=1).mean().sqrt())
+
+
+def _lengths(grid: Grid, displacement: Tensor) -> np.ndarray:
+    return np.linalg.norm(grid.voxels_to_vectors(displacement), axis=-1)
+
+
+def _strain(grid: Grid, displacement: Tensor) -> np.ndarray:
+    """How much the displacement changes from place to place, without a unit: Frobenius norm of its derivative."""
+    vectors = grid.voxels_to_vectors(displacement)
+    square = np.zeros(vectors.shape[:-1], np.float32)
+    for axis, step in enumerate(grid.voxel_spacing):
+        if vectors.shape[axis] > 1:
+            square += np.square(np.gradient(vectors, step, axis=axis)).sum(axis=-1)
+    return np.sqrt(square)
