@@ -75,7 +75,7 @@ def run_disturbed(method: str, pair: Pair, disturbance: Disturbance, structures:
     # From the fixed image to the disturbed one, and from there to where the labels were drawn.
     back = sitk.CompositeTransform([places.GetInverse(), outcome.transform])
     target, source = pair.fixed.labels(), pair.moving.labels()
-    moved = sitk.GetArrayViewFromImage(resample_labels(source, target, back))
+    moved = sitk.GetArrayFromImage(resample_labels(source, target, back))
     scores = dice(sitk.GetArrayViewFromImage(target), moved, sorted(set(fixed) & set(moving)))
     return {**row, "dice": float(np.mean(list(scores.values())))}
 
