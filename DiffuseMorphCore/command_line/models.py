@@ -41,7 +41,10 @@ def run(arguments: argparse.Namespace) -> None:
 
 
 def _print_model(name: str, ndim: int, information: dict, keys: tuple[str, ...] | None = None) -> None:
-    print(f"{name} ({ndim}-D images)")
+    from DiffuseMorphCore.networks import is_non_commercial
+
+    mark = ", not for commercial use" if is_non_commercial(str(information.get("terms", ""))) else ""
+    print(f"{name} ({ndim}-D images{mark})")
     for key in keys or [key for key in information if key != "name"]:
         _print_entry(key, information.get(key), "  ")
 

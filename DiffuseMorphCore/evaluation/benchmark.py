@@ -18,7 +18,7 @@ from DiffuseMorphCore.evaluation.machine import load, machine
 from DiffuseMorphCore.evaluation.methods import METHODS, NEED_MODEL, MethodSettings, Outcome, chosen_methods
 from DiffuseMorphCore.evaluation.records import Records
 from DiffuseMorphCore.evaluation.report import Column, comparison, facts
-from DiffuseMorphCore.networks.model_file import available_models
+from DiffuseMorphCore.networks.model_file import default_model
 from DiffuseMorphCore.warp.folding import folding, jacobian_determinant
 
 BENCHMARKS = {"brain": "brain-oasis", "hippocampus": "hippocampus", "heart": "heart-cine", "lung": "lung-ct"}
@@ -155,7 +155,7 @@ def mixed(pairs: list[Pair]) -> list[Pair]:
 def with_model(names: list[str], model: str, ndim: int) -> tuple[list[str], str]:
     """The methods that can run, and a sentence on those that cannot because no default model of `ndim` is bundled."""
     needy = [name for name in names if name in NEED_MODEL]
-    if model != "default" or not needy or any(entry.ndim == ndim for entry in available_models()):
+    if model != "default" or not needy or default_model(ndim) is not None:
         return names, ""
     return ([name for name in names if name not in needy],
             f"Not in the table, because this version comes with no model for {ndim}-D images: "

@@ -6,8 +6,10 @@ from DiffuseMorphCore.networks.configuration import (PRESETS, DeformationConfigu
 from DiffuseMorphCore.networks.deformation import DeformationNetwork
 from DiffuseMorphCore.networks.diffusion import DiffusionNetwork
 from DiffuseMorphCore.networks.model import DiffuseMorph
-from DiffuseMorphCore.networks.model_file import ModelEntry, available_models, load_model, save_model
+from DiffuseMorphCore.networks.model_file import (ModelEntry, available_models, default_model, is_non_commercial,
+                                                  load_model, model_entry, save_model)
 
 __all__ = ["PRESETS", "DeformationConfiguration", "DeformationNetwork", "DiffuseMorph", "DiffusionConfiguration",
            "DiffusionNetwork", "ModelConfiguration", "ModelEntry", "Preset", "ScheduleConfiguration",
-           "TrainingSettings", "available_models", "load_model", "save_model"]
+           "TrainingSettings", "available_models", "default_model", "is_non_commercial", "load_model", "model_entry",
+           "save_model"]

@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import os
 import pickle
+import re
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,6 +31,17 @@ class ModelEntry:
     ndim: int
     description: str
     terms: str
+
+    @property
+    def non_commercial(self) -> bool:
+        """Whether its terms forbid commercial use."""
+        return is_non_commercial(self.terms)
+
+
+def is_non_commercial(terms: str) -> bool:
+    """Whether terms forbid commercial use, told by the words that licences have for it; no terms at all forbid nothing."""
+    return bool(re.search(r"non-?\s?commercial|\bby-nc\b|not for commercial|(academic|research)( use| purposes)? only",
+                          terms, re.IGNORECASE))
 
 
 def save_model(path: str | Path, model: DiffuseMorph, information: dict[str, Any]) -> Path:
@@ -89,13 +101,25 @@ def available_models() -> list[ModelEntry]:
 
     Raises DiffuseMorphError when one of their files is damaged.
     """
-    entries = []
-    for path in _bundled():
-        content = _read(path, check=False)
-        information = content["information"]
-        entries.append(ModelEntry(path.stem, path, _configuration(path, content).ndim,
-                                  str(information.get("description", "")), str(information.get("terms", ""))))
-    return entries
+    return [model_entry(path) for path in _bundled()]
+
+
+def model_entry(path: str | Path) -> ModelEntry:
+    """What a model file says of itself, without reading its weights. Raises DiffuseMorphError when it is damaged."""
+    path = Path(path)
+    content = _read(path, check=False)
+    information = content["information"]
+    return ModelEntry(path.stem, path, _configuration(path, content).ndim, str(information.get("description", "")),
+                      str(information.get("terms", "")))
+
+
+def default_model(ndim: int) -> Path | None:
+    """The file of the bundled model that `"default"` means for images of this dimension, None where there is none.
+
+    A model that may not be used commercially is never the default, whatever its name.
+    """
+    path = BUNDLED / f"{DEFAULT}{ndim}d.pt"
+    return path if path.is_file() and not model_entry(path).non_commercial else None
 
 
 def _bundled() -> list[Path]:
@@ -104,9 +128,9 @@ def _bundled() -> list[Path]:
 
 def _locate(name: str | Path, ndim: int | None) -> Path:
     names = {path.stem: path for path in _bundled()}
-    wanted = f"{DEFAULT}{ndim or 3}d" if str(name) == DEFAULT else str(name)
-    if isinstance(name, str) and wanted in names:
-        return names[wanted]
+    chosen = default_model(ndim or 3) if str(name) == DEFAULT else names.get(str(name))
+    if isinstance(name, str) and chosen is not None:
+        return chosen
     path = Path(name)
     if path.is_file():
         return path

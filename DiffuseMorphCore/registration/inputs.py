@@ -9,7 +9,7 @@ import torch
 
 from DiffuseMorphCore.errors import DiffuseMorphError
 from DiffuseMorphCore.images import check_image, read_image
-from DiffuseMorphCore.networks import DiffuseMorph, available_models, load_model
+from DiffuseMorphCore.networks import DiffuseMorph, default_model, is_non_commercial, load_model
 from DiffuseMorphCore.registration.prepare import Scan, is_slice, prepare
 
 Image = sitk.Image | str | Path
@@ -52,10 +52,14 @@ def resolve_model(model: str | Path | DiffuseMorph | None, ndim: int, device: to
         if model.ndim != ndim:
             raise DiffuseMorphError(f"The model is for {model.ndim}-D images, but these are {ndim}-D.")
         return model.to(device).eval()
-    if model == "default" and not any(entry.ndim == ndim for entry in available_models()):
+    if model == "default" and default_model(ndim) is None:
         notes.append(f"No model for {ndim}-D images comes with this version: the deformation is refinement alone.")
         return None
-    return load_model(model, device, ndim)
+    network = load_model(model, device, ndim)
+    if is_non_commercial(str(network.information.get("terms", ""))):
+        notes.append(f"The model '{network.information['name']}' may not be used commercially: "
+                     f"{network.information['terms']}")
+    return network
 
 
 def _checked(image: Image, role: str, labels: bool = False) -> tuple[sitk.Image, str]:

@@ -9,10 +9,12 @@ from slicer.i18n import tr as _
 
 @dataclass(frozen=True)
 class ComputerInformation:
-    """The models and devices there are. models: (name, description). devices: (name, words, free bytes)."""
+    """The models and devices there are. models: (name, description). devices: (name, words, free bytes).
+    nonCommercial: names of the models whose terms forbid commercial use."""
 
     models: tuple = ()
     devices: tuple = ()
+    nonCommercial: frozenset = frozenset()
 
     @staticmethod
     def withoutTorch():
@@ -37,16 +39,31 @@ class ComputerInformation:
             names.append("mps")
         names.append("cpu")
         devices = tuple((name, describe_device(torch.device(name)), free_memory(torch.device(name))) for name in names)
-        models = tuple(
-            (
-                entry.name,
-                _("{ndim}-D images. {description} Terms: {terms}").format(
-                    ndim=entry.ndim, description=entry.description, terms=entry.terms
-                ),
-            )
-            for entry in available_models()
+        entries = available_models()
+        models = tuple((entry.name, ComputerInformation.describe(entry)) for entry in entries)
+        return ComputerInformation(models, devices, frozenset(entry.name for entry in entries if entry.non_commercial))
+
+    @staticmethod
+    def describe(entry):
+        """What a model's file says about itself, terms included; entry: the core's ModelEntry."""
+        text = _("{ndim}-D images. {description} Terms: {terms}").format(
+            ndim=entry.ndim, description=entry.description, terms=entry.terms or _("none stated")
         )
-        return ComputerInformation(models, devices)
+        return _("Not for commercial use. {text}").format(text=text) if entry.non_commercial else text
+
+    @staticmethod
+    def describeFile(path):
+        """The same of a model file; while PyTorch is not imported, and for a file that is none, its name."""
+        name = _("Model from a file: {path}").format(path=path)
+        if "torch" not in sys.modules or not os.path.isfile(path):
+            return name
+        from DiffuseMorphCore.errors import DiffuseMorphError
+        from DiffuseMorphCore.networks import model_entry
+
+        try:
+            return _("{name}. {text}").format(name=name, text=ComputerInformation.describe(model_entry(path)))
+        except DiffuseMorphError as error:
+            return str(error)
 
     @staticmethod
     def estimatedNeed(volumeNode, modality):

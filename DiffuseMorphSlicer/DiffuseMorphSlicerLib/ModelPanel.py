@@ -82,9 +82,10 @@ class ModelPanel:
             self._ui.modelComboBox.clear()
             self._modelNames = ["default"] + [name for name, _description in self._information.models] + ["none"]
             for name in self._modelNames:
-                self._ui.modelComboBox.addItem(
-                    {"default": _("Default"), "none": _("None (optimization alone)")}.get(name, name)
-                )
+                words = {"default": _("Default"), "none": _("None (optimization alone)")}.get(name, name)
+                if name in self._information.nonCommercial:
+                    words = _("{name} (not for commercial use)").format(name=name)
+                self._ui.modelComboBox.addItem(words)
             self._ui.deviceComboBox.clear()
             self._deviceNames = ["auto"] + [device[0] for device in self._information.devices or (("cpu", "", 0),)]
             self._ui.deviceComboBox.addItem(_("Automatic"))
@@ -112,7 +113,7 @@ class ModelPanel:
         elif name == "default":
             text = self._defaultDescription()
         else:
-            text = dict(self._information.models).get(name) or _("Model from a file: {path}").format(path=name)
+            text = dict(self._information.models).get(name) or ComputerInformation.describeFile(name)
         self._ui.modelDescriptionLabel.text = text
         self._ui.memoryLabel.text = self._memoryText()
 
@@ -123,7 +124,7 @@ class ModelPanel:
             return _("The model that comes with the extension for images of this dimension.")
         dimensions = sum(size > 1 for size in volume.GetImageData().GetDimensions())
         name = f"default{dimensions}d"
-        if name not in dict(self._information.models):
+        if name not in dict(self._information.models) or name in self._information.nonCommercial:
             return _("No model for {dimensions}-D images comes with this version: optimization alone is used.").format(
                 dimensions=dimensions
             )

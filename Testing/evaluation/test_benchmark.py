@@ -146,7 +146,7 @@ def test_rows_of_a_network_with_and_without_a_model(tmp_path, capsys, monkeypatc
     rows = json.loads(next((tmp_path / "with" / "cases" / "network+refine").glob("*.json")).read_text(encoding="utf-8"))
     assert rows["folded_etas"] == 0 and rows["folded"] == 0
     assert "network and refinement" in capsys.readouterr().out
-    monkeypatch.setattr(benchmark, "available_models", lambda: [])
+    monkeypatch.setattr(benchmark, "default_model", lambda ndim: None)
     assert main([*arguments, "--out", str(tmp_path / "without")]) == 0
     page = capsys.readouterr().out
     assert "no model for 2-D images" in page and "| network alone |" not in page

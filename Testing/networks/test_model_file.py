@@ -8,7 +8,8 @@ import torch
 
 from DiffuseMorphCore import __version__
 from DiffuseMorphCore.errors import DiffuseMorphError
-from DiffuseMorphCore.networks import available_models, load_model, model_file, save_model
+from DiffuseMorphCore.networks import (available_models, default_model, is_non_commercial, load_model, model_entry,
+                                       model_file, save_model)
 
 INFORMATION = {"version": "1", "description": "For tests.", "training_data": "Noise.", "terms": "CC0",
                "recipe": {"steps": 10, "rates": [1e-3, 1e-4], "note": None}}
@@ -172,6 +173,37 @@ def test_bundled_models_are_listed_and_found_by_name(tmp_path, small_model, monk
     assert load_model("default", ndim=2).information["name"] == "default2d"
     with pytest.raises(DiffuseMorphError, match="'brain' is unknown: the package comes with default2d, default3d"):
         load_model("brain")
+
+
+@pytest.mark.parametrize("terms, forbidden", [
+    ("CC BY-NC 3.0", True), ("cc-by-nc-sa-4.0", True), ("Non-commercial research only.", True),
+    ("noncommercial", True), ("Not for commercial use", True), ("For academic use only", True),
+    ("Apache-2.0", False), ("CC BY-SA 4.0", False), ("CC0", False), ("", False)])
+def test_terms_that_forbid_commercial_use_are_recognised(terms, forbidden):
+    assert is_non_commercial(terms) == forbidden
+
+
+def test_a_model_for_non_commercial_use_is_never_the_default(tmp_path, small_model, monkeypatch, pair_2d, capsys):
+    from DiffuseMorphCore import register
+    from DiffuseMorphCore.command_line import main
+
+    monkeypatch.setattr(model_file, "BUNDLED", tmp_path)
+    save_model(tmp_path / "default2d.pt", small_model(2), {**INFORMATION, "terms": "CC BY-NC 3.0"})
+    save_model(tmp_path / "organs2d.pt", small_model(2), INFORMATION)
+    assert model_entry(tmp_path / "default2d.pt").non_commercial and default_model(2) is None
+    with pytest.raises(DiffuseMorphError, match="'default' is unknown"):
+        load_model("default", ndim=2)
+    assert register(*pair_2d, refine=0).report["model"] == "none"
+    assert main(["models"]) == 0
+    listed = capsys.readouterr().out
+    assert "default2d (2-D images, not for commercial use)" in listed and "organs2d (2-D images)" in listed
+    asked_for = register(*pair_2d, model="default2d", refine=0).report
+    assert asked_for["model"]["terms"] == "CC BY-NC 3.0"
+    assert any("may not be used commercially: CC BY-NC 3.0" in note for note in asked_for["notes"])
+
+
+def test_the_bundled_defaults_may_be_used_by_everybody():
+    assert not any(entry.non_commercial for entry in available_models() if entry.name.startswith("default"))
 
 
 def test_every_bundled_model_loads_and_says_where_it_comes_from():

@@ -85,3 +85,25 @@ def test_devices_are_listed_with_memory_and_need(panel, pair):
     assert box.itemText(0) == "Automatic"
     assert any("cpu" in box.itemText(index) for index in range(1, box.property("count")))
     assert "GB free" in get(panel.ui.memoryLabel) and "needed" in get(panel.ui.memoryLabel)
+
+
+def test_models_for_non_commercial_use_are_marked(panel, pair, small_model, tmp_path):
+    from DiffuseMorphCore.networks import model_entry, save_model
+
+    about = {"description": "For tests.", "terms": "CC BY-NC 3.0"}
+    path = str(save_model(tmp_path / "restricted.pt", small_model(3), about))
+    wait_for(lambda: not panel.modelPanel.reading)
+    panel.ui.modelPathLineEdit.setProperty("currentPath", path)
+    text = get(panel.ui.modelDescriptionLabel)
+    assert "Not for commercial use" in text and "CC BY-NC 3.0" in text
+    information = panel.modelPanel._information
+    described = type(information).describe(model_entry(path))
+    bundled = type(information)((*information.models, ("default3d", described)), information.devices,
+                                frozenset({"default3d"}))
+    panel.modelPanel._information = bundled
+    panel.modelPanel._fill()
+    box = panel.ui.modelComboBox
+    assert "default3d (not for commercial use)" in [box.itemText(row) for row in range(box.property("count"))]
+    pair.model = "default"
+    panel.modelPanel.update()
+    assert "optimization alone" in get(panel.ui.modelDescriptionLabel)
