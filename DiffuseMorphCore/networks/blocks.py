@@ -52,32 +52,6 @@ def pad_to_multiple(images: Tensor, multiple: int) -> tuple[Tensor, tuple[slice,
     return images, (slice(None), slice(None), *window)
 
 
-def to_blocks(images: Tensor, side: int) -> Tensor:
-    """Every block of `side` voxels a side becomes channels: (B, C, *spatial) -> (B, C side^ndim, *spatial / side).
-
-    Few channels on a fine grid keep neither a processor nor a GPU busy; as much work on a coarser grid with more
-    channels does.
-    """
-    if side == 1:
-        return images
-    batch, channels, *spatial = images.shape
-    ndim = len(spatial)
-    split = images.reshape(batch, channels, *(part for size in spatial for part in (size // side, side)))
-    order = (0, 1, *range(3, 3 + 2 * ndim, 2), *range(2, 2 + 2 * ndim, 2))
-    return split.permute(order).reshape(batch, channels * side ** ndim, *(size // side for size in spatial))
-
-
-def from_blocks(features: Tensor, side: int) -> Tensor:
-    """The inverse of `to_blocks`: (B, C side^ndim, *spatial) -> (B, C, *spatial * side)."""
-    if side == 1:
-        return features
-    batch, channels, *spatial = features.shape
-    ndim = len(spatial)
-    split = features.reshape(batch, channels // side ** ndim, *[side] * ndim, *spatial)
-    order = (0, 1, *(axis for pair in zip(range(2 + ndim, 2 + 2 * ndim), range(2, 2 + ndim)) for axis in pair))
-    return split.permute(order).reshape(batch, -1, *(size * side for size in spatial))
-
-
 def time_code(step: Tensor, width: int) -> Tensor:
     """Sines and cosines of the step index (B,), as (B, width) float32, at width / 2 frequencies from 1 down to 1e-4."""
     frequencies = torch.exp(torch.arange(0, width, 2, device=step.device, dtype=torch.float32)

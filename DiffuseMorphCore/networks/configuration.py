@@ -32,7 +32,6 @@ class DiffusionConfiguration:
     blocks: residual blocks a level on the way down (one more on the way up). groups: of the group normalisation.
     attention: "softmax" or "linear", with `heads` heads, at the levels listed in `attention_levels` (0 = finest) and
     always between the two residual blocks at the coarsest level. time_width: length of the time code; None = `width`.
-    block: side in voxels of the blocks whose voxels are the channels of the finest level; 1 in the paper.
     """
 
     width: int
@@ -43,12 +42,11 @@ class DiffusionConfiguration:
     heads: int = 4
     attention_levels: tuple[int, ...] = ()
     time_width: int | None = None
-    block: int = 1
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "multipliers", tuple(self.multipliers))
         object.__setattr__(self, "attention_levels", tuple(self.attention_levels))
-        _require(len(self.multipliers) >= 1 and min(self.multipliers) >= 1 and self.blocks >= 1 and self.block >= 1,
+        _require(len(self.multipliers) >= 1 and min(self.multipliers) >= 1 and self.blocks >= 1,
                  "the diffusion network has a level without channels or blocks")
         _require(self.groups >= 1 and self.width >= 1 and self.width % self.groups == 0,
                  "the width of the diffusion network is no multiple of its normalisation groups")
@@ -75,19 +73,17 @@ class DeformationConfiguration:
     of the block on the finest grid, before the layer that gives the field. (The authors, 3-D: 32, 32, 32, 8, 8.)
     convolutions: convolutions a block. initialisation: "normal" (all weights of standard deviation 0.02, as the authors
     have it) or "kaiming" (keeps the size of the signal through the layers; the field starts near zero).
-    block: as of the diffusion network.
     """
 
     encoder: tuple[int, ...]
     decoder: tuple[int, ...]
     convolutions: int = 1
     initialisation: str = "normal"
-    block: int = 1
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "encoder", tuple(self.encoder))
         object.__setattr__(self, "decoder", tuple(self.decoder))
-        _require(len(self.encoder) >= 2 and min(self.encoder) >= 1 and self.convolutions >= 1 and self.block >= 1,
+        _require(len(self.encoder) >= 2 and min(self.encoder) >= 1 and self.convolutions >= 1,
                  "the deformation network needs two levels or more, each with channels")
         _require(len(self.decoder) == len(self.encoder) and min(self.decoder) >= 1,
                  "the decoder of the deformation network does not have as many blocks as its encoder")
@@ -198,24 +194,23 @@ PRESETS: dict[str, Preset] = {
         TrainingSettings(registration_weight=2, learning_rate=5e-6, epochs=40)),
     "cardiac3d": Preset(_AUTHORS_3D, TrainingSettings(registration_weight=20, learning_rate=2e-4, epochs=800)),
     "brain3d": Preset(_AUTHORS_3D, TrainingSettings(registration_weight=10, learning_rate=1e-4, epochs=60)),
-    # Our own: velocities on a coarse working grid, blocks of voxels as channels, which is quicker for as many operations,
-    # and a time code with enough frequencies.
+    # Our own: velocities on a coarse working grid, attention where it fires, a time code with enough frequencies.
     "default3d": Preset(
         ModelConfiguration(
             ndim=3,
             diffusion=DiffusionConfiguration(
-                width=24, multipliers=(1, 2, 4), groups=8, attention="linear", heads=4, time_width=32, block=2),
+                width=8, groups=4, attention="linear", heads=4, attention_levels=(2,), time_width=32),
             deformation=DeformationConfiguration(
-                encoder=(32, 48, 96, 96), decoder=(96, 64, 32, 24), initialisation="kaiming", block=2),
-            output="velocity", working_side=56),
+                encoder=(16, 32, 32, 48, 48), decoder=(48, 48, 32, 16, 16), initialisation="kaiming"),
+            output="velocity", working_side=48),
         TrainingSettings(registration_weight=10, learning_rate=4e-4, epochs=100, betas=(0.9, 0.999))),
     "default2d": Preset(
         ModelConfiguration(
             ndim=2,
             diffusion=DiffusionConfiguration(
-                width=24, groups=4, attention="linear", heads=4, attention_levels=(2,), time_width=32, block=2),
+                width=16, groups=4, attention="linear", heads=4, attention_levels=(2,), time_width=32),
             deformation=DeformationConfiguration(
-                encoder=(32, 48, 64, 64), decoder=(64, 64, 48, 32), initialisation="kaiming", block=2),
+                encoder=(16, 32, 48, 64, 64), decoder=(64, 64, 48, 32, 16), initialisation="kaiming"),
             output="velocity", working_side=128),
         TrainingSettings(registration_weight=10, learning_rate=4e-4, epochs=100, betas=(0.9, 0.999))),
 }

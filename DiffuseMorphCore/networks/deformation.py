@@ -4,8 +4,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from DiffuseMorphCore.networks.blocks import (ConvolutionBlock, check_images, convolution, doubling, from_blocks,
-                                              pad_to_multiple, to_blocks)
+from DiffuseMorphCore.networks.blocks import ConvolutionBlock, check_images, convolution, doubling, pad_to_multiple
 from DiffuseMorphCore.networks.configuration import DeformationConfiguration
 
 FIELD_STANDARD_DEVIATION = 1e-3  # of the last layer's weights under "kaiming", so that the first fields are small
@@ -21,15 +20,14 @@ class DeformationNetwork(nn.Module):
     def __init__(self, ndim: int, configuration: DeformationConfiguration) -> None:
         super().__init__()
         self.ndim = ndim
-        self.block = configuration.block
-        self.multiple = self.block * 2 ** (len(configuration.encoder) - 1)
+        self.multiple = 2 ** (len(configuration.encoder) - 1)
 
         def block(inputs: int, outputs: int, stride: int = 1) -> ConvolutionBlock:
             return ConvolutionBlock(ndim, inputs, outputs, configuration.convolutions, stride)
 
         encoder, decoder = configuration.encoder, configuration.decoder
         self.down = nn.ModuleList(
-            block(encoder[level - 1] if level else 2 * self.block ** ndim, width, stride=2 if level else 1)
+            block(encoder[level - 1] if level else 2, width, stride=2 if level else 1)
             for level, width in enumerate(encoder))
         self.grow, self.up = nn.ModuleList(), nn.ModuleList()
         channels = encoder[-1]
@@ -40,7 +38,7 @@ class DeformationNetwork(nn.Module):
         self.extra = block(channels, decoder[-2])
         self.grow.append(doubling(ndim, decoder[-2]))
         self.up.append(block(encoder[0] + decoder[-2], decoder[-1]))
-        self.exit = convolution(ndim, decoder[-1], ndim * self.block ** ndim)
+        self.exit = convolution(ndim, decoder[-1], ndim)
         self._initialise(configuration.initialisation)
 
     def _initialise(self, kind: str) -> None:
@@ -69,7 +67,6 @@ class DeformationNetwork(nn.Module):
         """
         check_images("The deformation network", (moving, latent), self.ndim)
         features, window = pad_to_multiple(torch.cat((moving, latent), dim=1), self.multiple)
-        features = to_blocks(features, self.block)
         kept = []
         for block in self.down:
             features = block(features)
@@ -80,4 +77,4 @@ class DeformationNetwork(nn.Module):
             if level == finest:
                 features = self.extra(features)
             features = block(torch.cat((kept.pop(), grow(features)), dim=1))
-        return from_blocks(self.exit(features), self.block)[window].float()
+        return self.exit(features)[window].float()

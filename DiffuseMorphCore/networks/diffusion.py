@@ -5,8 +5,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from DiffuseMorphCore.networks.blocks import (ResidualBlock, attention, check_images, convolution, from_blocks,
-                                              pad_to_multiple, time_code, to_blocks)
+from DiffuseMorphCore.networks.blocks import (ResidualBlock, attention, check_images, convolution, pad_to_multiple,
+                                              time_code)
 from DiffuseMorphCore.networks.configuration import DiffusionConfiguration
 
 
@@ -22,8 +22,7 @@ class DiffusionNetwork(nn.Module):
         super().__init__()
         self.ndim = ndim
         self.code_width = configuration.code_width
-        self.block = configuration.block
-        self.multiple = self.block * 2 ** (len(configuration.multipliers) - 1)
+        self.multiple = 2 ** (len(configuration.multipliers) - 1)
         width, code, groups = configuration.width, configuration.code_width, configuration.groups
         widths = [width * multiplier for multiplier in configuration.multipliers]
 
@@ -36,7 +35,7 @@ class DiffusionNetwork(nn.Module):
             return attention(configuration.attention, ndim, channels, configuration.heads, groups)
 
         self.time = nn.Sequential(nn.Linear(code, 4 * code), nn.SiLU(), nn.Linear(4 * code, code))
-        self.entry = convolution(ndim, 3 * self.block ** ndim, width)
+        self.entry = convolution(ndim, 3, width)
         self.down, self.shrink = nn.ModuleList(), nn.ModuleList()
         kept, channels = [width], width
         for level, outputs in enumerate(widths):
@@ -63,7 +62,7 @@ class DiffusionNetwork(nn.Module):
             if level:
                 self.grow.append(convolution(ndim, channels, channels))
         self.norm = nn.GroupNorm(groups, channels)
-        self.exit = convolution(ndim, channels, self.block ** ndim)
+        self.exit = convolution(ndim, channels, 1)
         for module in self.modules():
             if isinstance(module, (nn.Conv2d, nn.Conv3d, nn.Linear)):
                 nn.init.orthogonal_(module.weight)
@@ -80,7 +79,7 @@ class DiffusionNetwork(nn.Module):
         check_images("The diffusion network", (moving, fixed, noisy), self.ndim)
         features, window = pad_to_multiple(torch.cat((moving, fixed, noisy), dim=1), self.multiple)
         time = self.time(time_code(step.to(moving.device), self.code_width))
-        features = self.entry(to_blocks(features, self.block))
+        features = self.entry(features)
         kept = [features]
         for level, blocks in enumerate(self.down):
             for residual, attend in blocks:
@@ -95,5 +94,5 @@ class DiffusionNetwork(nn.Module):
                 features = attend(residual(torch.cat((features, kept.pop()), dim=1), time))
             if level < len(self.grow):
                 features = self.grow[level](functional.interpolate(features, scale_factor=2.0, mode="nearest"))
-        latent = from_blocks(self.exit(functional.silu(self.norm(features))), self.block)
+        latent = self.exit(functional.silu(self.norm(features)))
         return latent[window].float()

@@ -7,8 +7,8 @@ import torch
 from torch import nn
 
 from DiffuseMorphCore.networks import PRESETS, DeformationNetwork, DiffuseMorph, DiffusionNetwork
-from DiffuseMorphCore.networks.blocks import (Convolution3d, LinearAttention, SoftmaxAttention, from_blocks,
-                                              pad_to_multiple, time_code, to_blocks)
+from DiffuseMorphCore.networks.blocks import (Convolution3d, LinearAttention, SoftmaxAttention, pad_to_multiple,
+                                              time_code)
 from DiffuseMorphCore.similarity.local_correlation import local_correlation
 from DiffuseMorphCore.warp import warp
 
@@ -50,22 +50,9 @@ def test_the_authors_attend_once_at_the_coarsest_level(name, kind):
     assert found == [network.middle_attention] and isinstance(network.middle_attention, kind)
 
 
-def test_attention_stands_at_the_levels_asked_for():
-    configuration = dataclasses.replace(PRESETS["default3d"].model.diffusion, attention_levels=(1,))
-    network = DiffusionNetwork(3, configuration)
-    assert sum(isinstance(module, LinearAttention) for module in network.modules()) == 4  # level 1: 1 + 2; middle: 1
-
-
-@pytest.mark.parametrize("shape", [(2, 3, 8, 6), (1, 2, 4, 6, 8)])
-def test_blocks_of_voxels_become_channels_and_come_back(shape):
-    images = torch.randn(shape)
-    blocks = to_blocks(images, 2)
-    assert blocks.shape == (shape[0], shape[1] * 2 ** (len(shape) - 2), *(side // 2 for side in shape[2:]))
-    assert torch.equal(from_blocks(blocks, 2), images)
-    if len(shape) == 4:
-        assert torch.equal(blocks, nn.functional.pixel_unshuffle(images, 2))
-    else:  # the channels of one block are its eight voxels
-        assert sorted(blocks[0, :8, 1, 2, 3].tolist()) == sorted(images[0, 0, 2:4, 4:6, 6:8].flatten().tolist())
+def test_our_default_attends_where_its_grid_lets_it():
+    network = DiffusionNetwork(3, PRESETS["default3d"].model.diffusion)
+    assert sum(isinstance(module, LinearAttention) for module in network.modules()) == 4  # level 2: 1 + 2; middle: 1
 
 
 def test_starting_weights_of_the_diffusion_network_are_orthogonal():
