@@ -3,8 +3,11 @@ from __future__ import annotations
 
 import argparse
 import json
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import numpy as np
@@ -49,6 +52,8 @@ class Request:
 
     def register(self, progress: Progress | None) -> Registration:
         """Register the pair; see DiffuseMorphCore.register."""
+        # What draws the pictures takes a third of a second to import: it is there when they are due.
+        Thread(target=import_module, args=["DiffuseMorphCore.previews"], daemon=True).start()
         return register(self.fixed, self.moving, **self.settings, progress=progress)
 
 
@@ -62,25 +67,26 @@ def is_result(name: str) -> bool:
 
 def write_result(folder: Path, result: Registration, request: Request, progress: Progress | None) -> dict[str, Any]:
     """Write all files of a registration into `folder` and return the report that went into report.json."""
-    from DiffuseMorphCore.previews import save_preview
-
     report = dict(result.report)
     eta = request.eta
-    moved = result.warp(eta=eta)
-    write_image(moved, folder / f"moved{_suffix(moved, request.moving)}")
-    advance(progress, "write", 0.2)
-    if request.moving_labels is not None:
-        labels = result.warp_labels(request.moving_labels, eta=eta)
-        write_image(labels, folder / f"moved_labels{_suffix(labels, request.files['moving_labels'])}")
-        if request.fixed_labels is not None:
-            before = result.warp_labels(request.moving_labels, eta=0.0)
-            report["dice"] = {"aligned": dice(request.fixed_labels, before),
-                              "moved": dice(request.fixed_labels, labels)}
-    write_transform(result.transform(eta), folder / "transform.h5")
-    advance(progress, "write", 0.4)
-    write_transform(result.inverse_transform(eta), folder / "inverse_transform.h5")
-    advance(progress, "write", 0.6)
-    save_preview(result, folder / "preview.png", eta, request.settings["modality"])
+    # Drawing is Python on one processor; inverting, resampling and writing meanwhile leave Python alone.
+    with ThreadPoolExecutor(1) as beside:
+        preview = beside.submit(_draw_preview, result, folder / "preview.png", eta, request.settings["modality"])
+        moved = result.warp(eta=eta)
+        write_image(moved, folder / f"moved{_suffix(moved, request.moving)}")
+        advance(progress, "write", 0.2)
+        if request.moving_labels is not None:
+            labels = result.warp_labels(request.moving_labels, eta=eta)
+            write_image(labels, folder / f"moved_labels{_suffix(labels, request.files['moving_labels'])}")
+            if request.fixed_labels is not None:
+                before = result.warp_labels(request.moving_labels, eta=0.0)
+                report["dice"] = {"aligned": dice(request.fixed_labels, before),
+                                  "moved": dice(request.fixed_labels, labels)}
+        write_transform(result.transform(eta), folder / "transform.h5")
+        advance(progress, "write", 0.3)
+        write_transform(result.inverse_transform(eta), folder / "inverse_transform.h5")
+        advance(progress, "write", 0.6)
+        preview.result()
     advance(progress, "write", 0.7)
     if request.maps:
         report["uncertainty_mm"] = _write_maps(folder, result, request, progress)
@@ -123,6 +129,12 @@ def summarize(output: str, report: dict[str, Any]) -> None:
     for note in report.get("notes", []):
         print(f"Note: {note}")
     print(f"Open {Path(output) / 'preview.png'} to see it.")
+
+
+def _draw_preview(result: Registration, path: Path, eta: float, modality: str) -> None:
+    from DiffuseMorphCore.previews import save_preview
+
+    save_preview(result, path, eta, modality)
 
 
 def _labels(path: str | None, role: str) -> sitk.Image | None:
