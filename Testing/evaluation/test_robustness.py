@@ -55,7 +55,10 @@ def test_the_error_is_a_distance_in_millimetres():
     found = centroids(image, {1: "a", 5: "b", 9: "c"})
     assert set(found) == {1, 5} and found[1] == pytest.approx([5, 5, 5])
     shifted = {label: centre + (3, 0, 0) for label, centre in found.items()}
-    assert centroid_error(sitk.TranslationTransform(3, (3.0, 4.0, 0.0)), found, shifted) == pytest.approx(4)
+    off = sitk.TranslationTransform(3, (3.0, 4.0, 0.0))
+    moved = {1: found[1] + (0, 0, 2)}
+    assert centroid_error(found, moved, off, shifted) == pytest.approx((2 + 4) / 2), "5 got lost: its centre is 4 mm off"
+    assert centroid_error(found, found, off, {1: shifted[1]}) == 0
 
 
 def test_coarser_voxels_keep_the_image_in_place():
