@@ -106,7 +106,7 @@ def latent_at(model: DiffuseMorph, moving: Tensor, fixed: Tensor, step: int, see
     """A latent drawn at the noise level `step` of the model's schedule: G(m, f, x_t), where x_t is f with noise.
 
     moving, fixed: (B, 1, *spatial) in [-1, 1]. The noise is drawn on the processor, so that a seed means the same on
-    every device. The spread of the fields of many such latents shows where the result is uncertain.
+    every device.
     Returns (B, 1, *spatial).
     Raises DiffuseMorphError for a step that the schedule does not have.
     """
