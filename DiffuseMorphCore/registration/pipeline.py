@@ -79,7 +79,7 @@ def register(fixed: Image, moving: Image, *, model: str | Path | DiffuseMorph | 
         advance(progress, "align", 1.0)
     grid, pair, deformation, used = _deform_within_memory(scans, alignment, network, target, task, notes, stopwatch, progress)
     with stopwatch("deliver"):
-        report = _quality(scans, grid, pair, deformation, modality)
+        report = _quality(scans, grid, pair, deformation, modality, used)
         advance(progress, "deliver", 1.0)
     report |= {
         "seconds": {stage: round(value, 3) for stage, value in stopwatch.seconds.items()},
@@ -180,16 +180,16 @@ def _is_cut(scan: Scan) -> bool:
 
 
 def _quality(scans: tuple[Scan, Scan], grid: Grid, pair: WorkingPair, deformation: Deformation,
-             modality: str) -> dict[str, Any]:
-    """Similarity along the way, folding on the fixed image's grid, lengths of the displacement."""
+             modality: str, device: torch.device) -> dict[str, Any]:
+    """Similarity along the way, folding on the fixed image's grid, lengths of the displacement; computed on ``device``."""
     final = deformation.keyframes[-1:]
     try:
         working = scans[0].grid.resampled(tuple(pair.fixed.shape[2:]))
         unaligned = working_pair(scans, working, sitk.AffineTransform(grid.ndim), pair)
-        initial = agreement(unaligned, torch.zeros((1, grid.ndim, *working.shape)), modality)
+        initial = agreement(unaligned.to(device), torch.zeros((1, grid.ndim, *working.shape), device=device), modality)
     except DiffuseMorphError:
         initial = 0.0  # the headers put the images apart
-    folds = folding(final, shape=scans[0].grid.shape)
+    folds = folding(final.to(device), shape=scans[0].grid.shape)
     lengths = np.linalg.norm(grid.voxels_to_vectors(final), axis=-1)
     return {
         "similarity": {"measure": MODALITIES[modality], "initial": initial, **deformation.similarity},

@@ -18,7 +18,8 @@ from DiffuseMorphCore.warp.sampling import resize_planes
 # The two ways to cut a cube into five tetrahedra differ by the central one: apex and the three corners it is joined to.
 _CENTRAL = (((0, 0, 0), ((1, 1, 0), (1, 0, 1), (0, 1, 1))), ((1, 1, 1), ((0, 0, 1), (0, 1, 0), (1, 0, 0))))
 _SIDES = (slice(0, -1), slice(1, None))
-_SLAB = 50_000  # voxels
+_SLAB = {"cpu": 50_000}  # voxels
+_LARGE_SLAB = 8_000_000  # on a GPU
 
 
 @dataclass(frozen=True)
@@ -116,7 +117,7 @@ def _slabs(field: Tensor, shape: torch.Size) -> Iterator[tuple[slice, Tensor]]:
     overlap by one plane and together have all its cells. On a processor the temporaries of a part stay in its cache, and
     a finer grid is never held as a whole."""
     length = max(shape[0] - 1, 1)
-    step = max(1, _SLAB // max(1, shape[1:].numel())) if field.is_cpu else length
+    step = max(1, _SLAB.get(field.device.type, _LARGE_SLAB) // max(1, shape[1:].numel()))
     for start in range(0, length, step):
         slab = slice(start, min(start + step + 1, shape[0]))
         yield slab, field[:, slab] if field.shape[1:] == shape else resize_planes(field, shape, slab)
@@ -142,13 +143,13 @@ def folding(displacement: Tensor, mask: Tensor | None = None, shape: Sequence[in
     """
     ndim = displacement.shape[1]
     shape = displacement.shape[2:] if shape is None else torch.Size(shape)
-    inside = None if mask is None else mask.detach().cpu() != 0
+    inside = None if mask is None else mask.detach().to(displacement.device) != 0
     # 1/6 of a cube per corner simplex and 1/3 per central one, halved because both cuts are counted; 1/4 each in 2-D.
     corner_weight, central_weight = (0.25, 0.0) if ndim == 2 else (1 / 12, 1 / 6)
     folded, voxels, negative, smallest = 0, 0, 0.0, float("inf")
-    for batch, field in enumerate(displacement.detach().cpu()):
+    for batch, field in enumerate(displacement.detach()):
         here = None if inside is None else inside[min(batch, inside.shape[0] - 1), 0]
-        bad = torch.zeros(shape, dtype=torch.bool)
+        bad = torch.zeros(shape, dtype=torch.bool, device=field.device)
         for slab, part in _slabs(field, shape):
             for key, value in _cells(part):
                 region = _region(key, ndim)

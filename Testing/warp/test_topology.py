@@ -129,7 +129,7 @@ def test_slabs_change_nothing():
 
 @pytest.mark.parametrize("shape, fine", [((30, 34), (61, 50)), ((20, 24, 22), (47, 30, 31)), ((20, 24, 22), (20, 24, 43))])
 def test_folds_on_a_finer_grid_are_those_of_the_resized_field(monkeypatch, shape, fine):
-    monkeypatch.setattr(sys.modules["DiffuseMorphCore.warp.folding"], "_SLAB", 3000)
+    monkeypatch.setattr(sys.modules["DiffuseMorphCore.warp.folding"], "_SLAB", {"cpu": 3000})
     field = random_field(shape, 2, 1.2, 6)
     expected, found = folding(resize_displacement(field, fine)), folding(field, shape=fine)
     assert found.share == pytest.approx(expected.share, abs=2e-5) and found.share > 0
