@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -48,7 +49,8 @@ def register(fixed: Image, moving: Image, *, model: str | Path | DiffuseMorph | 
     device : ``"auto"`` (CUDA, Apple MPS, processor), ``"cpu"``, ``"cuda"`` or ``"mps"``.
     align : ``"none"``, ``"center"``, ``"rigid"`` or ``"affine"``: the linear alignment before anything bends.
     refine : ``"auto"``, or the number of steps of the refinement on the finest grid; 0 keeps the network's answer.
-    modality : ``"same"`` or ``"different"``; different ones are compared by structure instead of intensity.
+    modality : ``"same"`` or ``"different"``: whether equal intensities mean equal tissue; if not, what they mean is learnt
+        from the two images themselves.
     fixed_mask, moving_mask : non-zero where the image counts, on the image's own grid.
     initial_transform : a linear transform from fixed to moving points (mm, LPS) to start the alignment from.
     alignment_follows_eta : let eta scale the alignment too, so that eta = 0 is the moving image where its header puts it.
@@ -122,7 +124,7 @@ def _deform_within_memory(scans: tuple[Scan, Scan], alignment: sitk.AffineTransf
         with stopwatch("prepare"):
             working = choose_grid(scans[0].grid, device, task.modality, notes, reduction)
             grid = delivered_grid(working)
-            pair = working_pair(scans, working, alignment)
+            pair = working_pair(scans, working, alignment, tissue=task.modality == "different")
         try:
             return grid, pair, deform(pair, grid.shape, scans[0].grid.shape, network, device, task, stopwatch,
                                       progress), device
@@ -138,8 +140,10 @@ def _deform_within_memory(scans: tuple[Scan, Scan], alignment: sitk.AffineTransf
 
 
 def working_pair(scans: tuple[Scan, Scan], grid: Grid, alignment: sitk.Transform,
-                 known: WorkingPair | None = None) -> WorkingPair:
+                 known: WorkingPair | None = None, tissue: bool = False) -> WorkingPair:
     """Both scans on the working grid, the moving one through the alignment; the fixed one from a ``known`` pair, if any.
+
+    ``tissue`` asks for the shares of tissue too, which a known pair has if its images are to be compared by them.
 
     Raises DiffuseMorphError when the moving image does not reach the grid.
     """
@@ -162,10 +166,14 @@ def working_pair(scans: tuple[Scan, Scan], grid: Grid, alignment: sitk.Transform
     # A step from tissue to nothing, where the scan ends, would pull like an edge of the anatomy.
     moved = on_grid(moving, alignment, continued=cut)
     if known is not None:
-        pair = WorkingPair(known.fixed, moved, known.fixed_mask, moving_mask)
+        pair = replace(known, moving=moved, moving_mask=moving_mask)
+        tissue = known.fixed_tissue is not None
     else:
         pair = WorkingPair(on_grid(scans[0].coarse(spacing), identity), moved,
-                           on_grid(scans[0].coarse_mask(spacing), identity), moving_mask)
+                           on_grid(scans[0].coarse_mask(spacing), identity), moving_mask,
+                           on_grid(scans[0].coarse_tissue(spacing), identity) if tissue else None)
+    if tissue:
+        pair = replace(pair, moving_tissue=on_grid(scans[1].coarse_tissue(spacing), alignment, continued=cut))
     if float(covered.mean()) < _LEAST_OVERLAP or float(pair.moving.amax() - pair.moving.amin()) < 1e-6:
         raise DiffuseMorphError("The moving image does not overlap the fixed one after the alignment: "
                                 "choose the alignment 'affine' or 'center', or give an initial transform.")

@@ -36,6 +36,11 @@ class Scan:
         shape = self.grid.shape_at(spacing)
         return self.grid.resampled(shape).image(downsample(self.values, shape)[0, 0])
 
+    def coarse_tissue(self, spacing: float) -> sitk.Image:
+        """The share of each voxel of :meth:`coarse` that has more than the lowest intensity, in [0, 1]."""
+        shape = self.grid.shape_at(spacing)
+        return self.grid.resampled(shape).image(downsample((self.values > 0).float(), shape)[0, 0])
+
     def coarse_mask(self, spacing: float) -> sitk.Image | None:
         """The mask at about ``spacing`` mm (any part of a voxel counts), or None."""
         if self.mask is None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import torch
 from torch import Tensor
@@ -12,16 +12,22 @@ from DiffuseMorphCore.warp import downsample, warp
 
 @dataclass(frozen=True)
 class WorkingPair:
-    """Both images on the working grid, the moving one aligned: (1, 1, *spatial) in [0, 1], masks likewise or None."""
+    """Both images on the working grid, the moving one aligned: (1, 1, *spatial) in [0, 1], masks likewise or None.
+
+    fixed_tissue, moving_tissue : the share of each voxel that is not background, that is, has more than the lowest
+    intensity of its scan; None where it is not needed.
+    """
 
     fixed: Tensor
     moving: Tensor
     fixed_mask: Tensor | None = None
     moving_mask: Tensor | None = None
+    fixed_tissue: Tensor | None = None
+    moving_tissue: Tensor | None = None
 
     def _each(self, change) -> WorkingPair:
-        return WorkingPair(*(None if part is None else change(part)
-                             for part in (self.fixed, self.moving, self.fixed_mask, self.moving_mask)))
+        parts = (getattr(self, each.name) for each in fields(self))
+        return WorkingPair(*(None if part is None else change(part) for part in parts))
 
     def to(self, device: torch.device) -> WorkingPair:
         """The same on a device."""

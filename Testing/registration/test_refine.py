@@ -1,0 +1,109 @@
+"""Refinement finds known deformations, whatever the contrast of the moving image, and copes with awkward images."""
+from __future__ import annotations
+
+import pytest
+import torch
+
+from DiffuseMorphCore.registration.contrast import in_moving_contrast
+from DiffuseMorphCore.registration.refine import agreement, refine
+from DiffuseMorphCore.registration.working_pair import WorkingPair
+from DiffuseMorphCore.warp import downsample, folding, smooth, warp
+
+SHAPES = {2: (72, 80), 3: (30, 34, 32)}
+CONTRASTS = {"inverted": lambda x: 1 - x, "inverted, gamma": lambda x: (1 - x) ** 0.6,
+             "not monotone": lambda x: 0.2 + 2.5 * (x - 0.45) ** 2}
+
+
+def texture(shape):
+    """Smooth random tissue of (1, 1, *shape) with values from 0 to 1."""
+    image = smooth(torch.rand(1, 1, *shape), 2.0)
+    return (image - image.amin()) / (image.amax() - image.amin())
+
+
+def known_flow(shape, length=2.0):
+    """A smooth random displacement of at most ``length`` voxels that vanishes at the border."""
+    flow = smooth(torch.randn(1, len(shape), *shape), 5.0)
+    for axis, size in enumerate(shape, start=2):
+        hill = torch.sin(torch.linspace(0, torch.pi, size))
+        flow = flow * hill.view([-1 if other == axis else 1 for other in range(flow.dim())])
+    return flow * (length / flow.norm(dim=1).amax())
+
+
+def error(found, wanted):
+    """Mean distance in voxels, away from the border where there is nothing to see."""
+    inner = tuple(slice(4, -4) for _ in wanted.shape[2:])
+    return float((found - wanted).norm(dim=1)[0][inner].mean())
+
+
+def deformed(ndim):
+    """(fixed, moving, displacement) with fixed(p) = moving(p + u(p))."""
+    torch.manual_seed(ndim)
+    moving, flow = texture(SHAPES[ndim]), known_flow(SHAPES[ndim])
+    return warp(moving, flow), moving, flow
+
+
+@pytest.mark.parametrize("contrast", CONTRASTS)
+@pytest.mark.parametrize("ndim", [2, 3])
+def test_another_contrast_is_registered_about_as_well_as_the_same(ndim, contrast):
+    fixed, moving, flow = deformed(ndim)
+    rest = torch.zeros_like(flow)
+    same = error(refine(WorkingPair(fixed, moving), rest, steps=40), flow)
+    pair = WorkingPair(fixed, CONTRASTS[contrast](moving))
+    found = refine(pair, rest, steps=40, modality="different")
+    assert same < 0.3 * error(rest, flow)
+    assert error(found, flow) < same + 0.1 * error(rest, flow)
+    assert folding(found).share == 0
+    assert agreement(pair, found, "different") > agreement(pair, rest, "different")
+
+
+@pytest.mark.parametrize("ndim", [2, 3])
+def test_a_background_that_stays_dark_under_inversion_is_left_out(ndim):
+    """Half a voxel of background and half of a tissue that has become bright look like a third tissue."""
+    torch.manual_seed(ndim)
+    fine = tuple(2 * size for size in SHAPES[ndim])
+    middle = sum(torch.meshgrid(*(torch.linspace(-1, 1, size).square() for size in fine), indexing="ij"))
+    share = (middle < 0.6).float()[None, None]
+    image = 0.1 + 0.8 * texture(fine)
+    coarse = [downsample(part * share, SHAPES[ndim]) for part in (image, 1.05 - image)]
+    tissue = downsample(share, SHAPES[ndim])
+    rest = torch.zeros(1, ndim, *SHAPES[ndim])
+    told, untold = (in_moving_contrast(WorkingPair(*coarse, fixed_tissue=part, moving_tissue=part), rest)
+                    for part in (tissue, None))
+    assert float((told.fixed - coarse[1]).abs().amax()) < 0.05 < 0.3 < float((untold.fixed - coarse[1]).abs().amax())
+    assert told.moving is coarse[1] and told.fixed_tissue is None and told.moving_tissue is None
+
+
+@pytest.mark.parametrize("modality", ["same", "different"])
+@pytest.mark.parametrize("side", ["fixed_mask", "moving_mask"])
+def test_what_a_mask_leaves_out_neither_pulls_nor_teaches(modality, side):
+    fixed, moving, flow = deformed(2)
+    changed = moving if modality == "same" else 1 - moving
+    mask = torch.ones_like(fixed)
+    mask[..., 20:50, 20:60] = 0
+    polluted = {"fixed_mask": fixed, "moving_mask": changed}[side].clone()
+    polluted[mask == 0] = torch.rand(int((mask == 0).sum()))
+    images = (polluted, changed) if side == "fixed_mask" else (fixed, polluted)
+    rest = torch.zeros_like(flow)
+    outside = smooth(1 - mask, 3.0)[:, 0] < 1e-3
+
+    def far_error(displacement):
+        return float((displacement - flow).norm(dim=1)[outside].mean())
+
+    masked = refine(WorkingPair(*images, **{side: mask}), rest, steps=40, modality=modality)
+    clean = refine(WorkingPair(fixed, changed), rest, steps=40, modality=modality)
+    assert far_error(masked) < far_error(clean) + 0.1 * far_error(rest)
+
+
+@pytest.mark.parametrize("modality", ["same", "different"])
+@pytest.mark.parametrize("ndim", [2, 3])
+def test_constant_images_move_nothing(ndim, modality):
+    torch.manual_seed(0)
+    image, flat = texture(SHAPES[ndim]), torch.full((1, 1, *SHAPES[ndim]), 0.3)
+    rest = torch.zeros(1, ndim, *SHAPES[ndim])
+    for pair in (WorkingPair(flat, image), WorkingPair(image, flat), WorkingPair(flat, flat)):
+        found = refine(pair, rest, steps=5, modality=modality)
+        assert float(found.abs().amax()) < 1e-6
+        assert agreement(pair, found, modality) == pytest.approx(0, abs=1e-6)
+    nothing = torch.zeros_like(image)
+    empty = WorkingPair(image, 1 - image, fixed_tissue=nothing, moving_tissue=nothing)
+    assert bool(refine(empty, rest, steps=5, modality=modality).isfinite().all())
