@@ -145,10 +145,14 @@ def column(rows: list[dict], key: str) -> np.ndarray:
     return np.array([row[key] for row in rows])
 
 
-def run_pair(pair: Pair, structures: dict[int, str], settings: MethodSettings) -> dict:
-    """Register one pair, and compare its uncertainty with the errors of its labels; see :func:`compare`."""
-    fixed, labels = pair.fixed.image(), pair.fixed.labels()
-    result = register(fixed, pair.moving.image(), model=settings.model, device=settings.device, seed=settings.seed,
+def run_pair(pair: Pair, structures: dict[int, str], settings: MethodSettings, spacing: float | None = None) -> dict:
+    """Register one pair, and compare its uncertainty with the errors of its labels; see :func:`compare`.
+
+    spacing : as for :func:`run_uncertainty`.
+    """
+    fixed, moving = (coarser(scan.image(), spacing) for scan in (pair.fixed, pair.moving))
+    labels = pair.fixed.labels()
+    result = register(fixed, moving, model=settings.model, device=settings.device, seed=settings.seed,
                       refine=settings.refine, align=settings.align, modality=settings.modality)
     start = time.perf_counter()
     uncertainty = result.uncertainty(SAMPLES)
@@ -180,11 +184,9 @@ def run_uncertainty(command: str, folder: str | Path, out: str | Path, *, pairs:
     """
     data_set = open_data_set(BENCHMARKS[command], folder)
     cases = mixed(data_set.pairs("validation"))[:pairs]
-    if spacing is not None:
-        cases = [Pair(coarser(pair.moving, spacing), coarser(pair.fixed, spacing)) for pair in cases]
     records = Records(out, {"uncertainty": command, "voxels": "as scanned" if spacing is None else f"{spacing:g} mm",
                             "samples": SAMPLES, "threads": threads, **settings.to_dict()})
-    rows = [dict(records.row((pair.name,), partial(run_pair, pair, data_set.structures, settings)))
+    rows = [dict(records.row((pair.name,), partial(run_pair, pair, data_set.structures, settings, spacing)))
             for pair in tqdm(cases, desc=command, unit="pair", disable=quiet)]
     structures = [{"case": row["case"], **part} for row in rows for part in row.pop("structures")]
     records.write_csv("cases.csv", rows)
