@@ -204,11 +204,22 @@ PRESETS: dict[str, Preset] = {
                 encoder=(16, 32, 32, 48, 48), decoder=(48, 48, 32, 16, 16), initialisation="kaiming"),
             output="velocity", working_side=48),
         TrainingSettings(registration_weight=10, learning_rate=4e-4, epochs=100, betas=(0.9, 0.999))),
+    # The same for a GPU: a working grid of about 1.5 mm and as many weights as a file of 16 MB allows.
+    "large3d": Preset(
+        ModelConfiguration(
+            ndim=3,
+            diffusion=DiffusionConfiguration(
+                width=16, multipliers=(1, 2, 4, 6), groups=8, attention="linear", heads=4, attention_levels=(3,),
+                time_width=64),
+            deformation=DeformationConfiguration(
+                encoder=(16, 32, 64, 64, 64), decoder=(64, 64, 32, 16, 16), initialisation="kaiming"),
+            output="velocity", working_side=128),
+        TrainingSettings(registration_weight=10, learning_rate=4e-4, epochs=100, betas=(0.9, 0.999))),
     "default2d": Preset(
         ModelConfiguration(
             ndim=2,
             diffusion=DiffusionConfiguration(
-                width=16, groups=4, attention="linear", heads=4, attention_levels=(2,), time_width=32),
+                width=8, groups=4, attention="linear", heads=4, attention_levels=(2,), time_width=32),
             deformation=DeformationConfiguration(
                 encoder=(16, 32, 48, 64, 64), decoder=(64, 64, 48, 32, 16), initialisation="kaiming"),
             output="velocity", working_side=128),
