@@ -22,16 +22,36 @@ def _axis_index(size: int, axis: int, ndim: int, like: Tensor) -> Tensor:
     return index.view([-1 if other == axis else 1 for other in range(ndim)])
 
 
-def _sample(image: Tensor, coordinates: Sequence[Tensor], mode: str) -> Tensor:
-    """``image`` at voxel coordinates given per axis, each (B, *target); the only call of grid_sample."""
+def _sample(image: Tensor, starts: Sequence[Tensor], moves: Sequence[Tensor], mode: str) -> Tensor:
+    """``image`` at voxel coordinates start + move, given per axis, together (B, *target); the only call of grid_sample."""
     if mode not in ("linear", "nearest"):
         raise ValueError(f"interpolation must be 'linear' or 'nearest', not {mode!r}")
-    extents = [max(size - 1, 1) for size in image.shape[2:]]
-    grid = torch.stack([coordinate * (2 / extent) - 1 for coordinate, extent in zip(coordinates, extents)][::-1], dim=-1)
+    # From voxels to -1 … 1 in one pass over the large part, the moves.
+    scales = [2 / max(size - 1, 1) for size in image.shape[2:]]
+    grid = torch.stack([torch.add(start * scale - 1, move, alpha=scale)
+                        for start, move, scale in zip(starts, moves, scales)][::-1], dim=-1)
+    parts, target = _parts(image, grid), grid.shape[1:-1]
+    if parts > 1:
+        missing = -target.numel() % parts
+        grid = grid.view(-1, len(target))
+        grid = functional.pad(grid, (0, 0, 0, missing)) if missing else grid
+        grid = grid.view(parts, *[1] * (len(target) - 1), -1, len(target))
     if image.shape[0] != grid.shape[0]:
         image = image.expand(grid.shape[0], *image.shape[1:])
     kind = "bilinear" if mode == "linear" else "nearest"
-    return functional.grid_sample(image, grid, mode=kind, padding_mode="border", align_corners=True)
+    found = functional.grid_sample(image, grid, mode=kind, padding_mode="border", align_corners=True)
+    if parts > 1:
+        found = found.transpose(0, 1).reshape(1, found.shape[1], -1)[..., :target.numel()]
+        found = found.reshape(1, -1, *target)
+    return found
+
+
+def _parts(image: Tensor, grid: Tensor) -> int:
+    """Into how many the points of a grid are divided: torch gives every image of a batch to one thread, so a single one on a
+    processor would leave all others idle. Each part of an image that needs a gradient has a gradient of its own."""
+    if not image.is_cpu or grid.shape[0] != 1 or not grid.numel():
+        return 1
+    return min(torch.get_num_threads(), 4) if image.requires_grad else torch.get_num_threads()
 
 
 def warp(image: Tensor, displacement: Tensor, mode: str = "linear") -> Tensor:
@@ -48,9 +68,8 @@ def warp(image: Tensor, displacement: Tensor, mode: str = "linear") -> Tensor:
     (B, C, *spatial), float, where ``"nearest"`` returns only values the image has.
     """
     shape = displacement.shape[2:]
-    coordinates = [displacement[:, axis] + _axis_index(size, axis, len(shape), displacement)
-                   for axis, size in enumerate(shape)]
-    return _sample(image.to(displacement.dtype), coordinates, mode)
+    starts = [_axis_index(size, axis, len(shape), displacement) for axis, size in enumerate(shape)]
+    return _sample(image.to(displacement.dtype), starts, displacement.unbind(1), mode)
 
 
 def compose(outer: Tensor, inner: Tensor) -> Tensor:
@@ -110,8 +129,8 @@ def interpolate(keyframes: Tensor, etas: Sequence[float], eta: float, out: Tenso
 def sample_points(image: Tensor, points: Tensor, mode: str = "linear") -> Tensor:
     """Values of an image (1, C, *spatial) at voxel coordinates ``points`` (N, ndim), as an (N, C) tensor."""
     ndim = points.shape[1]
-    coordinates = [points[:, axis].view(1, -1, *[1] * (ndim - 1)) for axis in range(ndim)]
-    return _sample(image.to(points.dtype), coordinates, mode)[0].flatten(1).T
+    moves = [points[:, axis].view(1, -1, *[1] * (ndim - 1)) for axis in range(ndim)]
+    return _sample(image.to(points.dtype), [points.new_zeros(())] * ndim, moves, mode)[0].flatten(1).T
 
 
 def warp_points(points: Tensor, displacement: Tensor) -> Tensor:

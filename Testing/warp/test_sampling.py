@@ -84,6 +84,24 @@ def test_points_follow_the_inverse_of_what_images_do():
     torch.testing.assert_close(sample_points(ramp(shape, 2), point + 0.25), torch.tensor([[12.25]]), atol=1e-4, rtol=0)
 
 
+@pytest.mark.parametrize("shape", [(13, 14), (7, 9, 5)])
+@pytest.mark.parametrize("mode", ["linear", "nearest"])
+def test_threads_divide_the_points_and_change_nothing(shape, mode):
+    torch.manual_seed(5)
+    image, field = torch.rand(1, 2, *shape), torch.randn(1, len(shape), *shape)
+    before, found = torch.get_num_threads(), []
+    try:
+        for threads in (1, 2, 4):
+            torch.set_num_threads(threads)
+            slopes = torch.autograd.grad(warp(image.requires_grad_(), field, mode).square().sum(), image)[0]
+            found.append((warp(image.detach(), field, mode), slopes))
+    finally:
+        torch.set_num_threads(before)
+    for values, slopes in found[1:]:
+        assert torch.equal(values, found[0][0])
+        torch.testing.assert_close(slopes, found[0][1])
+
+
 def test_unknown_interpolation_is_refused():
     with pytest.raises(ValueError, match="linear"):
         warp(torch.zeros(1, 1, 4, 4), torch.zeros(1, 2, 4, 4), mode="cubic")

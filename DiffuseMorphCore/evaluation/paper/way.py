@@ -49,7 +49,8 @@ def way_page(request: Request) -> Path:
             axis.plot(times, found[measure], f"C{index}{'--' if method.startswith('true') else '-'}", lw=1.2,
                       label=NAMES.get(method, method))
         axis.set_xticks(np.linspace(0, 1, 5))
-        axis.set_yticks(np.round(np.linspace(*axis.get_ylim(), 5), 2))
+        axis.set_ylim(bottom=0)
+        axis.set_yticks(np.linspace(0, axis.get_ylim()[1], 6).round(2))
         axis.tick_params(labelsize=7)
         axis.set_xlabel("time, and eta", fontsize=8)
         axis.set_title(heading, fontsize=9)
