@@ -82,12 +82,10 @@ def visited_voxels(fractions: list[float], shapes: list[tuple[int, ...]], counts
 
 
 def network_operations(model, shape: tuple[int, ...], fields: int) -> int:
-    """Operations of one latent and so many fields on the grid that the model takes for images of `shape`."""
+    """Operations of one latent and so many fields on a grid of `shape`."""
     from torch.utils.flop_counter import FlopCounterMode
 
-    from DiffuseMorphCore.registration.predict import network_shape
-
-    image = torch.zeros((1, 1, *network_shape(model, shape)), device=model.device)
+    image = torch.zeros((1, 1, *shape), device=model.device)
     counts = []
     for work in (lambda: model.latent(image, image), lambda: model.field(image, image)):
         with torch.no_grad(), FlopCounterMode(display=False) as counter:

@@ -33,7 +33,8 @@ def stage_rows(fixed: Path, moving: Path, model: str | None, device: str, rates:
     from DiffuseMorphCore.networks import load_model
     from DiffuseMorphCore.previews import save_preview
     from DiffuseMorphCore.registration import register
-    from DiffuseMorphCore.registration.refine import AUTOMATIC_STEPS, Descent, levels
+    from DiffuseMorphCore.registration.predict import pass_shapes
+    from DiffuseMorphCore.registration.refine import AUTOMATIC_STEPS, Descent, levels, step_counts
     from DiffuseMorphCore.transforms import write_transform
 
     target, processor = choose_device(device), torch.device("cpu")
@@ -53,9 +54,10 @@ def stage_rows(fixed: Path, moving: Path, model: str | None, device: str, rates:
     working, ndim = tuple(reversed(result.report["grids"]["working"])), images[0].GetDimension()
     field = 4 * ndim * math.prod(result.grid.shape)
     shapes = levels(working, Descent().coarsest)[int("network" in result.report["similarity"]):]
-    counts = [AUTOMATIC_STEPS if shape == working else AUTOMATIC_STEPS * 3 // 2 for shape in shapes]
+    counts = step_counts(AUTOMATIC_STEPS, len(shapes))
     steps = visited_voxels(told[:-1], shapes, counts)
-    operations = network_operations(network, working, len(result.etas)) if network else 0
+    grids = pass_shapes(network, working) if network else []
+    operations = sum(network_operations(network, shape, len(result.etas) if shape == grids[0] else 1) for shape in grids)
 
     def moved(count: float) -> float:
         return count / rates.bytes

@@ -46,17 +46,18 @@ def _frame_rows(device: torch.device, pair: tuple[Path, Path], model: str | None
                 repeats: int) -> list[Row]:
     from DiffuseMorphCore.images import read_image
     from DiffuseMorphCore.networks import load_model
-    from DiffuseMorphCore.registration.predict import network_shape
+    from DiffuseMorphCore.registration.predict import pass_shapes
     from DiffuseMorphCore.samplers import Trajectory
 
     if model is None:
         return []
     size = tuple(reversed(read_image(pair[0]).GetSize()))
     network = load_model(model, device, len(size))
-    images = [torch.rand((1, 1, *network_shape(network, size)), device=device) * 2 - 1 for _ in range(2)]
+    shape = pass_shapes(network, size)[0]
+    images = [torch.rand((1, 1, *shape), device=device) * 2 - 1 for _ in range(2)]
     trajectory = Trajectory(network, *images)
     trajectory.exact(0.5)
-    operations = network_operations(network, size, 1) - network_operations(network, size, 0)
+    operations = network_operations(network, shape, 1) - network_operations(network, shape, 0)
     return [Row("one exact frame", timed(lambda: trajectory.exact(0.37), device, 10 * repeats),
                 operations / rates.operations, f"{operations / 1e9:.0f} GFLOP of the deformation network")]
 

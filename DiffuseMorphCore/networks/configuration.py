@@ -97,6 +97,7 @@ class ModelConfiguration:
 
     ndim: 2 or 3. output: "displacement" (voxels) or "velocity" (voxels; the deformation is its exponential).
     working_side: longest side, in voxels, of the grid the model was trained for; None = the images' own grid.
+    finer_sides: longest sides of the grids of further passes, on which the same networks register what is left.
     """
 
     ndim: int
@@ -105,11 +106,16 @@ class ModelConfiguration:
     output: str = "displacement"
     working_side: int | None = None
     schedule: ScheduleConfiguration = field(default_factory=ScheduleConfiguration)
+    finer_sides: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
         _require(self.ndim in (2, 3), "the images have neither 2 nor 3 dimensions")
         _require(self.output in OUTPUTS, f"the output is not one of {', '.join(OUTPUTS)}")
         _require(self.working_side is None or self.working_side >= 8, "the working side is shorter than 8 voxels")
+        object.__setattr__(self, "finer_sides", tuple(self.finer_sides))
+        sides = [self.working_side, *self.finer_sides]
+        _require(len(sides) == 1 or None not in sides and sides == sorted(set(sides)),
+                 "the grids of further passes do not get finer from one to the next")
 
     def to_dict(self) -> dict[str, Any]:
         """The configuration as nested dicts of primitives, tuples written as lists."""
@@ -202,7 +208,7 @@ PRESETS: dict[str, Preset] = {
                 width=8, groups=4, attention="linear", heads=4, attention_levels=(2,), time_width=32),
             deformation=DeformationConfiguration(
                 encoder=(16, 32, 32, 48, 48), decoder=(48, 48, 32, 16, 16), initialisation="kaiming"),
-            output="velocity", working_side=48),
+            output="velocity", working_side=48, finer_sides=(72, 96)),
         TrainingSettings(registration_weight=10, learning_rate=4e-4, epochs=100, betas=(0.9, 0.999))),
     # The same for a GPU: a working grid of about 1.5 mm and as many weights as a file of 16 MB allows.
     "large3d": Preset(

@@ -10,7 +10,7 @@ from torch import Tensor
 from DiffuseMorphCore.networks import DiffuseMorph
 from DiffuseMorphCore.progress import Progress, advance
 from DiffuseMorphCore.registration.predict import predict
-from DiffuseMorphCore.registration.refine import AUTOMATIC_STEPS, agreement, refine
+from DiffuseMorphCore.registration.refine import AUTOMATIC_STEPS, agreement, comparable, refine
 from DiffuseMorphCore.registration.stages import Stopwatch
 from DiffuseMorphCore.registration.working_pair import WorkingPair
 from DiffuseMorphCore.samplers import even_etas
@@ -59,7 +59,8 @@ def deform(pair: WorkingPair, shape: tuple[int, ...], fixed_shape: tuple[int, ..
         if network is not None:
             advance(progress, "predict", 0.0)
             etas = even_etas(task.keyframes)
-            keyframes = predict(network.to(device), pair, shape, etas, task.trajectory)
+            alike = comparable(pair, resize_displacement(rest, pair.fixed.shape[2:]), task.modality)
+            keyframes = predict(network.to(device), alike, shape, etas, task.trajectory)
             similarity["network"] = similar(keyframes[-1:])
             if similarity["network"] <= similarity["aligned"]:
                 notes.append("The network did not make the images more alike, so its answer was not used.")

@@ -1,26 +1,40 @@
-"""Predict: the network's trajectory for a pair, on the working grid."""
+"""Predict: the network's trajectory for a pair, on the working grid.
+
+The first pass, on the model's coarsest grid, gives the trajectory of the paper. Further passes, where a model has them,
+see the moving image as moved so far, on finer grids, and what they add is scaled with eta, as the refinement's correction is.
+One pass on the finest of these grids would not do instead: networks this small see a few voxels far.
+"""
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor
 
 from DiffuseMorphCore.networks import DiffuseMorph
 from DiffuseMorphCore.registration.working_pair import WorkingPair
 from DiffuseMorphCore.samplers import Trajectory
-from DiffuseMorphCore.warp import downsample, resize_displacement
+from DiffuseMorphCore.warp import compose, downsample, resize_displacement, warp
 
 
-def network_shape(model: DiffuseMorph, shape: tuple[int, ...]) -> tuple[int, ...]:
-    """The grid (array order) on which a model sees images of ``shape``: its training grid's longest side, never finer."""
-    side = model.configuration.working_side
-    scale = 1.0 if side is None else min(1.0, side / max(shape))
-    return tuple(max(min(size, 4), round(size * scale)) for size in shape)
+def pass_shapes(model: DiffuseMorph, shape: tuple[int, ...]) -> list[tuple[int, ...]]:
+    """The grids (array order), coarse to fine, on which a model sees images of ``shape``; none finer than that."""
+    found = []
+    for side in (model.configuration.working_side, *model.configuration.finer_sides):
+        scale = 1.0 if side is None else min(1.0, side / max(shape))
+        found.append(tuple(max(min(size, 4), round(size * scale)) for size in shape))
+    return list(dict.fromkeys(found))
 
 
-def network_images(model: DiffuseMorph, pair: WorkingPair) -> tuple[Tensor, Tensor]:
-    """(moving, fixed), each (1, 1, *spatial), as the networks take them: on their grid and device, in [-1, 1]."""
-    shape = network_shape(model, tuple(pair.fixed.shape[2:]))
-    moving, fixed = (downsample(image.to(model.device), shape) * 2 - 1 for image in (pair.moving, pair.fixed))
+def network_images(model: DiffuseMorph, pair: WorkingPair, shape: tuple[int, ...] | None = None,
+                   displacement: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    """(moving, fixed), each (1, 1, *spatial), as the networks take them: on their grid and device, in [-1, 1].
+
+    shape : of a further pass; by default the model's first grid. displacement : moves the moving image before,
+    (1, ndim, *spatial) in voxels of the working grid.
+    """
+    shape = shape or pass_shapes(model, tuple(pair.fixed.shape[2:]))[0]
+    moving = pair.moving if displacement is None else warp(pair.moving, displacement)
+    moving, fixed = (downsample(image.to(model.device), shape) * 2 - 1 for image in (moving, pair.fixed))
     return moving, fixed
 
 
@@ -29,5 +43,11 @@ def predict(model: DiffuseMorph, pair: WorkingPair, shape: tuple[int, ...], etas
 
     pair : the images on the working grid. form : ``"anchored"`` or ``"faithful"``.
     """
-    keyframes = Trajectory(model, *network_images(model, pair), form).keyframes(etas)
-    return resize_displacement(keyframes, shape)
+    keyframes = resize_displacement(Trajectory(model, *network_images(model, pair), form).keyframes(etas), shape)
+    working = tuple(pair.fixed.shape[2:])
+    start = total = resize_displacement(keyframes[-1:], working)
+    for finer in pass_shapes(model, working)[1:]:
+        change = Trajectory(model, *network_images(model, pair, finer, total), form).exact(1.0)
+        total = compose(total, resize_displacement(change, working))
+    share = torch.tensor(etas, device=keyframes.device).view(-1, *[1] * (keyframes.dim() - 1))
+    return keyframes + share * resize_displacement(total - start, shape)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor, nn
@@ -12,9 +12,10 @@ from DiffuseMorphCore.similarity import local_correlation
 from DiffuseMorphCore.training.augmentation import uniform
 from DiffuseMorphCore.training.losses import folding_penalty, known_field_loss, noise_loss, smoothness, soft_dice
 from DiffuseMorphCore.training.pair import Pair
-from DiffuseMorphCore.warp import warp
+from DiffuseMorphCore.warp import downsample, resize_displacement, warp
 
 REGISTRATION_STEPS = ("same", "zero", "both", "alternate")
+COARSER = 2 / 3  # voxels a side of a pass to those of the pass after it
 
 
 @dataclass(frozen=True)
@@ -30,6 +31,8 @@ class LossWeights:
     to give it at step 0: a start for both, apart, because as long as neither knows what the other is about there is next
     to no gradient, and the noise to be estimated is all that the latent learns to hold.
     random_eta adds smoothness and folding of the field at a random eta, so that the way there is as regular as its end.
+    passes: shares of the training steps in which the moving image was moved before by 0, 1, 2, … passes of the networks
+    on coarser grids (see predict), so that they learn to go on from their own answers; the true field is then not known.
     """
 
     noise: float = 1.0
@@ -44,6 +47,7 @@ class LossWeights:
     zero_share: float = 0.5
     handed: bool = False
     random_eta: bool = False
+    passes: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -51,7 +55,8 @@ class Draw:
     """What is random about the objective itself in one training step.
 
     step : (B,) int64 time step; noise : (B, 1, *spatial); labels : (K,) label values, maybe none;
-    at_zero : whether an alternating objective is at step 0; eta : for the term at a random eta; handed : see LossWeights.
+    at_zero : whether an alternating objective is at step 0; eta : for the term at a random eta; handed : see LossWeights;
+    passes : how many passes on coarser grids came before.
     """
 
     step: Tensor
@@ -60,6 +65,7 @@ class Draw:
     at_zero: bool
     eta: float
     handed: bool = False
+    passes: int = 0
 
 
 def draw(pair: Pair, weights: LossWeights, steps: int, random: torch.Generator) -> Draw:
@@ -73,8 +79,9 @@ def draw(pair: Pair, weights: LossWeights, steps: int, random: torch.Generator) 
         present = pair.fixed_labels.unique().cpu()
         present = present[present != 0]
         labels = present[torch.randperm(len(present), generator=random)[:weights.label_count]]
+    passes = int(torch.multinomial(torch.tensor(weights.passes), 1, generator=random)) if weights.passes else 0
     device = pair.fixed.device
-    return Draw(step.to(device), noise.to(device), labels.to(device), at_zero, eta, weights.handed)
+    return Draw(step.to(device), noise.to(device), labels.to(device), at_zero, eta, weights.handed, passes)
 
 
 class JointObjective(nn.Module):
@@ -94,6 +101,8 @@ class JointObjective(nn.Module):
         mode = weights.registration_steps
         if mode == "alternate":
             mode = "only zero" if drawn.at_zero else "same"
+        for earlier in range(drawn.passes, 0, -1):
+            pair = self._moved(pair, COARSER ** earlier)
         latents, terms = [], {}
         total = pair.fixed.new_zeros(())
         if drawn.handed:
@@ -124,6 +133,18 @@ class JointObjective(nn.Module):
             terms["control_similarity"] = parts["similarity"]
             total = total + weights.registration * registration
         return {"loss": total, **terms}
+
+    @torch.no_grad()
+    def _moved(self, pair: Pair, scale: float) -> Pair:
+        """The pair after the networks have registered it on a grid with `scale` times the voxels a side."""
+        shape = [max(4, round(size * scale)) for size in pair.fixed.shape[2:]]
+        moving, fixed = (downsample(image, shape) for image in (pair.moving, pair.fixed))
+        found = self.model.displacement(self.model.field(moving, self.model.latent(moving, fixed)))
+        displacement = resize_displacement(found, pair.fixed.shape[2:])
+        anatomy, labels = pair.moving_anatomy, pair.moving_labels
+        return replace(pair, moving=warp(pair.moving, displacement), displacement=None,
+                       moving_anatomy=None if anatomy is None else warp(anatomy, displacement),
+                       moving_labels=None if labels is None else warp(labels, displacement, "nearest"))
 
     def _registration(self, pair: Pair, field: Tensor, drawn: Draw) -> tuple[Tensor, dict[str, Tensor]]:
         """Equation 9 for one field, and its terms."""

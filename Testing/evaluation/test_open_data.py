@@ -10,6 +10,7 @@ from DiffuseMorphCore.errors import DiffuseMorphError
 from DiffuseMorphCore.evaluation import metrics
 from DiffuseMorphCore.evaluation.datasets import open_data_set
 from DiffuseMorphCore.evaluation.datasets.brain_oasis import VALIDATION
+from DiffuseMorphCore.evaluation.datasets.scan import read_labels
 from DiffuseMorphCore.evaluation.datasets.heart_motion import HeartMotion
 from DiffuseMorphCore.evaluation.datasets.lung_ct import read_points
 from DiffuseMorphCore.evaluation.datasets.phantom import CardiacPhantom
@@ -70,6 +71,15 @@ def test_hippocampus_pairs_go_round_a_ring(tmp_path):
     assert min(pair.moving.name for pair in pairs) == "006"
     for end in ("moving", "fixed"):
         assert {sum(getattr(pair, end).name == f"{n:03d}" for pair in pairs) for n in range(6, 36)} == {2}
+
+
+def test_labels_written_as_floats_are_whole_numbers(tmp_path):
+    values = np.arange(24, dtype=np.float32).reshape(2, 3, 4) % 3
+    for name in ("image", "labels"):
+        write(values, tmp_path / f"{name}.nii.gz")
+    labels = read_labels(tmp_path / "labels.nii.gz", tmp_path / "image.nii.gz")
+    assert np.issubdtype(sitk.GetArrayFromImage(labels).dtype, np.integer)
+    np.testing.assert_array_equal(sitk.GetArrayFromImage(labels), values)
 
 
 def test_point_files_that_are_not_world_points_are_refused(tmp_path):

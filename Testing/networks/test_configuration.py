@@ -30,6 +30,8 @@ def test_configurations_survive_a_dictionary(name):
     (None, {"ndim": 4}, "neither 2 nor 3"),
     (None, {"output": "flow"}, "displacement, velocity"),
     (None, {"colour": 1}, "unknown entries colour"),
+    (None, {"working_side": 48, "finer_sides": [72, 48]}, "finer from one to the next"),
+    (None, {"finer_sides": [72]}, "finer from one to the next"),
     (None, {"deformation": None}, "'deformation' is not a table"),
     ("schedule", {"last": 1.0}, "betas"),
     ("schedule", {"steps": "many"}, "malformed"),

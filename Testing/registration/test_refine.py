@@ -1,11 +1,13 @@
 """Refinement finds known deformations, whatever the contrast of the moving image, and copes with awkward images."""
 from __future__ import annotations
 
+import sys
+
 import pytest
 import torch
 
 from DiffuseMorphCore.registration.contrast import in_moving_contrast
-from DiffuseMorphCore.registration.refine import agreement, refine
+from DiffuseMorphCore.registration.refine import Descent, agreement, refine
 from DiffuseMorphCore.registration.working_pair import WorkingPair
 from DiffuseMorphCore.warp import downsample, folding, smooth, warp
 
@@ -107,3 +109,13 @@ def test_constant_images_move_nothing(ndim, modality):
     nothing = torch.zeros_like(image)
     empty = WorkingPair(image, 1 - image, fixed_tissue=nothing, moving_tissue=nothing)
     assert bool(refine(empty, rest, steps=5, modality=modality).isfinite().all())
+
+
+def test_coarse_grids_may_take_more_steps_than_the_finest(monkeypatch):
+    fixed, moving, flow = deformed(2)
+    visited = []
+    module = sys.modules[refine.__module__]
+    inner = module._descend
+    monkeypatch.setattr(module, "_descend", lambda *given: visited.append(given[2]) or inner(*given))
+    refine(WorkingPair(fixed, moving), torch.zeros_like(flow), steps=3, settings=Descent(coarsest=16))
+    assert len(visited) > 1 and visited[-1] == 3 and set(visited[:-1]) == {12}

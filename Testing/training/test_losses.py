@@ -1,6 +1,8 @@
 """The terms of the objective against closed forms."""
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -10,7 +12,7 @@ from DiffuseMorphCore.training.losses import folding_penalty, known_field_loss, 
 from DiffuseMorphCore.training.objective import JointObjective, LossWeights, draw
 from DiffuseMorphCore.training.augmentation import generator
 from DiffuseMorphCore.training.pair import Pair
-from DiffuseMorphCore.warp import determinant_minimum, warp
+from DiffuseMorphCore.warp import determinant_minimum, resize_displacement, warp
 
 
 @pytest.mark.parametrize("shape", [(7, 9), (5, 6, 7)])
@@ -142,6 +144,30 @@ def test_handed_networks_learn_apart(setting):
     gradient, = torch.autograd.grad(terms["loss"] - terms["handed"], model.diffusion.exit.weight, allow_unused=True,
                                     retain_graph=True)
     assert gradient is None or gradient.abs().max() < 1e-6  # the registration does not reach the diffusion network
+
+
+def test_networks_go_on_from_their_own_answers(setting):
+    """After a pass on a coarser grid the moving image, its labels and its anatomy are those that this pass moved."""
+    model, pair = setting
+    pair = replace(pair, moving_anatomy=pair.moving.clone(), fixed_anatomy=pair.fixed)
+    model.deformation.exit.weight.data.mul_(300)
+    weights = LossWeights(registration_steps="zero", passes=(0.0, 1.0), window=5)
+    drawn = draw(pair, weights, 2000, generator(0, 0))
+    assert drawn.passes == 1 and draw(pair, LossWeights(), 2000, generator(0, 0)).passes == 0
+    objective, seen = JointObjective(model, weights), []
+    handle = model.deformation.register_forward_hook(lambda module, inputs, output: seen.append((inputs, output)))
+    terms = objective(pair, drawn)
+    handle.remove()
+    (first, field), (second, _) = seen
+    assert [side for side in first[0].shape[2:]] == [round(side * 2 / 3) for side in pair.fixed.shape[2:]]
+    moved = warp(pair.moving, resize_displacement(model.displacement(field), pair.moving.shape[2:]))
+    assert float((moved - pair.moving).abs().amax()) > 0.1
+    torch.testing.assert_close(second[0], moved, atol=1e-5, rtol=0)
+    assert not field.requires_grad and terms["loss"].requires_grad and terms["loss"].isfinite()
+    after = objective._moved(pair, 2 / 3)
+    torch.testing.assert_close(after.moving_anatomy, moved, atol=1e-5, rtol=0)
+    assert set(after.moving_labels.unique().tolist()) <= set(pair.moving_labels.unique().tolist())
+    assert after.displacement is None
 
 
 def test_further_terms_come_on_request(setting):

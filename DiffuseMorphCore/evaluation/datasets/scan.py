@@ -111,14 +111,17 @@ def read_file(path: Path) -> sitk.Image:
 
 
 def read_labels(path: Path, image_path: Path) -> sitk.Image:
-    """Read the labels of `image_path`. Raises DiffuseMorphError where they do not lie on the voxels of that image."""
+    """Read the labels of `image_path`, as whole numbers even where the file has them as floats.
+
+    Raises DiffuseMorphError where they do not lie on the voxels of that image.
+    """
     labels, image = read_file(path), read_file(image_path)
     apart = [np.abs(np.subtract(one, other)).max() if len(one) == len(other) else np.inf
              for one, other in zip(_place(labels), _place(image))]
     if labels.GetSize() != image.GetSize() or max(apart) > 1e-2:
         raise DiffuseMorphError(f"The labels '{path}' do not lie on the voxels of their image '{image_path}': get new "
                                 "copies of both.")
-    return labels
+    return sitk.Cast(labels, sitk.sitkInt32) if labels.GetPixelID() in (sitk.sitkFloat32, sitk.sitkFloat64) else labels
 
 
 def _place(image: sitk.Image) -> tuple[tuple[float, ...], ...]:
