@@ -63,22 +63,26 @@ def measure_rates(device: torch.device, precision: torch.dtype = torch.float32, 
     return Rates(8 * source.numel() / copied, 2 * side ** 3 / multiplied)
 
 
-def refinement_volumes(ndim: int) -> int:
+def refinement_volumes(ndim: int, shrink: float = 1.0) -> float:
     """Volumes that a step of the refinement has to read or write, however it is programmed.
 
     The warp (image, field, result), local correlation forward and backward (5), the force (slope, image, force), Adam's
     two averages (force, both read and written, change), the composition (two fields in, one out), and two smoothings
-    (in and out).
+    (in and out). `shrink` is the share of the images' voxels that the displacement has.
     """
-    return (ndim + 2) + 5 + (ndim + 2) + 6 * ndim + 3 * ndim + 2 * 2 * ndim
+    images, fields = 2 + 5 + 2, 1 + 1 + 6 + 3 + 2 * 2
+    return images + shrink * ndim * fields
 
 
-def visited_voxels(fractions: list[float], shapes: list[tuple[int, ...]], counts: list[int]) -> int:
-    """Voxels times steps of a refinement that told its progress at every step, a share of all that it might do."""
+def visited_volumes(fractions: list[float], shapes: list[tuple[int, ...]], counts: list[int],
+                    volumes: list[float]) -> float:
+    """Voxels times volumes times steps of a refinement that told its progress at every step, a share of all that it
+    might do; shapes, most steps and volumes a step, grid by grid."""
     sizes = [math.prod(shape) for shape in shapes]
     work = [size * count for size, count in zip(sizes, counts)]
     ends = [sum(work[:index + 1]) / sum(work) for index in range(len(work))]
-    return sum(sizes[min(bisect_right(ends, fraction + 1e-9), len(sizes) - 1)] for fraction in fractions)
+    levels = [min(bisect_right(ends, fraction + 1e-9), len(sizes) - 1) for fraction in fractions]
+    return sum(sizes[level] * volumes[level] for level in levels)
 
 
 def network_operations(model, shape: tuple[int, ...], fields: int) -> int:

@@ -18,7 +18,7 @@ import torch
 from DiffuseMorphCore.devices import choose_device
 from DiffuseMorphCore.errors import DiffuseMorphError
 from DiffuseMorphCore.evaluation.floors import (Rates, Row, measure_rates, network_operations, refinement_volumes,
-                                                timed, visited_voxels)
+                                                timed, visited_volumes)
 from DiffuseMorphCore.evaluation.machine import load, machine
 from DiffuseMorphCore.evaluation.records import Records
 from DiffuseMorphCore.evaluation.report import facts, markdown_table
@@ -34,7 +34,7 @@ def stage_rows(fixed: Path, moving: Path, model: str | None, device: str, rates:
     from DiffuseMorphCore.previews import save_preview
     from DiffuseMorphCore.registration import register
     from DiffuseMorphCore.registration.predict import pass_shapes
-    from DiffuseMorphCore.registration.refine import AUTOMATIC_STEPS, Descent, levels, step_counts
+    from DiffuseMorphCore.registration.refine import AUTOMATIC_STEPS, Descent, HALVED_VOXELS, levels, step_counts
     from DiffuseMorphCore.transforms import write_transform
 
     target, processor = choose_device(device), torch.device("cpu")
@@ -55,7 +55,8 @@ def stage_rows(fixed: Path, moving: Path, model: str | None, device: str, rates:
     field = 4 * ndim * math.prod(result.grid.shape)
     shapes = levels(working, Descent().coarsest)[int("network" in result.report["similarity"]):]
     counts = step_counts(AUTOMATIC_STEPS, len(shapes))
-    steps = visited_voxels(told[:-1], shapes, counts)
+    volumes = [refinement_volumes(ndim, 0.5 ** ndim if math.prod(shape) > HALVED_VOXELS else 1.0) for shape in shapes]
+    refined = visited_volumes(told[:-1], shapes, counts, volumes)
     grids = pass_shapes(network, working) if network else []
     operations = sum(network_operations(network, shape, len(result.etas) if shape == grids[0] else 1) for shape in grids)
 
@@ -77,9 +78,9 @@ def stage_rows(fixed: Path, moving: Path, model: str | None, device: str, rates:
         Row("align", best["align"], moved(4 * sum(voxels)), "both images read once; the search itself has no floor"),
         Row("predict", best["predict"], operations / rates.operations,
             f"{operations / 1e9:.0f} GFLOP of the networks") if network else None,
-        Row("refine", best["refine"], moved(4 * refinement_volumes(ndim) * steps),
-            f"{refinement_volumes(ndim)} volumes in each of {steps / math.prod(working):.0f} steps on the finest grid, "
-            "or coarser ones worth as much"),
+        Row("refine", best["refine"], moved(4 * refined),
+            f"{volumes[-1]:.0f} volumes in each of {refined / volumes[-1] / math.prod(working):.0f} steps on the finest "
+            "grid, or coarser ones worth as much"),
         Row("deliver", best["deliver"], moved((2 * CHECKED_ETAS + 1) * field),
             f"the neighbouring keyframes read at {CHECKED_ETAS} etas, the last one once more"),
         Row("registration", whole, None, "the five stages above"),

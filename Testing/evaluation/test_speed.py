@@ -6,22 +6,23 @@ import SimpleITK as sitk
 import torch
 
 from DiffuseMorphCore.errors import DiffuseMorphError
-from DiffuseMorphCore.evaluation.floors import network_operations, refinement_volumes, visited_voxels
+from DiffuseMorphCore.evaluation.floors import network_operations, refinement_volumes, visited_volumes
 from DiffuseMorphCore.evaluation.speed import run_speed
 from DiffuseMorphCore.evaluation.throughput import throughput_rows
 
 
-def test_visited_voxels_follow_the_progress_of_every_level():
+def test_volumes_follow_the_progress_of_every_level():
     shapes, counts = [(4, 4), (8, 8)], [6, 4]
     work = 6 * 16 + 4 * 64
     everything = [step * 16 / work for step in range(6)] + [(96 + step * 64) / work for step in range(4)]
-    assert visited_voxels(everything, shapes, counts) == work
+    assert visited_volumes(everything, shapes, counts, [1, 1]) == work
     # A level that ends early jumps to the start of the next.
-    assert visited_voxels(everything[:2] + everything[6:], shapes, counts) == 2 * 16 + 4 * 64
+    assert visited_volumes(everything[:2] + everything[6:], shapes, counts, [2, 1]) == 2 * 2 * 16 + 4 * 64
 
 
 def test_a_step_moves_more_volumes_in_three_dimensions_than_in_two():
     assert refinement_volumes(3) == 54 and refinement_volumes(2) < 54
+    assert refinement_volumes(3, 1 / 8) == 9 + 45 / 8
 
 
 def test_operations_of_a_network_grow_with_the_fields(small_model):
