@@ -34,7 +34,7 @@ def stage_rows(fixed: Path, moving: Path, model: str | None, device: str, rates:
     from DiffuseMorphCore.previews import save_preview
     from DiffuseMorphCore.registration import register
     from DiffuseMorphCore.registration.predict import pass_shapes
-    from DiffuseMorphCore.registration.refine import AUTOMATIC_STEPS, Descent, HALVED_VOXELS, levels, step_counts
+    from DiffuseMorphCore.registration.refine import AUTOMATIC_STEPS, Descent, field_shape, levels, step_counts
     from DiffuseMorphCore.transforms import write_transform
 
     target, processor = choose_device(device), torch.device("cpu")
@@ -55,10 +55,9 @@ def stage_rows(fixed: Path, moving: Path, model: str | None, device: str, rates:
     field = 4 * ndim * math.prod(result.grid.shape)
     shapes = levels(working, Descent().coarsest)[int("network" in result.report["similarity"]):]
     counts = step_counts(AUTOMATIC_STEPS, len(shapes))
-    volumes = [refinement_volumes(ndim, 0.5 ** ndim if math.prod(shape) > HALVED_VOXELS else 1.0) for shape in shapes]
+    volumes = [refinement_volumes(ndim, math.prod(field_shape(shape)) / math.prod(shape)) for shape in shapes]
     refined = visited_volumes(told[:-1], shapes, counts, volumes)
-    grids = pass_shapes(network, working) if network else []
-    operations = sum(network_operations(network, shape, len(result.etas) if shape == grids[0] else 1) for shape in grids)
+    operations = network_operations(network, pass_shapes(network, working)[0], len(result.etas)) if network else 0
 
     def moved(count: float) -> float:
         return count / rates.bytes

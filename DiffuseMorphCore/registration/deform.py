@@ -55,19 +55,19 @@ def deform(pair: WorkingPair, shape: tuple[int, ...], fixed_shape: tuple[int, ..
 
     similarity = {"aligned": similar(rest)}
     etas, keyframes = (0.0, 1.0), torch.cat([rest, rest])
+    steps = AUTOMATIC_STEPS if task.refine == "auto" else task.refine
     with stopwatch("predict"):
         if network is not None:
             advance(progress, "predict", 0.0)
             etas = even_etas(task.keyframes)
             alike = comparable(pair, resize_displacement(rest, pair.fixed.shape[2:]), task.modality)
-            keyframes = predict(network.to(device), alike, shape, etas, task.trajectory)
+            keyframes = predict(network.to(device), alike, shape, etas, task.trajectory, further=not steps)
             similarity["network"] = similar(keyframes[-1:])
             if similarity["network"] <= similarity["aligned"]:
                 notes.append("The network did not make the images more alike, so its answer was not used.")
                 network, etas, keyframes = None, (0.0, 1.0), torch.cat([rest, rest])
             advance(progress, "predict", 1.0)
     with stopwatch("refine"):
-        steps = AUTOMATIC_STEPS if task.refine == "auto" else task.refine
         if steps:
             start = resize_displacement(keyframes[-1:], pair.fixed.shape[2:])
             better = refine(pair, start, steps=steps, modality=task.modality, skip=int(network is not None),

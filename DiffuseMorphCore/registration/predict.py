@@ -2,7 +2,8 @@
 
 The first pass, on the model's coarsest grid, gives the trajectory of the paper. Further passes, where a model has them,
 see the moving image as moved so far, on finer grids, and what they add is scaled with eta, as the refinement's correction is.
-One pass on the finest of these grids would not do instead: networks this small see a few voxels far.
+One pass on the finest of these grids would not do instead: networks this small see a few voxels far. Where a refinement
+follows, the first pass is enough: the refinement's coarse grids do more than further passes in less time.
 """
 
 from __future__ import annotations
@@ -38,15 +39,16 @@ def network_images(model: DiffuseMorph, pair: WorkingPair, shape: tuple[int, ...
     return moving, fixed
 
 
-def predict(model: DiffuseMorph, pair: WorkingPair, shape: tuple[int, ...], etas: tuple[float, ...], form: str) -> Tensor:
+def predict(model: DiffuseMorph, pair: WorkingPair, shape: tuple[int, ...], etas: tuple[float, ...], form: str,
+            further: bool = True) -> Tensor:
     """Displacements of Algorithm 1 at ``etas``, (K, ndim, *shape) in voxels of a grid of ``shape``.
 
-    pair : the images on the working grid. form : ``"anchored"`` or ``"faithful"``.
+    pair : the images on the working grid. form : ``"anchored"`` or ``"faithful"``. further : with the model's further passes.
     """
     keyframes = resize_displacement(Trajectory(model, *network_images(model, pair), form).keyframes(etas), shape)
     working = tuple(pair.fixed.shape[2:])
     start = total = resize_displacement(keyframes[-1:], working)
-    for finer in pass_shapes(model, working)[1:]:
+    for finer in pass_shapes(model, working)[1:] if further else ():
         change = Trajectory(model, *network_images(model, pair, finer, total), form).exact(1.0)
         total = compose(total, resize_displacement(change, working))
     share = torch.tensor(etas, device=keyframes.device).view(-1, *[1] * (keyframes.dim() - 1))

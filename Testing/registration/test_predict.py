@@ -55,3 +55,4 @@ def test_further_passes_start_where_the_last_one_ended(model, pair):
     torch.testing.assert_close(found[-1:], end, atol=1e-4, rtol=0)
     torch.testing.assert_close(found[1:2] - first[1:2], 0.25 * (end - first[-1:]), atol=1e-4, rtol=0)
     assert not found[0].any()
+    torch.testing.assert_close(predict(network, pair, shape, ETAS, "anchored", further=False), first)
