@@ -40,6 +40,8 @@ class Geometry:
     flips, permute : mirror these axes of "x" (left-right), "y", "z" half of the time; exchange the axes, so that no
         orientation is special. Without them images are in LPS order, which is easier to learn.
     same_person : share of pairs that show one person twice, differently deformed.
+    local : share of these pairs that differ in one region only, as a chest does where its heart beats; all else, the
+        linear map included, is the same in both images.
     independent_contrast : share of pairs whose images have contrasts of their own.
     """
 
@@ -53,6 +55,7 @@ class Geometry:
     flips: tuple[str, ...] = field(default=("x",), metadata={"allowed": ("x", "y", "z")})
     permute: bool = False
     same_person: float = 0.2
+    local: float = 0.0
     independent_contrast: float = 0.0
 
 
@@ -122,7 +125,10 @@ class SyntheticPairs:
         if self.ndim < len(view[1]):
             moving_map, fixed_map = (slice_of(entry, view, geometry.shape) for entry in (moving_map, fixed_map))
             view = torch.eye(self.ndim), torch.zeros(self.ndim)
-        still, warped = self._place(0.0 if alone else 1.0, random, device), self._place(1.0, random, device)
+        if alone and geometry.local and uniform(0, 1, random) < geometry.local:
+            still, warped = self._region(random, device)
+        else:
+            still, warped = self._place(0.0 if alone else 1.0, random, device), self._place(1.0, random, device)
         moving_clean, moving_labels = self._image(moving_map, contrast, view, still.points, random, device)
         fixed_clean, fixed_labels = self._image(fixed_map, other, view, warped.points, random, device)
         moving, fixed = (degrade(image, self.appearance, random) for image in (moving_clean, fixed_clean))
@@ -143,6 +149,19 @@ class SyntheticPairs:
         displacement = random_displacement(geometry.shape, geometry.scales, strength, random, device)
         points = (grid_points(geometry.shape, device) + displacement[0].flatten(1).T) @ matrix.T + shift
         return _Place(matrix, shift, points)
+
+    def _region(self, random: torch.Generator, device: torch.device) -> tuple[_Place, _Place]:
+        """The same place twice, the second time deformed within a ball that covers a part of the grid."""
+        shape, geometry = self.geometry.shape, self.geometry
+        points = grid_points(shape, device)
+        middle = torch.tensor([uniform(-0.25, 0.25, random) * side for side in shape], device=device)
+        radius = uniform(0.1, 0.3, random) * min(shape)
+        inside = torch.exp(-((points - middle).norm(dim=1) / radius) ** 4)
+        displacement = random_displacement(shape, geometry.scales, geometry.strength, random, device)[0].flatten(1).T
+        # A pull towards the middle, or away from it, as a cavity shrinks or fills.
+        displacement = displacement + uniform(-2.5, 2.5, random) * geometry.strength * (points - middle)
+        matrix, shift = torch.eye(self.ndim, device=device), torch.zeros(self.ndim, device=device)
+        return _Place(matrix, shift, points), _Place(matrix, shift, points + inside[:, None] * displacement)
 
     def _common_view(self, random: torch.Generator, space: int) -> tuple[Tensor, Tensor]:
         """Matrix (space, ndim) and shift (space,): from voxels of the grid about its centre to mm of the common pose of

@@ -120,6 +120,17 @@ def test_the_known_field_warps_the_moving_image_onto_the_fixed_one(maps, shape):
     assert torch.stack(after).mean() < 0.35 * torch.stack(before).mean()
 
 
+@pytest.mark.parametrize("shape", [(64, 64), (32, 32, 32)])
+def test_a_local_pair_differs_in_one_region_only(shape):
+    shapes = RandomShapes(ndim=len(shape))
+    pairs = SyntheticPairs(shapes, None, Geometry(shape=shape, spacing=3.0, strength=0.15, same_person=1.0, local=1.0),
+                           CLEAN)
+    ways = [pairs.draw(index, CPU).displacement.norm(dim=1) for index in range(8)]
+    known = [way[~way.isnan()] for way in ways]
+    assert all(float((way < 0.05).float().mean()) > 0.3 for way in known)
+    assert max(float(way.amax()) for way in known) > 1.0
+
+
 def test_two_people_have_no_known_field(maps):
     source = SyntheticPairs(People(*maps), None, Geometry((16, 16, 16), 8.0, same_person=0.0))
     assert source.draw(0, CPU).displacement.isnan().all()
