@@ -53,7 +53,7 @@ def stage_rows(fixed: Path, moving: Path, model: str | None, device: str, rates:
     voxels = [image.GetNumberOfPixels() for image in images]
     working, ndim = tuple(reversed(result.report["grids"]["working"])), images[0].GetDimension()
     field = 4 * ndim * math.prod(result.grid.shape)
-    shapes = levels(working, Descent().coarsest)[int("network" in result.report["similarity"]):]
+    shapes = levels(working, Descent().coarsest)
     counts = step_counts(AUTOMATIC_STEPS, len(shapes))
     volumes = [refinement_volumes(ndim, math.prod(field_shape(shape)) / math.prod(shape)) for shape in shapes]
     refined = visited_volumes(told[:-1], shapes, counts, volumes)

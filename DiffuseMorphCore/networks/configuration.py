@@ -228,6 +228,6 @@ PRESETS: dict[str, Preset] = {
                 width=8, groups=4, attention="linear", heads=4, attention_levels=(2,), time_width=32),
             deformation=DeformationConfiguration(
                 encoder=(16, 32, 48, 64, 64), decoder=(64, 64, 48, 32, 16), initialisation="kaiming"),
-            output="velocity", working_side=128),
+            output="velocity", working_side=128, finer_sides=(256,)),
         TrainingSettings(registration_weight=10, learning_rate=4e-4, epochs=100, betas=(0.9, 0.999))),
 }

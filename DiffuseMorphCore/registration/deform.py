@@ -70,7 +70,7 @@ def deform(pair: WorkingPair, shape: tuple[int, ...], fixed_shape: tuple[int, ..
     with stopwatch("refine"):
         if steps:
             start = resize_displacement(keyframes[-1:], pair.fixed.shape[2:])
-            better = refine(pair, start, steps=steps, modality=task.modality, skip=int(network is not None),
+            better = refine(pair, start, steps=steps, modality=task.modality,
                             advance=lambda fraction: advance(progress, "refine", fraction))
             share = torch.tensor(etas, device=device).view(-1, *[1] * (better.dim() - 1))
             keyframes = keyframes + share * resize_displacement(better - start, shape)

@@ -68,7 +68,7 @@ class Comparison:
         if method.endswith(REFINED):
             start = time.perf_counter()
             at, _ = self.path(method.removesuffix(REFINED), seed, case)
-            better = refined(case, at, self.device, from_zero=method.startswith("initial"))
+            better = refined(case, at, self.device)
             return better, time.perf_counter() - start
         if method == "initial":
             zeros = torch.zeros((1, case.moving.ndim - 2, *case.moving.shape[2:]))

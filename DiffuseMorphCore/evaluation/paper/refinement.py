@@ -13,13 +13,12 @@ REFINED = "+refine"
 
 
 @torch.no_grad()
-def refined(case: Case, at: TrajectoryAt, device: torch.device, from_zero: bool = False) -> TrajectoryAt:
+def refined(case: Case, at: TrajectoryAt, device: torch.device) -> TrajectoryAt:
     """The trajectory after refinement of its end, as `register` has it: the correction is scaled with eta.
 
-    from_zero : `at` is no motion at all, so the coarsest level is worked on too. Folds are not repaired here: what the
-    refinement itself does to the topology has to be seen.
+    Folds are not repaired here: what the refinement itself does to the topology has to be seen.
     """
     pair = WorkingPair((case.fixed + 1) / 2, (case.moving + 1) / 2).to(device)
     start = at(1.0).to(device)
-    correction = refine(pair, start, steps=AUTOMATIC_STEPS, skip=int(not from_zero)) - start
+    correction = refine(pair, start, steps=AUTOMATIC_STEPS) - start
     return lambda eta: at(eta) + eta * correction.to(at(eta).device)
