@@ -16,6 +16,7 @@ import SimpleITK as sitk
 
 from DiffuseMorphCore.errors import DiffuseMorphError
 from DiffuseMorphCore.progress import Progress, advance
+from DiffuseMorphCore.registration.grid import Grid
 from DiffuseMorphCore.registration.prepare import Scan
 
 ALIGNMENTS = ("none", "center", "rigid", "affine")
@@ -130,7 +131,7 @@ def align(fixed: Scan, moving: Scan, kind: str = "affine", initial: sitk.Transfo
         candidates.append(as_affine(fine.search(affine, 40), ndim))
     candidates.append(start)
     advance(progress, "align", 1.0)
-    return _rounded(max(candidates, key=fine.score))
+    return _rounded(max(candidates, key=fine.score), fixed.grid)
 
 
 def as_affine(transform: sitk.Transform, ndim: int) -> sitk.AffineTransform:
@@ -145,11 +146,26 @@ def as_affine(transform: sitk.Transform, ndim: int) -> sitk.AffineTransform:
     return sitk.AffineTransform(np.stack(columns, axis=1).ravel().tolist(), offset.tolist())
 
 
-def _rounded(transform: sitk.AffineTransform) -> sitk.AffineTransform:
-    """The transform to a ten-thousandth of a millimetre: ITK adds up in parallel, in an order that changes the last digits
-    from run to run, and the same pair shall give the same bytes."""
-    matrix, translation = np.round(transform.GetMatrix(), 6), np.round(transform.GetTranslation(), 4)
-    return sitk.AffineTransform(matrix.tolist(), translation.tolist())
+def _rounded(transform: sitk.AffineTransform, grid: Grid) -> sitk.AffineTransform:
+    """The transform to a hundredth of a voxel of the fixed grid: ITK adds up in parallel, in an order that changes the last
+    digits from run to run, and the same pair shall give the same bytes.
+
+    It is rounded about the grid's middle, so that neither the units of the image nor its distance from the origin matter.
+    """
+    direction = np.array(grid.direction).reshape(grid.ndim, grid.ndim)
+    middle = np.array(grid.origin) + direction @ (np.array(grid.spacing) * (np.array(grid.size) - 1) / 2)
+    step = 0.01 * min(grid.spacing)
+    matrix = np.array(transform.GetMatrix()).reshape(grid.ndim, grid.ndim)
+    shift = np.array(transform.TransformPoint(middle.tolist())) - middle
+    turn_step = step / max(size * spacing for size, spacing in zip(grid.size, grid.spacing))
+    identity = np.eye(grid.ndim)  # which stays exact
+    rigid = np.allclose(matrix @ matrix.T, identity, atol=1e-6)
+    matrix = identity + np.round((matrix - identity) / turn_step) * turn_step
+    if rigid:  # and stays so
+        left, _, right = np.linalg.svd(matrix)
+        matrix = identity if np.array_equal(matrix, identity) else left @ right
+    shift = np.round(shift / step) * step
+    return sitk.AffineTransform(matrix.ravel().tolist(), (middle + shift - matrix @ middle).tolist())
 
 
 def _centered(transform: sitk.AffineTransform, center: np.ndarray) -> sitk.AffineTransform:

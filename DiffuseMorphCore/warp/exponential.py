@@ -8,7 +8,7 @@ from torch import Tensor
 from DiffuseMorphCore.warp.sampling import compose, resize, sample_points, warp
 
 _DENSE_STEPS, _FIXED_POINT_STEPS, _NEWTON_STEPS = 3, 12, 20
-_DENSITY = 1.25  # points per voxel and axis; fewer fit themselves instead of what lies between them
+_DENSITY = 1.5  # points per voxel and axis; fewer fit themselves instead of what lies between them
 _ROUNDS = 2
 _LEAST_WEIGHT = 0.1
 
