@@ -63,7 +63,7 @@ def eta(text: str) -> float:
 
 
 def refinement(text: str) -> int | str:
-    """"auto", or how many steps the refinement takes at most on each level (0 turns it off)."""
+    """"auto", or how many steps the refinement takes at most on the finest grid (0 turns it off)."""
     return text if text == "auto" else _count(text, 0)
 
 

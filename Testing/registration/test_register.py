@@ -8,8 +8,6 @@ import SimpleITK as sitk
 import torch
 
 from DiffuseMorphCore import Cancelled, DiffuseMorphError, register
-from DiffuseMorphCore.registration.align import _rounded
-from DiffuseMorphCore.registration.grid import Grid
 from DiffuseMorphCore.warp import folding, resize_displacement
 
 
@@ -211,21 +209,6 @@ def test_the_same_pair_twice_gives_the_same_bytes(pair_3d, small_model):
     first, second = (register(*pair_3d, model=small_model(3)) for _ in range(2))
     assert torch.equal(first.keyframes, second.keyframes)
     assert first.alignment.GetParameters() == second.alignment.GetParameters()
-
-
-def test_last_digits_of_the_alignment_and_the_unit_of_the_image_do_not_matter():
-    """ITK's sums differ in the last digits from run to run; nanometres far from the origin are aligned as well."""
-    for scale in (1.0, 1e-6):
-        grid = Grid((40, 36, 32), (2.0 * scale,) * 3, (5000.0 * scale,) * 3, (1.0, 0, 0, 0, 1, 0, 0, 0, 1))
-        matrix = np.eye(3) + 0.0123456
-        found = [_rounded(sitk.AffineTransform((matrix + last).ravel().tolist(), [0.77777 * scale + last * scale] * 3), grid)
-                 for last in (0.0, 1e-9)]
-        assert found[0].GetParameters() == found[1].GetParameters()
-        corner = [(5000.0 + 2 * 39) * scale, (5000.0 + 2 * 35) * scale, (5000.0 + 2 * 31) * scale]
-        exact = sitk.AffineTransform(matrix.ravel().tolist(), [0.77777 * scale] * 3)
-        off = np.subtract(found[0].TransformPoint(corner), exact.TransformPoint(corner))
-        assert np.abs(off).max() < 0.02 * 2.0 * scale
-        assert _rounded(sitk.AffineTransform(3), grid).GetParameters() == sitk.AffineTransform(3).GetParameters()
 
 
 def test_jacobian_is_one_at_rest_and_uncertainty_is_in_millimetres(result):
