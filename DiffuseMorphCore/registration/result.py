@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 import SimpleITK as sitk
-import torch
 from torch import Tensor
 
 from DiffuseMorphCore.errors import DiffuseMorphError
