@@ -47,8 +47,11 @@ def predict(model: DiffuseMorph, pair: WorkingPair, shape: tuple[int, ...], etas
     """
     keyframes = resize_displacement(Trajectory(model, *network_images(model, pair), form).keyframes(etas), shape)
     working = tuple(pair.fixed.shape[2:])
+    finer_grids = pass_shapes(model, working)[1:] if further else []
+    if not finer_grids:
+        return keyframes
     start = total = resize_displacement(keyframes[-1:], working)
-    for finer in pass_shapes(model, working)[1:] if further else ():
+    for finer in finer_grids:
         change = Trajectory(model, *network_images(model, pair, finer, total), form).exact(1.0)
         total = compose(total, resize_displacement(change, working))
     share = torch.tensor(etas, device=keyframes.device).view(-1, *[1] * (keyframes.dim() - 1))

@@ -15,9 +15,9 @@ VOXELS = {2: 512 * 512, 3: 1_600_000}
 DELIVERED_VOXELS = {2: 512 * 512, 3: 80 * 96 * 112}
 """Voxels of the grid on which the trajectory is kept: half the resolution of a 160 × 192 × 224 image, so that a field at
 any eta costs milliseconds. Keeping the result of the finer working grid on it cost .003 Dice."""
-BYTES_PER_VOXEL = {"same": 450, "different": 550}
+BYTES_PER_VOXEL = {"same": 450, "different": 800}
 """Memory per voxel of the working grid: 440 bytes were measured for the same modality; different ones keep the fixed image
-in the other contrast and the shares of tissue besides, which is an estimate."""
+in the other contrast and the shares of tissue besides; that was not measured, so this is a generous guess."""
 
 
 def working_shape(grid: Grid, voxels: int) -> tuple[int, ...]:
