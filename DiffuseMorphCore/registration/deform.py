@@ -10,7 +10,7 @@ from torch import Tensor
 from DiffuseMorphCore.networks import DiffuseMorph
 from DiffuseMorphCore.progress import Progress, advance
 from DiffuseMorphCore.registration.predict import predict
-from DiffuseMorphCore.registration.refine import AUTOMATIC_STEPS, agreement, comparable, refine
+from DiffuseMorphCore.registration.refine import AUTOMATIC, AUTOMATIC_STEPS, Descent, agreement, comparable, refine
 from DiffuseMorphCore.registration.stages import Stopwatch
 from DiffuseMorphCore.registration.working_pair import WorkingPair
 from DiffuseMorphCore.samplers import even_etas
@@ -55,7 +55,7 @@ def deform(pair: WorkingPair, shape: tuple[int, ...], fixed_shape: tuple[int, ..
 
     similarity = {"aligned": similar(rest)}
     etas, keyframes = (0.0, 1.0), torch.cat([rest, rest])
-    steps = AUTOMATIC_STEPS if task.refine == "auto" else task.refine
+    steps, settings = (AUTOMATIC_STEPS, AUTOMATIC) if task.refine == "auto" else (task.refine, Descent())
     with stopwatch("predict"):
         if network is not None:
             advance(progress, "predict", 0.0)
@@ -70,7 +70,7 @@ def deform(pair: WorkingPair, shape: tuple[int, ...], fixed_shape: tuple[int, ..
     with stopwatch("refine"):
         if steps:
             start = resize_displacement(keyframes[-1:], pair.fixed.shape[2:])
-            better = refine(pair, start, steps=steps, modality=task.modality,
+            better = refine(pair, start, steps=steps, modality=task.modality, settings=settings,
                             advance=lambda fraction: advance(progress, "refine", fraction))
             share = torch.tensor(etas, device=device).view(-1, *[1] * (better.dim() - 1))
             keyframes = keyframes + share * resize_displacement(better - start, shape)

@@ -17,6 +17,7 @@ from DiffuseMorphCore.registration.prepare import Plane
 from DiffuseMorphCore.registration.transforms import (backward, displacement_transform, forward, lifted_grid,
                                                       scaled_alignment)
 from DiffuseMorphCore.registration.uncertainty import uncertainty
+from DiffuseMorphCore.registration.working_grid import inverse_grid
 from DiffuseMorphCore.registration.working_pair import WorkingPair
 from DiffuseMorphCore.samplers import check_eta, interpolate
 from DiffuseMorphCore.warp import invert_evenly, jacobian_determinant, resize
@@ -65,11 +66,13 @@ class Registration:
 
     def transform(self, eta: float = 1.0) -> sitk.CompositeTransform:
         """Fixed points to moving points, for ``SimpleITK.Resample(moving, fixed, transform)``."""
-        return forward(self._alignment(eta), self._field(self.displacement(eta)), self.planes)
+        return forward(self._alignment(eta), self._field(self.displacement(eta), self.grid), self.planes)
 
     def inverse_transform(self, eta: float = 1.0) -> sitk.CompositeTransform:
         """Moving points to fixed points, for points, surfaces and for warping the fixed image to the moving one."""
-        return backward(self._alignment(eta), self._field(invert_evenly(self.displacement(eta))), self.planes)
+        grid = inverse_grid(self.grid)
+        inverse = invert_evenly(self.displacement(eta), grid.shape)
+        return backward(self._alignment(eta), self._field(inverse, grid), self.planes)
 
     def warp(self, image: sitk.Image | None = None, eta: float = 1.0, interpolation: str = "linear") -> sitk.Image:
         """An image of the moving space (by default the moving image) on the fixed grid, in its own intensities and type.
@@ -122,12 +125,12 @@ class Registration:
     def _alignment(self, eta: float) -> sitk.AffineTransform:
         return scaled_alignment(self.alignment, check_eta(eta)) if self.alignment_follows_eta else self.alignment
 
-    def _field(self, displacement: Tensor) -> sitk.DisplacementFieldTransform:
-        vectors = self.grid.voxels_to_vectors(displacement)
+    def _field(self, displacement: Tensor, grid: Grid) -> sitk.DisplacementFieldTransform:
+        vectors = grid.voxels_to_vectors(displacement)
         if self.planes is None:
-            return displacement_transform(self.grid, vectors)
+            return displacement_transform(grid, vectors)
         upright = np.concatenate([vectors, np.zeros_like(vectors[..., :1])], axis=-1)[None]
-        return displacement_transform(lifted_grid(self.grid, self.planes[0]), upright)
+        return displacement_transform(lifted_grid(grid, self.planes[0]), upright)
 
     def _on_fixed(self, values: Tensor) -> sitk.Image:
         """(1, 1, *working) values as a float image on the fixed image's own grid."""

@@ -1,16 +1,14 @@
 """Diffeomorphisms on a grid: the exponential of a stationary velocity, and the inverse of a displacement."""
 
 import math
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 
 from DiffuseMorphCore.warp.sampling import compose, resize, sample_points, warp
 
-_DENSE_STEPS, _FIXED_POINT_STEPS, _NEWTON_STEPS = 3, 12, 20
-_DENSITY = 1.5  # points per voxel and axis; fewer fit themselves instead of what lies between them
-_ROUNDS = 2
-_LEAST_WEIGHT = 0.1
+_DENSE_STEPS, _FIXED_POINT_STEPS, _NEWTON_STEPS = 3, 3, 20
 
 
 def exponential(velocity: Tensor, largest_step: float = 0.5) -> Tensor:
@@ -34,86 +32,83 @@ def exponential(velocity: Tensor, largest_step: float = 0.5) -> Tensor:
     return displacement
 
 
-def invert(displacement: Tensor, tolerance: float = 1e-3) -> Tensor:
+def invert(displacement: Tensor, shape: Sequence[int] | None = None, tolerance: float = 0.01) -> Tensor:
     """Displacement v with (id + u) o (id + v) = id, that is v(q) + u(q + v(q)) = 0.
 
-    A fixed point settles all voxels where the field is gentle, and Newton's method the few others, so steep but fold-free
+    A few fixed-point steps settle most points where the field is gentle, Newton's method the others, so steep but fold-free
     fields are inverted too.
 
     Parameters
     ----------
     displacement : (1, ndim, *spatial) in voxels, fold-free.
-    tolerance : residual in voxels that is good enough.
+    shape : the grid of the result, with the same end points; the displacement's own unless given.
+    tolerance : residual in voxels of the displacement's grid that is good enough.
+
+    Returns
+    -------
+    (1, ndim, *shape) in voxels of its grid.
     """
+    own = displacement.shape[2:]
+    shape = own if shape is None else torch.Size(shape)
     estimate = -displacement
     for _ in range(_DENSE_STEPS):
         estimate = -warp(displacement, estimate)
-    wanted = (estimate + warp(displacement, estimate)).square().sum(1)[0] >= tolerance ** 2
-    return _solve_remaining(displacement, estimate, wanted, tolerance)
+    # All is in voxels of the displacement until the end.
+    axes = [torch.linspace(0, old - 1, new, device=displacement.device) for old, new in zip(own, shape)]
+    points = torch.stack(torch.meshgrid(*axes, indexing="ij"), dim=-1).flatten(0, -2)
+    values = _solve(displacement, points, resize(estimate, shape)[0].flatten(1).T, tolerance)
+    scale = values.new_tensor([(new - 1) / max(old - 1, 1) for old, new in zip(own, shape)])
+    return (values * scale).T.reshape(1, -1, *shape)
 
 
-def invert_evenly(displacement: Tensor) -> Tensor:
+def invert_evenly(displacement: Tensor, shape: Sequence[int] | None = None) -> Tensor:
     """An inverse that is as right between its voxels as at them, when it is interpolated linearly.
 
-    :func:`invert` solves for the voxels; between them the interpolation errs, wherever the inverse bends to the same side.
-    Here points denser than the voxels go forward and back, and every voxel takes off the mean of the errors around it,
-    weighted as the interpolation weights it there (the simultaneous iterative reconstruction technique, for the inverse
-    that is best in the mean of squares). Voxels that no point comes near stay as :func:`invert` gives them.
+    :func:`invert` solves for the voxels; between them the interpolation errs, to the side to which the inverse bends. Among
+    the piecewise linear functions the one closest to a smooth function in the mean of squares lies a twelfth of the second
+    difference beside it at the voxels, and so does the result, along every axis. On brains that makes the mean error two
+    thirds.
 
     Parameters and result are those of :func:`invert`.
     """
-    own = displacement.shape[2:]
-    dense = [round((size - 1) * _DENSITY) + 1 for size in own]
-    moves = resize(displacement, dense)[0].flatten(1).T
-    axes = [torch.linspace(0, size - 1, count, device=displacement.device) for size, count in zip(own, dense)]
-    points = torch.stack(torch.meshgrid(*axes, indexing="ij"), dim=-1).flatten(0, -2) + moves
-    inverse = invert(displacement)
-    for _ in range(_ROUNDS):
-        errors = moves + sample_points(inverse, points)
-        gathered = _gather(torch.cat([errors, torch.ones_like(errors[:, :1])], dim=1), points, own)
-        inverse = inverse - gathered[:, :-1] / gathered[:, -1:].clamp(min=_LEAST_WEIGHT)
-    return inverse
+    inverse = invert(displacement, shape)
+    bend = torch.zeros_like(inverse)
+    for axis in range(2, inverse.dim()):
+        length = inverse.shape[axis] - 2
+        if length > 0:
+            first, middle, last = (inverse.narrow(axis, start, length) for start in range(3))
+            bend.narrow(axis, 1, length).add_(first).add_(last).sub_(middle, alpha=2)
+    return inverse.sub_(bend, alpha=1 / 12)
 
 
-def _gather(values: Tensor, points: Tensor, shape: torch.Size) -> Tensor:
-    """The adjoint of sampling: (1, C, *shape), each voxel's sum of ``values`` (N, C) at ``points`` (N, ndim) by its weight."""
-    with torch.enable_grad():
-        image = torch.zeros((1, values.shape[1], *shape), device=values.device, requires_grad=True)
-        return torch.autograd.grad(sample_points(image, points), image, values)[0]
-
-
-def _solve_remaining(displacement: Tensor, estimate: Tensor, wanted: Tensor, tolerance: float) -> Tensor:
-    """Solve for the voxels ``wanted`` (*spatial, bool) of an inverse one by one, until each is good enough: the fixed point
-    goes on, then comes Newton's method with shrinking steps."""
-    places = wanted.nonzero()
-    values = estimate[0][:, wanted].T
-
-    def residual_at(trial: Tensor) -> tuple[Tensor, Tensor]:
-        residual = trial + sample_points(displacement, places + trial)
-        return residual, residual.square().sum(1)
-
-    residual, error = residual_at(values)
-    step = torch.ones_like(error)
-    slopes = None
+def _solve(displacement: Tensor, points: Tensor, values: Tensor, tolerance: float) -> Tensor:
+    """Values (N, ndim) of the inverse at ``points`` (N, ndim), improved from the given ones until each is good enough: by
+    the fixed point first, then by Newton's method with shrinking steps."""
+    residual = values + sample_points(displacement, points + values)
+    error = residual.square().sum(1)
+    result, places = values.clone(), torch.arange(len(values), device=values.device)
+    step, slopes = torch.ones_like(error), None
     for count in range(_FIXED_POINT_STEPS + _NEWTON_STEPS):
+        left = error >= tolerance ** 2
+        places, points, values, residual, error, step = (part[left] for part in
+                                                         (places, points, values, residual, error, step))
         if not len(places):
             break
-        change = residual
-        if count >= _FIXED_POINT_STEPS:
+        newton = count >= _FIXED_POINT_STEPS
+        if newton:
             slopes = _slopes(displacement) if slopes is None else slopes
-            change = _newton_step(slopes, places + values, residual)
+        change = _newton_step(slopes, points + values, residual) if newton else residual
         trial = values - step[:, None] * change
-        trial_residual, trial_error = residual_at(trial)
+        trial_residual = trial + sample_points(displacement, points + trial)
+        trial_error = trial_residual.square().sum(1)
         better = trial_error < error
         values = torch.where(better[:, None], trial, values)
         residual = torch.where(better[:, None], trial_residual, residual)
         error = torch.where(better, trial_error, error)
-        if count >= _FIXED_POINT_STEPS:
+        if newton:
             step = torch.where(better, (2 * step).clamp(max=1), step / 2)
-        estimate[(0, slice(None), *places.unbind(1))] = values.T
-        left = error >= tolerance ** 2
-        places, values, residual, error, step = (part[left] for part in (places, values, residual, error, step))
-    return estimate
+        result[places] = values
+    return result
 
 
 def _slopes(displacement: Tensor) -> Tensor:

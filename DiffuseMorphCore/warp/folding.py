@@ -14,11 +14,12 @@ import torch
 from torch import Tensor
 
 from DiffuseMorphCore.warp.sampling import resize_planes
+from DiffuseMorphCore.warp.threads import side_by_side
 
 # The two ways to cut a cube into five tetrahedra differ by the central one: apex and the three corners it is joined to.
 _CENTRAL = (((0, 0, 0), ((1, 1, 0), (1, 0, 1), (0, 1, 1))), ((1, 1, 1), ((0, 0, 1), (0, 1, 0), (1, 0, 0))))
 _SIDES = (slice(0, -1), slice(1, None))
-_SLAB = {"cpu": 50_000}  # voxels
+_SLAB = {"cpu": 200_000}  # voxels
 _LARGE_SLAB = 8_000_000  # on a GPU
 
 
@@ -112,15 +113,18 @@ def _region(key: tuple[int, ...] | int, ndim: int = 3) -> tuple[slice, ...]:
     return tuple(_SIDES[bit] for bit in (key if isinstance(key, tuple) else (0,) * ndim))
 
 
-def _slabs(field: Tensor, shape: torch.Size) -> Iterator[tuple[slice, Tensor]]:
-    """Parts of a field (ndim, *spatial) on a grid of ``shape``: where along its first axis, and the field there. They
-    overlap by one plane and together have all its cells. On a processor the temporaries of a part stay in its cache, and
-    a finer grid is never held as a whole."""
+def _slabs(shape: torch.Size, device: torch.device) -> Iterator[slice]:
+    """Parts of a grid along its first axis that overlap by one plane and together have all its cells. On a processor the
+    temporaries of a part stay in its cache, and a field on a finer grid is never held as a whole."""
     length = max(shape[0] - 1, 1)
-    step = max(1, _SLAB.get(field.device.type, _LARGE_SLAB) // max(1, shape[1:].numel()))
+    step = max(1, _SLAB.get(device.type, _LARGE_SLAB) // max(1, shape[1:].numel()))
     for start in range(0, length, step):
-        slab = slice(start, min(start + step + 1, shape[0]))
-        yield slab, field[:, slab] if field.shape[1:] == shape else resize_planes(field, shape, slab)
+        yield slice(start, min(start + step + 1, shape[0]))
+
+
+def _on_slab(field: Tensor, shape: torch.Size, slab: slice) -> Tensor:
+    """A field (ndim, *spatial) on a part of the grid of ``shape``."""
+    return field[:, slab] if field.shape[1:] == shape else resize_planes(field, shape, slab)
 
 
 def determinant_minimum(displacement: Tensor) -> Tensor:
@@ -128,8 +132,8 @@ def determinant_minimum(displacement: Tensor) -> Tensor:
     ndim, shape = displacement.shape[1], displacement.shape[2:]
     result = torch.full((displacement.shape[0], 1, *shape), torch.inf, device=displacement.device)
     for batch, field in enumerate(displacement):
-        for slab, part in _slabs(field, shape):
-            for key, value in _cells(part):
+        for slab in _slabs(shape, field.device):
+            for key, value in _cells(_on_slab(field, shape, slab)):
                 view = result[(batch, 0, slab)][_region(key, ndim)]
                 torch.minimum(view, value, out=view)
     return result.nan_to_num_(posinf=1.0)
@@ -150,17 +154,28 @@ def folding(displacement: Tensor, mask: Tensor | None = None, shape: Sequence[in
     for batch, field in enumerate(displacement.detach()):
         here = None if inside is None else inside[min(batch, inside.shape[0] - 1), 0]
         bad = torch.zeros(shape, dtype=torch.bool, device=field.device)
-        for slab, part in _slabs(field, shape):
+
+        def count(slab: slice) -> tuple[float, float, Tensor | None]:
+            part = _on_slab(field, shape, slab)
+            least, outside, folds = float("inf"), 0.0, None
             for key, value in _cells(part):
                 region = _region(key, ndim)
                 if here is not None:
                     value = torch.where(here[slab][region], value, torch.inf)
-                least = float(value.min()) if value.numel() else float("inf")
-                smallest = min(smallest, least)
-                if least <= 0:
-                    bad[slab][region] |= value <= 0
-                    negative -= float(value.clamp(max=0).sum()) * (
+                lowest = float(value.min()) if value.numel() else float("inf")
+                least = min(least, lowest)
+                if lowest <= 0:
+                    folds = torch.zeros(part.shape[1:], dtype=torch.bool, device=part.device) if folds is None else folds
+                    folds[region] |= value <= 0
+                    outside -= float(value.clamp(max=0).sum()) * (
                         corner_weight if isinstance(key, tuple) else central_weight)
+            return least, outside, folds
+
+        slabs = list(_slabs(shape, field.device))
+        for slab, (least, outside, folds) in zip(slabs, side_by_side(count, slabs, field.device)):
+            smallest, negative = min(smallest, least), negative + outside
+            if folds is not None:
+                bad[slab] |= folds
         folded += int(bad.sum())
         voxels += shape.numel() if here is None else int(here.sum())
     voxels = max(voxels, 1)
