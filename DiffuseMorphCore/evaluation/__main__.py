@@ -117,7 +117,7 @@ def _speed(options: argparse.Namespace) -> str:
     from DiffuseMorphCore.evaluation.speed import run_speed
 
     page = run_speed(options.out, fixed=options.fixed, moving=options.moving, data=options.data, model=options.model,
-                     device=options.device, threads=options.threads, repeats=options.repeats)
+                     device=options.device, threads=options.threads, repeats=options.repeats, syn=options.syn)
     return page.read_text(encoding="utf-8")
 
 
@@ -214,6 +214,7 @@ def parser() -> argparse.ArgumentParser:
     speed.add_argument("--moving", metavar="FILE", help="the image to register to it")
     speed.add_argument("--repeats", type=int, default=3, metavar="N", help="the fastest of N runs (default: 3)")
     speed.add_argument("--model", default="default", metavar="NAME|FILE")
+    speed.add_argument("--syn", action="store_true", help="time a program that does the same with antspyx too")
     speed.set_defaults(run=_speed)
     memory = commands.add_parser("memory", help="peak memory of a 160x192x224 registration, in a process of its own")
     _add_common(memory, data=False)

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import tempfile
 from dataclasses import asdict
+from importlib.util import find_spec
 from pathlib import Path
 
 import SimpleITK as sitk
@@ -25,6 +26,12 @@ from DiffuseMorphCore.evaluation.report import facts, markdown_table
 from DiffuseMorphCore.evaluation.throughput import throughput_rows
 
 CHECKED_ETAS = 11
+_SYN = """import sys, ants
+fixed, moving = (ants.image_read(path) for path in sys.argv[1:3])
+result = ants.registration(fixed, moving, "SyN", outprefix=sys.argv[3] + "/syn", random_seed=1)
+ants.image_write(result["warpedmovout"], sys.argv[3] + "/moved.nii.gz")
+"""
+"""What a user of antspyx writes for the same purpose; the transforms and their inverse become files by themselves."""
 
 
 def stage_rows(fixed: Path, moving: Path, model: str | None, device: str, rates: Rates, repeats: int) -> list[Row]:
@@ -93,8 +100,10 @@ def stage_rows(fixed: Path, moving: Path, model: str | None, device: str, rates:
     return [row for row in rows if row is not None]
 
 
-def command_rows(fixed: Path, moving: Path, model: str | None, device: str, threads: int, repeats: int) -> list[Row]:
-    """What a user waits for: start-up alone, and the whole command in a process of its own."""
+def command_rows(fixed: Path, moving: Path, model: str | None, device: str, threads: int, repeats: int,
+                 syn: bool) -> list[Row]:
+    """What a user waits for: start-up alone, and the whole command in a process of its own; with `syn`, beside a program
+    that does the same with antspyx, where that is installed (run once)."""
     environment = {**os.environ, "OMP_NUM_THREADS": str(threads), "ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS": str(threads),
                    "PYTHONPATH": os.pathsep.join([str(Path(__file__).resolve().parents[2]), *filter(None, [
                        os.environ.get("PYTHONPATH")])])}
@@ -112,13 +121,17 @@ def command_rows(fixed: Path, moving: Path, model: str | None, device: str, thre
         command = timed(lambda: run(
             "-m", "DiffuseMorphCore", "register", str(fixed), str(moving), "--output", str(Path(folder) / "result"),
             "--overwrite", "--model", model or "none", "--device", device), processor, repeats)
-    return [Row("start-up", start_up, libraries, "Python with torch and SimpleITK, nothing of ours"),
-            Row("the whole command", command, None, "start-up, reading, registration, previews and writing")]
+        rows = [Row("start-up", start_up, libraries, "Python with torch and SimpleITK, nothing of ours"),
+                Row("the whole command", command, None, "start-up, reading, registration, previews and writing")]
+        if syn and find_spec("ants"):
+            peer = timed(lambda: run("-c", _SYN, str(fixed), str(moving), folder), processor, 1)
+            rows.append(Row("the same with ANTs SyN", peer, None, f"ours takes {command / peer:.2f} of its time"))
+    return rows
 
 
 def run_speed(out: str | Path, *, fixed: str | Path | None = None, moving: str | Path | None = None,
               data: str | Path | None = None, model: str | None = "default", device: str = "auto", threads: int = 2,
-              repeats: int = 3) -> Path:
+              repeats: int = 3, syn: bool = False) -> Path:
     """Time one registration stage by stage: of the images given, of a training pair of the labelled OASIS brains in
     `data`, or of the two brains that come with the package.
 
@@ -133,7 +146,7 @@ def run_speed(out: str | Path, *, fixed: str | Path | None = None, moving: str |
     pair = (Path(fixed), Path(moving)) if fixed and moving else _training_pair(Path(data)) if data else sample_pair()
     target = choose_device(device)
     rates, busy = measure_rates(target), load()
-    rows = stage_rows(*pair, model, device, rates, repeats) + command_rows(*pair, model, device, threads, repeats)
+    rows = stage_rows(*pair, model, device, rates, repeats) + command_rows(*pair, model, device, threads, repeats, syn)
     extra, notes = throughput_rows(target, pair, model, rates, repeats)
     rows += extra
     records = Records(out, {"pair": [path.name for path in pair], "model": model, "device": str(target),

@@ -17,6 +17,11 @@ from DiffuseMorphCore.samplers import even_etas
 from DiffuseMorphCore.warp import resize_displacement, unfold
 
 
+TWO_STARTS, CLEARLY = 300_000, 1.01
+"""On working grids of at most so many voxels, where it costs little, the refinement is tried from zero too; what the network
+began is dropped where the match without it is so many times as good."""
+
+
 @dataclass(frozen=True)
 class Task:
     """What is asked for: modality, steps of the refinement (``"auto"`` or a number), form and keyframes of the trajectory."""
@@ -44,7 +49,7 @@ def deform(pair: WorkingPair, shape: tuple[int, ...], fixed_shape: tuple[int, ..
     """Run the network and the refinement on ``device``; the trajectory lies on ``shape``, fold-free on ``fixed_shape``.
 
     The correction by the refinement is a displacement scaled with eta: nothing at 0, whole at 1. The network's answer is
-    kept only where it makes the images more alike.
+    kept only where it makes the images more alike, and does not lead the refinement astray.
     """
     pair = pair.to(device)
     notes: list[str] = []
@@ -70,8 +75,18 @@ def deform(pair: WorkingPair, shape: tuple[int, ...], fixed_shape: tuple[int, ..
     with stopwatch("refine"):
         if steps:
             start = resize_displacement(keyframes[-1:], pair.fixed.shape[2:])
-            better = refine(pair, start, steps=steps, modality=task.modality, settings=settings,
-                            advance=lambda fraction: advance(progress, "refine", fraction))
+            both = network is not None and pair.fixed.numel() <= TWO_STARTS
+
+            def refined(begin: Tensor, done: float) -> Tensor:
+                return refine(pair, begin, steps=steps, modality=task.modality, settings=settings,
+                              advance=lambda fraction: advance(progress, "refine", (done + fraction) / (2 if both else 1)))
+
+            better = refined(start, 0)
+            if both:
+                other = refined(torch.zeros_like(start), 1)
+                if agreement(pair, other, task.modality) > CLEARLY * agreement(pair, better, task.modality):
+                    notes.append("The refinement ended clearly better without the network's answer, so that was not used.")
+                    etas, keyframes, start, better = (0.0, 1.0), torch.cat([rest, rest]), torch.zeros_like(start), other
             share = torch.tensor(etas, device=device).view(-1, *[1] * (better.dim() - 1))
             keyframes = keyframes + share * resize_displacement(better - start, shape)
         advance(progress, "refine", 1.0)
