@@ -10,7 +10,8 @@ from torch import Tensor
 from DiffuseMorphCore.networks import DiffuseMorph
 from DiffuseMorphCore.progress import Progress, advance
 from DiffuseMorphCore.registration.predict import predict
-from DiffuseMorphCore.registration.refine import AUTOMATIC, AUTOMATIC_STEPS, Descent, agreement, comparable, refine
+from DiffuseMorphCore.registration.refine import (AUTOMATIC_STEPS, CONTENT, LARGE_GRID, Descent, agreement,
+                                                  comparable, refine)
 from DiffuseMorphCore.registration.stages import Stopwatch
 from DiffuseMorphCore.registration.working_pair import WorkingPair
 from DiffuseMorphCore.samplers import even_etas
@@ -60,7 +61,8 @@ def deform(pair: WorkingPair, shape: tuple[int, ...], fixed_shape: tuple[int, ..
 
     similarity = {"aligned": similar(rest)}
     etas, keyframes = (0.0, 1.0), torch.cat([rest, rest])
-    steps, settings = (AUTOMATIC_STEPS, AUTOMATIC) if task.refine == "auto" else (task.refine, Descent())
+    steps = AUTOMATIC_STEPS if task.refine == "auto" else task.refine
+    settings = CONTENT if task.refine == "auto" and pair.fixed.numel() > LARGE_GRID else Descent()
     with stopwatch("predict"):
         if network is not None:
             advance(progress, "predict", 0.0)
