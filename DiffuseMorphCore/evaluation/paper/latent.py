@@ -30,15 +30,16 @@ ETAS = (0.0, 0.1, 0.25, 0.5, 0.75, 1.0)
 def latent_page(request: Request) -> Path:
     """Measure the latent of DiffuseMorph as in the paper, on a 2-D data set or (`--data-set`) on a 3-D one.
 
-    Writes `latent.md`, `latent.png` and `cases.csv`; trains the network where the folder does not hold it.
+    Writes `latent.md`, `latent.png` and `latent.csv`; trains the network where the folder, which may be that of a table
+    of the same settings, does not hold it.
     """
     experiment = HEARTS if request.data_set in ("acdc", "phantom", "phantom-2d", "hippocampus") else FACES
     work = arrange(experiment, replace(request, methods=("diffusemorph",)))
-    records = Records(request.out, {**work.settings(), "shares": list(SHARES), "etas": list(ETAS)})
+    records = Records(request.out, work.settings())
     cases = work.judged()
     rows = [records.row(("latent", f"seed{seed}", case.name), partial(_measure, work, seed, case))
             for seed in work.seeds for case in cases]
-    records.write_csv("cases.csv", rows)
+    records.write_csv("latent.csv", rows)
     last = len(work.network("diffusemorph", work.seeds[0]).model.schedule) - 1
     steps = [round(share * last) for share in SHARES]
     parts = [
