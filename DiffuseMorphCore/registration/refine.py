@@ -89,7 +89,7 @@ def step_counts(steps: int, grids: int) -> list[int]:
     return [4 * steps] * (grids - 1) + [steps]
 
 
-def refine(pair: WorkingPair, start: Tensor, *, steps: int, modality: str = "same", skip: int = 0,
+def refine(pair: WorkingPair, start: Tensor, *, steps: int, modality: str = "same",
            settings: Descent = Descent(), advance: Callable[[float], None] = lambda fraction: None) -> Tensor:
     """Improve a displacement until the images agree better.
 
@@ -100,7 +100,6 @@ def refine(pair: WorkingPair, start: Tensor, *, steps: int, modality: str = "sam
     steps : most steps on the finest grid, four times as many on each coarser one; fewer where they gain nothing.
     modality : ``"same"`` maximises local correlation, ``"different"`` does so after the fixed image has
         been put into the contrast of the moving one.
-    skip : coarsest levels to leave out, because ``start`` has solved them.
     advance : called with the fraction done; it may raise to stop.
 
     Returns
@@ -108,7 +107,6 @@ def refine(pair: WorkingPair, start: Tensor, *, steps: int, modality: str = "sam
     (1, ndim, *spatial) displacement in voxels of the working grid.
     """
     shapes = levels(pair.fixed.shape[2:], settings.coarsest)
-    shapes = shapes[min(skip, len(shapes) - 1):]
     counts = step_counts(steps, len(shapes))
     work = [count * torch.Size(shape).numel() for count, shape in zip(counts, shapes)]
     correction = start

@@ -19,7 +19,7 @@ from torch import Tensor
 from DiffuseMorphCore.networks import DiffuseMorph
 from DiffuseMorphCore.registration.grid import Grid
 from DiffuseMorphCore.registration.predict import network_images
-from DiffuseMorphCore.registration.refine import refine
+from DiffuseMorphCore.registration.refine import Descent, refine
 from DiffuseMorphCore.registration.working_pair import WorkingPair
 from DiffuseMorphCore.samplers import Trajectory, latent_at
 from DiffuseMorphCore.warp import compose, resize, resize_displacement
@@ -27,7 +27,6 @@ from DiffuseMorphCore.warp import compose, resize, resize_displacement
 _PUSH = 1.0  # voxels of the coarse grid, root mean square, by which a start is moved
 _WIDTH = 4.0  # voxels of the coarse grid from one random displacement to the next independent one
 _STEPS = 10
-_COARSER_GRIDS = 99  # all that there are: only the coarse grid itself is refined on
 _SLIP = 2 / 3  # voxels of the coarse grid
 
 
@@ -56,11 +55,12 @@ def uncertainty(pair: WorkingPair, model: DiffuseMorph | None, displacement: Ten
     rest = resize_displacement(displacement.to(device), shape)
     changed = _network_changes(model, pair, shape)
     total = torch.zeros(1, 1, *shape)
+    only_here = Descent(coarsest=max(shape))  # no coarser grids
     for sample in range(samples):
         advance(sample / samples)
         start = rest + changed(sample / samples, seed + sample)
         start = compose(start, _random_displacement(shape, seed + sample).to(device))
-        ended = refine(small, start, steps=_STEPS, modality=modality, skip=_COARSER_GRIDS)
+        ended = refine(small, start, steps=_STEPS, modality=modality, settings=only_here)
         total[0, 0] += torch.from_numpy(_lengths(coarse, ended - rest)).square() / samples
     advance(1.0)
     slip = _SLIP * float(np.prod(coarse.spacing)) ** (1 / coarse.ndim)
