@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from DiffuseMorphCore.registration.contrast import in_moving_contrast
-from DiffuseMorphCore.registration.refine import Descent, agreement, refine
+from DiffuseMorphCore.registration.refine import CONTENT, Descent, agreement, refine
 from DiffuseMorphCore.registration.working_pair import WorkingPair
 from DiffuseMorphCore.warp import downsample, folding, smooth, warp
 
@@ -130,3 +130,17 @@ def test_a_displacement_on_fewer_voxels_than_the_images_is_as_good(monkeypatch):
     assert fewer.shape == rest.shape and folding(fewer).share == 0
     assert not torch.equal(fewer, whole)
     assert error(fewer, flow) < error(whole, flow) + 0.05 * error(rest, flow)
+
+
+def test_content_with_less_it_ends_sooner_with_most_of_it_done():
+    fixed, moving, flow = deformed(3)
+    pair, rest = WorkingPair(fixed, moving), torch.zeros_like(flow)
+    told = {}
+
+    def refined(settings):
+        told[settings] = []
+        return refine(pair, rest, steps=40, settings=settings, advance=told[settings].append)
+
+    patient, content = refined(Descent()), refined(CONTENT)
+    assert len(told[CONTENT]) < len(told[Descent()])
+    assert error(patient, flow) < error(content, flow) < 0.3 * error(rest, flow)

@@ -61,6 +61,22 @@ def test_inverse_of_a_steep_field_where_a_plain_fixed_point_diverges():
     assert error.abs().max() < 0.02
 
 
+@pytest.mark.parametrize("shape", [(40, 33), (18, 22, 20)])
+def test_an_inverse_on_a_finer_grid_is_the_same_where_the_grids_meet_and_better_between(shape):
+    displacement = exponential(random_field(shape, 2, 1.0, 0))
+    finer = [2 * size - 1 for size in shape]
+    own, fine = invert(displacement), invert(displacement, finer)
+    assert list(fine.shape[2:]) == finer
+    inner = (slice(None), slice(None), *[slice(4, -4)] * len(shape))
+    every_other = (slice(None), slice(None), *[slice(None, None, 2)] * len(shape))
+    assert float((fine[every_other] / 2 - own)[inner].abs().max()) < 0.05
+    points = 5 + torch.rand(20_000, len(shape), generator=torch.Generator().manual_seed(1)) * (torch.tensor(shape) - 11)
+    forward = warp_points(points, displacement)
+    errors = [float((warp_points(forward, inverse) - points).norm(dim=1).mean()) for inverse in (own,)]
+    errors.append(float((warp_points(2 * forward, fine) / 2 - points).norm(dim=1).mean()))
+    assert errors[1] < 0.5 * errors[0]
+
+
 @pytest.mark.parametrize("shape", [(60, 64), (30, 34, 32)])
 def test_an_even_inverse_is_better_between_the_voxels(shape):
     displacement = exponential(random_field(shape, 2, 1.0, 0))
