@@ -1,4 +1,4 @@
-"""Figures 6, 7, 8 and 10 of the paper: `figN.png`, `figN.md` with the figures in it, and `cases.csv`."""
+"""Figures 6, 7, 8 and 10 of the paper: `figN.png`, `figN.md` with the figures in it, and a CSV of the cases."""
 from __future__ import annotations
 
 from dataclasses import replace
@@ -52,10 +52,10 @@ def fig6(request: Request) -> Path:
     """The way of one 2-D pair: scaled field, integrated velocity, eta; image, grid, distance to the fixed outline."""
     work = arrange(FACES, replace(request, methods=request.methods or WAY_METHODS))
     cases = work.judged()
-    records = Records(request.out, {**work.settings(), "etas": list(ETAS)})
+    records = Records(request.out, work.settings())
     rows = [records.row(("fig6", method, f"seed{seed}", case.name), lambda: _way(work, method, seed, case))
             for method in work.methods for seed in work.seeds for case in cases]
-    records.write_csv("cases.csv", rows)
+    records.write_csv("fig6.csv", rows)
     columns = [Column(f"eta {eta:g}", f"eta = {eta:g}", 2, higher_is_better=False) for eta in ETAS]
     table = comparison({method: [row for row in rows if row["method"] == method] for method in work.methods}, columns,
                        name_of=lambda key: NAMES.get(key, key))
@@ -102,10 +102,10 @@ def fig7(request: Request) -> Path:
         experiment = Experiment((name,), "cardiac3d", ("diffusemorph",))
     work = arrange(experiment, replace(request, methods=("diffusemorph",)))
     cases = work.judged()[:request.cases or 10]
-    records = Records(request.out, {**work.settings(), "start": START, "reverse steps": list(STEPS)})
+    records = Records(request.out, work.settings())
     rows = [records.row(("fig7", f"seed{seed}", case.name), lambda: _synthesis(work, seed, case))
             for seed in work.seeds for case in cases]
-    records.write_csv("cases.csv", rows)
+    records.write_csv("fig7.csv", rows)
     kinds = ("moving", "warped", *(f"synthetic, {steps} steps" for steps in STEPS))
     columns = [Column("psnr", "PSNR to the fixed image (dB)", 2), Column("ssim", "SSIM to the fixed image")]
     groups = {kind: [{"case": row["case"], **{column.key: row[f"{kind} {column.key}"] for column in columns}}

@@ -142,6 +142,17 @@ def test_the_latent_is_measured_by_step_and_along_eta(hearts, tmp_path):
     assert picture(tmp_path / "latent.png").std() > 10
 
 
+def test_figures_use_the_networks_of_the_table_in_their_folder(hearts, tmp_path):
+    options = ("--data", str(hearts), "--cases", "1", "--grid", "16,16")
+    run("table1", tmp_path, *options, "--methods", "diffusemorph")
+    kept = [tmp_path / "cases.csv", *(tmp_path / "networks").iterdir()]
+    before = [(path.read_bytes(), path.stat().st_mtime_ns) for path in kept]
+    for figure in ("fig6", "fig7", "latent"):
+        run(figure, tmp_path, *options, *(("--methods", "diffusemorph") if figure == "fig6" else ()))
+        assert (tmp_path / f"{figure}.csv").is_file()
+    assert before == [(path.read_bytes(), path.stat().st_mtime_ns) for path in kept]
+
+
 def test_figure_8_shows_true_frames(tmp_path):
     page = run("fig8", tmp_path)
     assert "PSNR at time 0.50" in page and picture(tmp_path / "fig8.png").std() > 10
