@@ -113,7 +113,7 @@ def test_cancel_does_not_wait_for_what_cannot_be_interrupted(panel, pair):
     pressed = time.monotonic()
     panel.ui.cancelButton.click()
     wait_for(lambda: not panel.runPanel.busy)
-    assert time.monotonic() - pressed < 2.5
+    assert time.monotonic() - pressed < 15, "half of what the step takes"
     assert get(panel.ui.statusLabel) == "Cancelled. The scene is as it was."
     register(panel)
     finish.set()
