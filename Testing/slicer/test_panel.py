@@ -110,10 +110,9 @@ def test_cancel_does_not_wait_for_what_cannot_be_interrupted(panel, pair):
     finish, results = threading.Event(), []
     panel.runPanel.attempt(lambda: panel.logic._begin(lambda progress: finish.wait(30), {}, results.append), results.append)
     stubborn = panel.logic._run
-    pressed = time.monotonic()
     panel.ui.cancelButton.click()
     wait_for(lambda: not panel.runPanel.busy)
-    assert time.monotonic() - pressed < 15, "half of what the step takes"
+    assert not stubborn.poll(0), "the panel is free while the step goes on"
     assert get(panel.ui.statusLabel) == "Cancelled. The scene is as it was."
     register(panel)
     finish.set()
