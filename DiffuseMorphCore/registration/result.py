@@ -69,7 +69,10 @@ class Registration:
         return forward(self._alignment(eta), self._field(self.displacement(eta), self.grid), self.planes)
 
     def inverse_transform(self, eta: float = 1.0) -> sitk.CompositeTransform:
-        """Moving points to fixed points, for points, surfaces and for warping the fixed image to the moving one."""
+        """Moving points to fixed points, for points, surfaces and for warping the fixed image to the moving one.
+
+        It lies on a grid a third finer than ``grid``, because an inverse bends between the voxels of the field it belongs to.
+        """
         grid = inverse_grid(self.grid)
         inverse = invert_evenly(self.displacement(eta), grid.shape)
         return backward(self._alignment(eta), self._field(inverse, grid), self.planes)
