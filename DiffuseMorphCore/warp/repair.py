@@ -54,12 +54,12 @@ def folded(keyframes: Tensor, etas: Sequence[float], checks: Sequence[float], sh
         displacement = interpolate(keyframes, etas, eta)
         if not bool(displacement.any()):
             return None
-        if few:
-            return _folded_cells(displacement, within, shape)
-        small = determinant_minimum(displacement)[0, 0] < SUSPECT
-        if within is not None:
-            small &= within
-        return _folded_cells(displacement, _with_neighbours(small), shape) if bool(small.any()) else None
+        suspects = within
+        if not few:
+            suspects = _with_neighbours(determinant_minimum(displacement)[0, 0] < SUSPECT)
+            if within is not None:
+                suspects &= within
+        return _folded_cells(displacement, suspects, shape) if bool(suspects.any()) else None
 
     for eta, bad in zip(checks, side_by_side(folded_at, checks, keyframes.device)):
         between()

@@ -185,3 +185,17 @@ def test_fields_without_folds_are_left_alone():
     keyframes = torch.cat([torch.zeros_like(end), end])
     repaired, count = unfold(keyframes, (0.0, 1.0), (39, 47, 43))
     assert count == 0 and repaired is keyframes
+
+
+@pytest.mark.parametrize("shape, fine", [((24, 26), (45, 50)), ((14, 15, 13), (26, 29, 24))])
+def test_a_check_of_some_places_finds_there_what_a_check_of_all_finds(shape, fine):
+    keyframes = torch.cat([torch.zeros(1, len(shape), *shape), random_field(shape, 1.2, 1.0, 0)])
+    everywhere = folded(keyframes, (0.0, 1.0), CHECKS, fine)[0]
+    assert bool(everywhere.any())
+    bad = everywhere[0, 0].nonzero()
+    half, one = torch.zeros(shape, dtype=torch.bool), torch.zeros(shape, dtype=torch.bool)
+    half[:int(bad[:, 0].median()) + 1] = True
+    one[tuple(bad[0])] = True  # so little that all of its fine cells are computed
+    for within in (half, one):
+        some = folded(keyframes, (0.0, 1.0), CHECKS, fine, within=within)[0]
+        assert bool(some.any()) and torch.equal(some[0, 0], everywhere[0, 0] & within)
