@@ -69,6 +69,8 @@ def run(arguments: argparse.Namespace) -> None:
         print(f"  {name.replace('_', ' ')}: {value:.4g}")
     model = export_model(result.folder, result.folder / "model.pt")
     print(f"Wrote {model}: try it with 'diffusemorph register FIXED MOVING --output DIR --model {model}'.")
+    if settings.model.control == "beside":
+        print(f"Wrote {export_model(result.folder, result.folder / 'control.pt', control=True)}, the VoxelMorph control.")
     if not result.finished:
         print("The same command goes on with the run.")
 

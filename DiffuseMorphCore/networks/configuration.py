@@ -95,13 +95,14 @@ class DeformationConfiguration:
 class ModelConfiguration:
     """A whole model: both networks, what M's output means, the schedule, and the grid the model was trained for.
 
+    diffusion: None leaves G out: M is given the fixed image in place of the latent, which is VoxelMorph.
     ndim: 2 or 3. output: "displacement" (voxels) or "velocity" (voxels; the deformation is its exponential).
     working_side: longest side, in voxels, of the grid the model was trained for; None = the images' own grid.
     finer_sides: longest sides of the grids of further passes, on which the same networks register what is left.
     """
 
     ndim: int
-    diffusion: DiffusionConfiguration
+    diffusion: DiffusionConfiguration | None
     deformation: DeformationConfiguration
     output: str = "displacement"
     working_side: int | None = None
@@ -128,7 +129,7 @@ class ModelConfiguration:
                  "schedule": ScheduleConfiguration}
         values = dict(_mapping(values, "model"))
         for name, part in parts.items():
-            if name in values:
+            if name in values and (name, values[name]) != ("diffusion", None):
                 values[name] = _build(part, values[name], name)
         return _build(cls, values, "model")
 

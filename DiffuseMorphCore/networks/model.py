@@ -6,6 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from DiffuseMorphCore.errors import DiffuseMorphError
 from DiffuseMorphCore.networks.configuration import ModelConfiguration
 from DiffuseMorphCore.networks.deformation import DeformationNetwork
 from DiffuseMorphCore.networks.diffusion import DiffusionNetwork
@@ -16,7 +17,7 @@ from DiffuseMorphCore.warp import exponential
 class DiffuseMorph(nn.Module):
     """The pair of networks of the paper, trained together end to end.
 
-    Attributes: configuration; diffusion (G); deformation (M); schedule; information (what the model's file says about
+    Attributes: configuration; diffusion (G, None in a VoxelMorph control); deformation (M); schedule; information (what the model's file says about
     it: name, version, training_data, terms, description, recipe; empty for a model that was not loaded).
     """
 
@@ -24,7 +25,8 @@ class DiffuseMorph(nn.Module):
         super().__init__()
         self.configuration = configuration
         self.ndim = configuration.ndim
-        self.diffusion = DiffusionNetwork(configuration.ndim, configuration.diffusion)
+        diffusion = configuration.diffusion
+        self.diffusion = None if diffusion is None else DiffusionNetwork(configuration.ndim, diffusion)
         self.deformation = DeformationNetwork(configuration.ndim, configuration.deformation)
         schedule = configuration.schedule
         self.schedule = NoiseSchedule(schedule.steps, schedule.first, schedule.last)
@@ -39,8 +41,14 @@ class DiffuseMorph(nn.Module):
         """The latent of a pair (equation 10): G(moving, fixed, noisy, step).
 
         moving, fixed, noisy: (B, 1, *spatial) in [-1, 1]; without `noisy` the fixed image itself stands in, noise-free,
-        as the paper registers. step: one index, or (B,) int64. Returns (B, 1, *spatial).
+        as the paper registers. step: one index, or (B,) int64. Returns (B, 1, *spatial); without a diffusion network
+        the fixed image. Raises DiffuseMorphError for a `noisy` image then.
         """
+        if self.diffusion is None:
+            if noisy is not None:
+                raise DiffuseMorphError(f"The model '{self.information.get('name', 'given')}' has no diffusion network, "
+                                        "which drawing latents and images from noise needs: choose another model.")
+            return fixed
         if isinstance(step, int):
             step = torch.full((moving.shape[0],), step, dtype=torch.int64, device=moving.device)
         return self.diffusion(moving, fixed, fixed if noisy is None else noisy, step)
@@ -58,5 +66,5 @@ class DiffuseMorph(nn.Module):
 
     def forward(self, moving: Tensor, fixed: Tensor, noisy: Tensor, step: Tensor) -> tuple[Tensor, Tensor]:
         """Both networks in one call, for training on several processes: (latent, field) of the noisy fixed image."""
-        latent = self.diffusion(moving, fixed, noisy, step)
+        latent = self.latent(moving, fixed, noisy, step)
         return latent, self.deformation(moving, latent)

@@ -39,14 +39,14 @@ def synthesize_image(fixed: Image, moving: Image, *, model: str | Path | Diffuse
 
     Raises
     ------
-    DiffuseMorphError : inputs that cannot be used, no model, steps out of range; Cancelled when ``progress`` cancels.
+    DiffuseMorphError : inputs that cannot be used, no model or one without a diffusion network, steps out of range; Cancelled when ``progress`` cancels.
     """
     target, notes = choose_device(device), []
     advance(progress, "prepare", 0.0)
     scans = load_pair(fixed, moving, None, None, notes)
     network = resolve_model(model, scans[0].grid.ndim, target, notes)
-    if network is None:
-        raise DiffuseMorphError("Synthesis needs a model: name one with the option model.")
+    if network is None or network.diffusion is None:
+        raise DiffuseMorphError("Synthesis needs a model with a diffusion network: name one with the option model.")
     alignment = align_linearly(*scans, align, None, progress)
     grid = choose_grid(scans[0].grid, target, "same", notes)
     images = network_images(network, working_pair(scans, grid, alignment))

@@ -82,8 +82,8 @@ def summary(uncertainty_map: sitk.Image, fixed: sitk.Image) -> dict[str, float]:
 def _network_changes(model: DiffuseMorph | None, pair: WorkingPair, shape: tuple[int, ...]
                      ) -> Callable[[float, int], Tensor | float]:
     """(level, seed) -> what a latent drawn at this noise level, a share of the first quarter of the schedule, changes
-    in the network's answer: (1, ndim, *shape) in voxels; without a model nothing."""
-    if model is None:
+    in the network's answer: (1, ndim, *shape) in voxels; without a model, or with one that draws no latents, nothing."""
+    if model is None or model.diffusion is None:
         return lambda level, seed: 0.0
     images = network_images(model, pair)
     clean = Trajectory(model, *images).exact(1.0)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import pickle
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -52,22 +53,30 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
     return content
 
 
-def export_model(checkpoint: str | Path, path: str | Path, information: dict[str, Any] | None = None) -> Path:
+def export_model(checkpoint: str | Path, path: str | Path, information: dict[str, Any] | None = None, *,
+                 control: bool = False) -> Path:
     """Make a model file for registration from a checkpoint (or from a run's folder: its best one, else its last).
 
     The averaged weights are taken where the run kept them. The settings become part of the file as its recipe, with the
-    names of files but not the folders they are in, which concern nobody else. `information` overrides what the run's settings say about
-    the model (version, description, training_data, terms). Returns `path`.
+    names of files but not the folders they are in, which concern nobody else. `information` overrides what the run's
+    settings say about the model (version, description, training_data, terms). `control` : the VoxelMorph control that
+    was trained beside the model, in its place. Returns `path`.
 
-    Raises DiffuseMorphError as read_checkpoint and save_model do.
+    Raises DiffuseMorphError as read_checkpoint and save_model do, and where a control is asked for that was not trained.
     """
     checkpoint = Path(checkpoint)
     if checkpoint.is_dir():
         best = checkpoint / "best.pt"
         checkpoint = best if best.is_file() else checkpoint / "last.pt"
     content = read_checkpoint(checkpoint)
-    model = DiffuseMorph(ModelConfiguration.from_dict(content["configuration"]))
-    model.load_state_dict(content["average"] or content["model"])
+    configuration = ModelConfiguration.from_dict(content["configuration"])
+    weights = content["average"] or content["model"]
+    if control:
+        configuration, weights = replace(configuration, diffusion=None), content["control"]
+    if weights is None:
+        raise DiffuseMorphError(f"The run of '{checkpoint}' trained no control: set 'model.control' to \"beside\".")
+    model = DiffuseMorph(configuration)
+    model.load_state_dict(weights)
     settings = _without_folders(content["settings"])
     about = {key: settings["output"][key] for key in ("description", "training_data", "terms")}
     about |= {"version": "1", "recipe": {"step": content["step"], "validation": content["validation"],

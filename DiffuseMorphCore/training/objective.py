@@ -87,11 +87,11 @@ def draw(pair: Pair, weights: LossWeights, steps: int, random: torch.Generator) 
 class JointObjective(nn.Module):
     """Model and objective as one module, so that several processes can share its gradients.
 
-    With `control`, a second deformation network that is given the fixed image in place of the latent (VoxelMorph with
-    the same network) is trained on the same pairs by the same registration loss; it shares nothing with the model.
+    A model without a diffusion network (VoxelMorph) is trained by the registration alone. `control`, such a model too,
+    is trained beside another one on the same pairs by the same registration loss; it shares nothing with that.
     """
 
-    def __init__(self, model: DiffuseMorph, weights: LossWeights, control: nn.Module | None = None) -> None:
+    def __init__(self, model: DiffuseMorph, weights: LossWeights, control: DiffuseMorph | None = None) -> None:
         super().__init__()
         self.model, self.weights, self.control = model, weights, control
 
@@ -101,11 +101,13 @@ class JointObjective(nn.Module):
         mode = weights.registration_steps
         if mode == "alternate":
             mode = "only zero" if drawn.at_zero else "same"
+        if self.model.diffusion is None:
+            mode = "only zero"
         for earlier in range(drawn.passes, 0, -1):
             pair = self._moved(pair, COARSER ** earlier)
         latents, terms = [], {}
         total = pair.fixed.new_zeros(())
-        if drawn.handed:
+        if drawn.handed and self.model.diffusion is not None:
             terms["handed"] = (self.model.latent(pair.moving, pair.fixed) - pair.fixed).square().mean()
             total = total + terms["handed"]
             latents, mode = [pair.fixed], "handed"
@@ -129,7 +131,7 @@ class JointObjective(nn.Module):
                 terms[name] = terms.get(name, 0) + value / len(latents)
             total = total + weights.registration * registration / len(latents)
         if self.control is not None:
-            registration, parts = self._registration(pair, self.control(pair.moving, pair.fixed), drawn)
+            registration, parts = self._registration(pair, self.control.field(pair.moving, pair.fixed), drawn)
             terms["control_similarity"] = parts["similarity"]
             total = total + weights.registration * registration
         return {"loss": total, **terms}

@@ -15,6 +15,7 @@ from DiffuseMorphCore.training.appearance import Appearance
 from DiffuseMorphCore.training.objective import LossWeights
 from DiffuseMorphCore.training.synthetic import Geometry
 
+CONTROLS = ("none", "beside", "alone")
 SOURCES = ("labelmaps", "shapes", "images", "pairs", "subjects", "atlas")
 
 
@@ -29,11 +30,12 @@ def _number(default: Any, least: float) -> Any:
 @dataclass(frozen=True)
 class ModelChoice:
     """preset : name of a preset, whose networks are trained from random weights; start : a model to go on from instead
-    (file or bundled name); control : train a VoxelMorph control beside it."""
+    (file or bundled name); control : train a VoxelMorph control, which is M given the fixed image in place of the
+    latent, "beside" the model (without the moving average of its weights) or "alone"."""
 
     preset: str = _choice("default3d", tuple(PRESETS))
     start: str = ""
-    control: bool = False
+    control: str = _choice("none", CONTROLS)
 
 
 @dataclass(frozen=True)

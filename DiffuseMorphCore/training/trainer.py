@@ -15,7 +15,6 @@ from tqdm import tqdm
 
 from DiffuseMorphCore.devices import choose_device
 from DiffuseMorphCore.errors import Cancelled, DiffuseMorphError
-from DiffuseMorphCore.networks.deformation import DeformationNetwork
 from DiffuseMorphCore.networks.model import DiffuseMorph
 from DiffuseMorphCore.networks.model_file import load_model
 from DiffuseMorphCore.progress import Progress, advance
@@ -110,7 +109,11 @@ class Trainer:
             model = load_model(run.model.start, ndim=preset.model.ndim).train()
         else:
             model = DiffuseMorph(preset.model)
-        control = DeformationNetwork(model.ndim, model.configuration.deformation) if run.model.control else None
+        control = None if run.model.control == "none" else DiffuseMorph(replace(model.configuration, diffusion=None))
+        if control is not None:  # both start from the same weights
+            control.deformation.load_state_dict(model.deformation.state_dict())
+        if run.model.control == "alone":
+            model, control = control, None
         self.model, self.control = model, control
         self.objective: nn.Module = JointObjective(model, run.loss, control).to(self.device)
         # Channels last in memory makes convolutions of few channels quicker, on processors by a sixth of a step.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from DiffuseMorphCore.networks.model import DiffuseMorph
 from DiffuseMorphCore.similarity import local_correlation
@@ -29,7 +29,7 @@ def dice(labels: Tensor, reference: Tensor) -> float:
 
 
 @torch.no_grad()
-def validate(model: DiffuseMorph, pairs: Sequence[Pair], window: int, control: nn.Module | None = None
+def validate(model: DiffuseMorph, pairs: Sequence[Pair], window: int, control: DiffuseMorph | None = None
              ) -> dict[str, float]:
     """Means over the pairs, registered as inference does it: latent at step 0 from the noise-free fixed image.
 
@@ -53,14 +53,14 @@ def validate(model: DiffuseMorph, pairs: Sequence[Pair], window: int, control: n
         note("displacement", displacement.norm(dim=1).mean())
         note("field_at_0", model.field(pair.moving, torch.zeros_like(latent)).norm(dim=1).mean())
         noise = torch.randn(pair.fixed.shape, generator=generator(_NOISE_STREAM, number)).to(pair.fixed.device)
-        for fraction in BUCKETS:
+        for fraction in BUCKETS if model.diffusion is not None else ():
             step = round(fraction * last)
             noisy = model.schedule.add_noise(pair.fixed, step, noise)
             note(f"noise_{step}", noise_loss(model.latent(pair.moving, pair.fixed, noisy, step), noise))
         if pair.fixed_labels is not None and pair.moving_labels is not None:
             note("dice_before", dice(pair.moving_labels, pair.fixed_labels))
         if control is not None:
-            field = model.displacement(control(pair.moving, pair.fixed))
+            field = control.displacement(control.field(pair.moving, pair.fixed))
             _compare(pair, field, window, note, "control_")
     return {name: sum(values) / len(values) for name, values in figures.items()}
 

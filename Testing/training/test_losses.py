@@ -175,7 +175,7 @@ def test_further_terms_come_on_request(setting):
     weights = LossWeights(labels=1, label_count=1, known=1, folding=1, random_eta=True, window=5)
     drawn = draw(pair, weights, 2000, generator(3, 1))
     assert len(drawn.labels) == 1
-    control = DiffuseMorph(PRESETS["default2d"].model).deformation
+    control = DiffuseMorph(replace(PRESETS["default2d"].model, diffusion=None))
     terms = JointObjective(model, weights, control)(pair, drawn)
     assert {"label_loss", "field_error", "control_similarity"} < set(terms)
     assert all(value.isfinite() for value in terms.values())
