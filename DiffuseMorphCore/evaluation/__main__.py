@@ -46,8 +46,8 @@ def _add_benchmarks(commands) -> None:
         parser = commands.add_parser(name, help=text, description=f"Benchmark: {text}.")
         _add_common(parser)
         parser.add_argument("--pairs", type=int, metavar="N", help="only N pairs, of many people")
-        parser.add_argument("--methods", help="comma-separated rows: initial, affine, network, zero, network+refine, "
-                                              "syn (default: all)")
+        parser.add_argument("--methods", help="comma-separated rows: initial, affine, network, voxelmorph, zero, "
+                                              "network+refine, syn (default: all)")
         parser.add_argument("--model", default="default", metavar="NAME|FILE", help="the model to judge")
         parser.add_argument("--refine", default="auto", metavar="N|auto", help="refinement of the rows that refine")
         parser.add_argument("--align", default="affine", choices=["none", "center", "rigid", "affine"])

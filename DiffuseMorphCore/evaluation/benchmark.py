@@ -15,7 +15,8 @@ from DiffuseMorphCore.errors import DiffuseMorphError
 from DiffuseMorphCore.evaluation import metrics
 from DiffuseMorphCore.evaluation.datasets import DataSet, Pair, open_data_set
 from DiffuseMorphCore.evaluation.machine import load, machine
-from DiffuseMorphCore.evaluation.methods import METHODS, NEED_MODEL, MethodSettings, Outcome, chosen_methods
+from DiffuseMorphCore.evaluation.methods import (METHODS, NEED_MODEL, MethodSettings, Outcome, chosen_methods,
+                                                 control_model)
 from DiffuseMorphCore.evaluation.records import Records
 from DiffuseMorphCore.evaluation.report import Column, comparison, facts
 from DiffuseMorphCore.networks.model_file import default_model
@@ -153,9 +154,12 @@ def mixed(pairs: list[Pair]) -> list[Pair]:
 
 
 def with_model(names: list[str], model: str, ndim: int) -> tuple[list[str], str]:
-    """The methods that can run, and a sentence on those that cannot because no default model of `ndim` is bundled."""
-    needy = [name for name in names if name in NEED_MODEL]
-    if model != "default" or not needy or default_model(ndim) is not None:
+    """The methods that can run, and a sentence on those that cannot because no model of `ndim` is bundled for them."""
+    missing = set(NEED_MODEL) if model == "default" and default_model(ndim) is None else set()
+    if control_model(ndim) is None:
+        missing.add("voxelmorph")
+    needy = [name for name in names if name in missing]
+    if not needy:
         return names, ""
     return ([name for name in names if name not in needy],
             f"Not in the table, because this version comes with no model for {ndim}-D images: "

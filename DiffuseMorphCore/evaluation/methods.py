@@ -12,6 +12,7 @@ import SimpleITK as sitk
 
 from DiffuseMorphCore.errors import DiffuseMorphError
 from DiffuseMorphCore.evaluation.machine import peak_memory, reset_peak_memory
+from DiffuseMorphCore.networks.model_file import BUNDLED
 
 
 @dataclass(frozen=True)
@@ -105,6 +106,24 @@ def network_and_refinement(fixed: sitk.Image, moving: sitk.Image, settings: Meth
     return _diffusemorph(fixed, moving, settings, settings.model, settings.refine)
 
 
+def control(fixed: sitk.Image, moving: sitk.Image, settings: MethodSettings) -> Outcome:
+    """Alignment and the bundled VoxelMorph control: the same deformation network, trained alike, without diffusion.
+
+    Raises DiffuseMorphError where there is none for images of this dimension.
+    """
+    file = control_model(fixed.GetDimension())
+    if file is None:
+        raise DiffuseMorphError(f"No VoxelMorph control for {fixed.GetDimension()}-D images comes with this version: "
+                                "leave 'voxelmorph' out of --methods.")
+    return _diffusemorph(fixed, moving, settings, str(file), 0)
+
+
+def control_model(ndim: int) -> Path | None:
+    """The file of the bundled VoxelMorph control for images of this dimension, None where there is none."""
+    path = BUNDLED / f"voxelmorph{ndim}d.pt"
+    return path if path.is_file() else None
+
+
 def syn(fixed: sitk.Image, moving: sitk.Image, settings: MethodSettings) -> Outcome:
     """ANTs SyN through antspyx with its defaults, its own affine included.
 
@@ -138,6 +157,7 @@ METHODS: dict[str, tuple[str, Callable[[sitk.Image, sitk.Image, MethodSettings],
     "initial": ("as the scanner left it", initial),
     "affine": ("after alignment", alignment),
     "network": ("network alone", network),
+    "voxelmorph": ("VoxelMorph control alone", control),
     "zero": ("refinement from zero", zero),
     "network+refine": ("network and refinement", network_and_refinement),
     "syn": ("ANTs SyN", syn),

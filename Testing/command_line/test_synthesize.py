@@ -1,6 +1,7 @@
 """`diffusemorph synthesize` and `diffusemorph models` with a model file."""
 from __future__ import annotations
 
+import dataclasses
 import os
 
 import numpy as np
@@ -9,7 +10,7 @@ import SimpleITK as sitk
 
 from DiffuseMorphCore.command_line import main
 from DiffuseMorphCore.images import write_image
-from DiffuseMorphCore.networks import save_model
+from DiffuseMorphCore.networks import DiffuseMorph, save_model
 
 
 @pytest.fixture()
@@ -55,6 +56,13 @@ def test_an_existing_file_is_replaced_only_on_request(folder, capsys):
     assert synthesize("-o", "one.nrrd", "--overwrite") == 0
     assert sitk.ReadImage("one.nrrd").GetDimension() == 2
     assert sorted(os.listdir(folder)) == ["fixed.nrrd", "moving.nrrd", "one.nrrd", "small.pt"]
+
+
+def test_a_model_without_a_diffusion_network_is_refused(folder, small_model, capsys):
+    configuration = dataclasses.replace(small_model(2).configuration, diffusion=None)
+    save_model(folder / "control.pt", DiffuseMorph(configuration), {})
+    assert synthesize("-o", "one.nrrd", "--model", "control.pt") == 1
+    assert "needs a model with a diffusion network" in capsys.readouterr().err
 
 
 def test_a_model_file_says_what_it_is(folder, capsys):

@@ -1,4 +1,5 @@
 """The benchmark: scoring of known transforms, a whole small run with SyN, its resumption, and the command line."""
+import dataclasses
 import json
 import math
 
@@ -8,7 +9,7 @@ import SimpleITK as sitk
 import torch
 
 from DiffuseMorphCore.errors import DiffuseMorphError
-from DiffuseMorphCore.evaluation import benchmark
+from DiffuseMorphCore.evaluation import benchmark, methods
 from DiffuseMorphCore.evaluation.__main__ import main
 from DiffuseMorphCore.evaluation.datasets.scan import Pair, Scan
 from DiffuseMorphCore.evaluation.machine import machine, peak_memory, reset_peak_memory
@@ -140,16 +141,22 @@ def test_rows_of_a_network_with_and_without_a_model(tmp_path, capsys, monkeypatc
     model = tmp_path / "random.pt"
     torch.manual_seed(0)
     save_model(model, DiffuseMorph(PRESETS["default2d"].model), {"version": "0"})
+    monkeypatch.setattr(methods, "BUNDLED", tmp_path)
+    control = tmp_path / "voxelmorph2d.pt"
+    save_model(control, DiffuseMorph(dataclasses.replace(PRESETS["default2d"].model, diffusion=None)), {"version": "0"})
     arguments = ["heart", "--data", str(data), "--pairs", "1", "--threads", "1", "--device", "cpu",
-                 "--methods", "initial,network,network+refine"]
+                 "--methods", "initial,network,voxelmorph,network+refine"]
     assert main([*arguments, "--out", str(tmp_path / "with"), "--model", str(model)]) == 0
     rows = json.loads(next((tmp_path / "with" / "cases" / "network+refine").glob("*.json")).read_text(encoding="utf-8"))
     assert rows["folded_etas"] == 0 and rows["folded"] == 0
-    assert "network and refinement" in capsys.readouterr().out
+    page = capsys.readouterr().out
+    assert "| network and refinement |" in page and "| VoxelMorph control alone |" in page
+    control.unlink()
     monkeypatch.setattr(benchmark, "default_model", lambda ndim: None)
     assert main([*arguments, "--out", str(tmp_path / "without")]) == 0
     page = capsys.readouterr().out
-    assert "no model for 2-D images" in page and "| network alone |" not in page
+    assert "no model for 2-D images: network alone, VoxelMorph control alone, network and refinement." in page
+    assert "| network alone |" not in page and "| VoxelMorph" not in page
     assert main([*arguments[:-1], "network", "--out", str(tmp_path / "none")]) == 1
     assert "--model" in capsys.readouterr().err
 

@@ -1,10 +1,13 @@
 """The uncertainty: in millimetres, reproducible, with and without a model, and high where the images say nothing."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 import SimpleITK as sitk
 
 from DiffuseMorphCore import Cancelled, DiffuseMorphError, register
+from DiffuseMorphCore.networks import DiffuseMorph
 from DiffuseMorphCore.registration.uncertainty import _random_displacement, _strain, inside, summary
 
 
@@ -23,6 +26,15 @@ def test_a_map_in_millimetres_on_the_fixed_grid_the_same_each_time(pair_2d, pair
     assert np.isfinite(values).all() and values.min() >= 0 and values.max() > 0
     np.testing.assert_array_equal(values, array(result.uncertainty(samples=2)))
     assert not np.array_equal(values, array(result.uncertainty(samples=2, seed=1)))
+
+
+def test_a_model_that_draws_no_latents_adds_nothing(pair_3d, small_model):
+    still = DiffuseMorph(dataclasses.replace(small_model(3).configuration, diffusion=None))
+    still.deformation.exit.weight.data.zero_()
+    maps = [array(register(*pair_3d, model=model, refine=2, align="none").uncertainty(samples=2))
+            for model in (still, None)]
+    assert maps[0].max() > 0
+    np.testing.assert_array_equal(*maps)
 
 
 def test_millimetres_scale_with_the_image(pair_3d):
