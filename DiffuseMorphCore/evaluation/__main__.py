@@ -121,6 +121,17 @@ def _speed(options: argparse.Namespace) -> str:
     return page.read_text(encoding="utf-8")
 
 
+def _terms(options: argparse.Namespace) -> str:
+    from DiffuseMorphCore.evaluation.terms import run_terms
+
+    if options.data is None:
+        raise DiffuseMorphError("The folder of the training data is missing: give it with --data.")
+    page = run_terms(options.settings, options.data, options.out, grid=options.grid, spacing=options.spacing,
+                     steps=options.steps, pairs=options.pairs, seeds=options.seeds, device=options.device,
+                     threads=options.threads)
+    return page.read_text(encoding="utf-8")
+
+
 def _add_paper(commands) -> None:
     for name, text in PAPER_HELP.items():
         parser = commands.add_parser(name, help=text, description=text + " Trains what is not trained yet, evaluates, "
@@ -216,6 +227,15 @@ def parser() -> argparse.ArgumentParser:
     speed.add_argument("--model", default="default", metavar="NAME|FILE")
     speed.add_argument("--syn", action="store_true", help="time a program that does the same with antspyx too")
     speed.set_defaults(run=_speed)
+    terms = commands.add_parser("terms", help="what each term of the training objective adds")
+    _add_common(terms)
+    terms.add_argument("settings", metavar="CONFIG.toml", help="settings of a training; its stages are left out")
+    terms.add_argument("--grid", type=_sides, metavar="D,H,W", help="of the pairs (default: as in the settings)")
+    terms.add_argument("--spacing", type=float, metavar="MM", help="of the pairs (default: as in the settings)")
+    terms.add_argument("--steps", type=int, default=500, metavar="N", help="of each training (default: 500)")
+    terms.add_argument("--pairs", type=int, default=20, metavar="N", help="validation pairs (default: 20)")
+    terms.add_argument("--seeds", type=_sides, default=(0,), metavar="N,N", help="seeds of training (default: 0)")
+    terms.set_defaults(run=_terms)
     memory = commands.add_parser("memory", help="peak memory of a 160x192x224 registration, in a process of its own")
     _add_common(memory, data=False)
     memory.add_argument("--scales", default="1", help="comma-separated: times the voxels of 160x192x224 (default: 1)")
