@@ -103,7 +103,7 @@ def stage_rows(fixed: Path, moving: Path, model: str | None, device: str, rates:
 def command_rows(fixed: Path, moving: Path, model: str | None, device: str, threads: int, repeats: int,
                  syn: bool) -> list[Row]:
     """What a user waits for: start-up alone, and the whole command in a process of its own; with `syn`, beside a program
-    that does the same with antspyx, where that is installed (run once)."""
+    that does the same with antspyx (run once)."""
     environment = {**os.environ, "OMP_NUM_THREADS": str(threads), "ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS": str(threads),
                    "PYTHONPATH": os.pathsep.join([str(Path(__file__).resolve().parents[2]), *filter(None, [
                        os.environ.get("PYTHONPATH")])])}
@@ -123,7 +123,7 @@ def command_rows(fixed: Path, moving: Path, model: str | None, device: str, thre
             "--overwrite", "--model", model or "none", "--device", device), processor, repeats)
         rows = [Row("start-up", start_up, libraries, "Python with torch and SimpleITK, nothing of ours"),
                 Row("the whole command", command, None, "start-up, reading, registration, previews and writing")]
-        if syn and find_spec("ants"):
+        if syn:
             peer = timed(lambda: run("-c", _SYN, str(fixed), str(moving), folder), processor, 1)
             rows.append(Row("the same with ANTs SyN", peer, None, f"ours takes {command / peer:.2f} of its time"))
     return rows
@@ -137,12 +137,14 @@ def run_speed(out: str | Path, *, fixed: str | Path | None = None, moving: str |
 
     Writes `speed.csv` and `speed.md` into `out` and returns the path of the page. On a GPU the page also has the times
     of :mod:`DiffuseMorphCore.evaluation.throughput`. Raises DiffuseMorphError where only one image is given, an image
-    cannot be read, or the command fails.
+    cannot be read, the command fails, or SyN is asked for without antspyx.
     """
     from DiffuseMorphCore.sample_pair import sample_pair
 
     if (fixed is None) != (moving is None):
         raise DiffuseMorphError("Only one image was given: give both --fixed and --moving, or neither.")
+    if syn and not find_spec("ants"):
+        raise DiffuseMorphError("ANTs SyN needs the package antspyx: install it, or leave out --syn.")
     pair = (Path(fixed), Path(moving)) if fixed and moving else _training_pair(Path(data)) if data else sample_pair()
     target = choose_device(device)
     rates, busy = measure_rates(target), load()

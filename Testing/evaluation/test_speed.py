@@ -1,5 +1,6 @@
 """The speed command: its floors against sums done by hand, and a page for a small pair."""
 import csv
+from importlib.util import find_spec
 
 import pytest
 import SimpleITK as sitk
@@ -36,7 +37,7 @@ def test_a_page_with_every_stage_and_the_command(tmp_path, pair_2d):
     for name, image in zip(("fixed", "moving"), pair_2d):
         sitk.WriteImage(sitk.Cast(image, sitk.sitkFloat32), str(tmp_path / f"{name}.nii.gz"))
     page = run_speed(tmp_path / "out", fixed=tmp_path / "fixed.nii.gz", moving=tmp_path / "moving.nii.gz", model=None,
-                     device="cpu", threads=1, repeats=1).read_text(encoding="utf-8")
+                     device="cpu", threads=1, repeats=1, syn=find_spec("ants") is not None).read_text(encoding="utf-8")
     with open(tmp_path / "out" / "speed.csv", newline="", encoding="utf-8") as file:
         rows = {row["stage"]: row for row in csv.DictReader(file)}
     for stage in ("read both images", "prepare", "align", "refine", "deliver", "moved image", "inverse transform",
@@ -44,14 +45,19 @@ def test_a_page_with_every_stage_and_the_command(tmp_path, pair_2d):
         assert float(rows[stage]["seconds"]) > 0 and float(rows[stage]["floor"]) > 0
         assert f"| {stage} |" in page
     assert float(rows["the whole command"]["seconds"]) > float(rows["registration"]["seconds"])
+    if find_spec("ants"):
+        assert float(rows["the same with ANTs SyN"]["seconds"]) > 0.5 and "of its time" in page
     assert "GB/s" in page and "were not measured, because there is none" in page
 
 
-def test_what_is_missing_is_said(tmp_path):
+def test_what_is_missing_is_said(tmp_path, monkeypatch):
     with pytest.raises(DiffuseMorphError, match="both"):
         run_speed(tmp_path, fixed="a.nii.gz")
     with pytest.raises(DiffuseMorphError, match="1000_t1"):
         run_speed(tmp_path, data=tmp_path)
+    monkeypatch.setattr("DiffuseMorphCore.evaluation.speed.find_spec", lambda name: None)
+    with pytest.raises(DiffuseMorphError, match="antspyx"):
+        run_speed(tmp_path, syn=True)
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
