@@ -1,8 +1,9 @@
 """Refine: a short multi-resolution optimisation of the displacement on the two images themselves.
 
 At every step the gradient of the similarity with respect to a small extra displacement is smoothed, normalised as Adam
-does, limited to half a voxel, composed with the displacement so far, and the result is smoothed lightly. The two
-smoothing widths keep the field fold-free far better than a penalty would. The network's answer is where it starts.
+does, limited to half a voxel, composed with the displacement so far, and the result is smoothed lightly; then changes of
+volume are evened out. Both keep the field fold-free far better than a penalty would. The network's answer is where it
+starts.
 
 Images of different contrast are made comparable before every level: the fixed one is put into the intensities that the
 moving one has where they meet so far. Comparing self-similarity descriptors instead (MIND-SSC) reached .07 less Dice on
@@ -21,7 +22,7 @@ from torch import Tensor
 from DiffuseMorphCore.registration.contrast import in_moving_contrast
 from DiffuseMorphCore.registration.working_pair import WorkingPair
 from DiffuseMorphCore.similarity import local_correlation
-from DiffuseMorphCore.warp import compose, downsample, resize_displacement, smooth, warp
+from DiffuseMorphCore.warp import compose, downsample, jacobian_determinant, resize_displacement, smooth, warp
 
 
 @dataclass(frozen=True)
@@ -29,15 +30,16 @@ class Descent:
     """Settings of the optimisation; lengths in voxels of the level at work.
 
     window : side of the local correlation's window. force_smoothing, field_smoothing : Gaussian widths for the gradient
-    and the displacement. largest_step : the longest step. floor : forces well below this multiple of their mean get less
+    and the displacement. volume_smoothing : voxels² that the logarithm of the determinant diffuses after each step. largest_step : the longest step. floor : forces well below this multiple of their mean get less
     than a full step, so that an empty background stays calm. momentum, memory : Adam's two averages. coarsest : longest
     side of the coarsest grid. patience, least_gain : a level ends when ``patience`` steps gained less than this share;
     at_last : the same two for the finest grid.
     """
 
     window: int = 5
-    force_smoothing: float = 1.25
-    field_smoothing: float = 0.7
+    force_smoothing: float = 1.1
+    field_smoothing: float = 0.65
+    volume_smoothing: float = 0.25
     largest_step: float = 0.5
     floor: float = 1.0
     momentum: float = 0.8
@@ -62,6 +64,8 @@ AUTOMATIC_STEPS = 12
 CONTENT = Descent(at_last=(2, 5e-3))
 """Then, on a large finest grid, where a step costs as much as eight on the next coarser one, fewer are enough when two of them
 gain little: brains take 7, the lung 11."""
+
+_VOLUMES = (0.05, 20.0)  # determinants beyond are taken as these: folds have no logarithm
 
 LARGE_GRID, FIELD_RATIO = 1_000_000, 2 / 3
 """On grids with more voxels the displacement has so many times as many a side. It is smoothed so much that little is lost
@@ -190,4 +194,16 @@ def _descend(similarity: Callable[[Tensor], tuple[float, Tensor]], displacement:
         if not torch.isfinite(longest) or longest == 0:
             break
         displacement = smooth(compose(displacement, change * (settings.largest_step / longest)), settings.field_smoothing)
+        displacement = _even_volumes(displacement, settings.volume_smoothing)
     return displacement
+
+
+def _even_volumes(displacement: Tensor, rate: float) -> Tensor:
+    """A displacement whose log Jacobian varies less from voxel to voxel: log J diffuses with `rate` voxels² a step.
+
+    Along u' = grad log J the logarithm of the determinant follows (nearly) a heat equation. Unlike smoothing the
+    displacement it leaves rotation and shear alone, and so nearly all of what brings boundaries together.
+    Steps are stable up to a rate of 2 / (3 ndim) or so.
+    """
+    logarithm = jacobian_determinant(displacement).clamp(*_VOLUMES).log()
+    return displacement + rate * _gradient(logarithm)
