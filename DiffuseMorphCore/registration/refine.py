@@ -203,7 +203,7 @@ def _even_volumes(displacement: Tensor, rate: float) -> Tensor:
 
     Along u' = grad log J the logarithm of the determinant follows (nearly) a heat equation. Unlike smoothing the
     displacement it leaves rotation and shear alone, and so nearly all of what brings boundaries together.
-    Steps are stable up to a rate of 2 / (3 ndim) or so.
+    Where J is near 1, steps are stable up to a rate of 2 / ndim.
     """
     logarithm = jacobian_determinant(displacement).clamp(*_VOLUMES).log()
     return displacement + rate * _gradient(logarithm)
