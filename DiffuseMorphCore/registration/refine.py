@@ -30,10 +30,11 @@ class Descent:
     """Settings of the optimisation; lengths in voxels of the level at work.
 
     window : side of the local correlation's window. force_smoothing, field_smoothing : Gaussian widths for the gradient
-    and the displacement. volume_smoothing : voxels² that the logarithm of the determinant diffuses after each step. largest_step : the longest step. floor : forces well below this multiple of their mean get less
-    than a full step, so that an empty background stays calm. momentum, memory : Adam's two averages. coarsest : longest
-    side of the coarsest grid. patience, least_gain : a level ends when ``patience`` steps gained less than this share;
-    at_last : the same two for the finest grid.
+    and the displacement. volume_smoothing : voxels² that the logarithm of the determinant diffuses after each step.
+    largest_step : the longest step. floor : forces well below this multiple of their mean get less than a full step, so
+    that an empty background stays calm. momentum, memory : Adam's two averages. coarsest : longest side of the coarsest
+    grid. patience, least_gain : a level ends when ``patience`` steps gained less than this share; at_last : the same two
+    for the finest grid.
     """
 
     window: int = 5
