@@ -1,7 +1,6 @@
 """What each term of the training objective adds: the same networks trained again and again, with one more term each."""
 from __future__ import annotations
 
-import time
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -24,7 +23,6 @@ COLUMNS = (
     Column("displacement", "mean displacement (voxels)", 2),
     Column("field_at_0", "field at latent 0 (voxels)", 2, higher_is_better=False),
     Column("noise_1000", "error of the noise at step 1000", 3, higher_is_better=False),
-    Column("seconds_per_step", "seconds a step", 2, higher_is_better=False),
 )
 
 
@@ -84,10 +82,7 @@ def run_terms(settings: str | Path, folder: str | Path, out: str | Path, *, grid
 
 
 def _trained(run: TrainingRun, title: str, seed: int) -> dict:
-    start = time.perf_counter()
-    result = train(run, progress=lambda stage, fraction: True)
-    return {"variant": title, "seed": seed, **result.validation,
-            "seconds_per_step": (time.perf_counter() - start) / result.steps}
+    return {"variant": title, "seed": seed, **train(run, progress=lambda stage, fraction: True).validation}
 
 
 def _page(rows: dict[str, list[dict]], information: dict) -> str:
@@ -103,5 +98,5 @@ def _page(rows: dict[str, list[dict]], information: dict) -> str:
         "# What each term of the objective adds", table,
         "Means over the validation pairs, registered in one pass by the network alone; in brackets the standard "
         "deviation over the seeds. Every row has the terms of the rows above it too, and every row of a seed was "
-        "trained on the same pairs. Seconds a step: of a run that was not stopped, validation included.",
+        "trained on the same pairs.",
         "## Measured on", facts(information)]) + "\n"

@@ -54,7 +54,7 @@ def test_a_small_run_and_again(tmp_path, capsys):
     with (out / "cases.csv").open(newline="") as file:
         cases = list(csv.DictReader(file))
     assert len(cases) == 7 and page.count("\n| +") == 5
-    assert all(0 < float(case["dice"]) <= 1 and float(case["seconds_per_step"]) > 0 for case in cases)
+    assert all(0 < float(case["dice"]) <= 1 for case in cases)
     assert cases[-1]["noise_1000"] == "" and float(cases[0]["noise_1000"]) > 0
     row = next((out / "cases").glob("0-0*"))
     row.write_text(row.read_text().replace('"dice": ', '"dice": 0.125, "old": '))
