@@ -17,8 +17,8 @@ from DiffuseMorphCore.warp import exponential
 class DiffuseMorph(nn.Module):
     """The pair of networks of the paper, trained together end to end.
 
-    Attributes: configuration; diffusion (G, None in a VoxelMorph control); deformation (M); schedule; information (what the model's file says about
-    it: name, version, training_data, terms, description, recipe; empty for a model that was not loaded).
+    Attributes: configuration; diffusion (G, None in a VoxelMorph control); deformation (M); schedule; information (what
+    the model's file says about it: name, version, training_data, terms, description, recipe; empty for a model that was not loaded).
     """
 
     def __init__(self, configuration: ModelConfiguration) -> None:

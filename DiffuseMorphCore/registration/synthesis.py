@@ -39,7 +39,8 @@ def synthesize_image(fixed: Image, moving: Image, *, model: str | Path | Diffuse
 
     Raises
     ------
-    DiffuseMorphError : inputs that cannot be used, no model or one without a diffusion network, steps out of range; Cancelled when ``progress`` cancels.
+    DiffuseMorphError : inputs that cannot be used, no model or one without a diffusion network, steps out of range;
+    Cancelled when ``progress`` cancels.
     """
     target, notes = choose_device(device), []
     advance(progress, "prepare", 0.0)
