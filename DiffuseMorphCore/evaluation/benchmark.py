@@ -15,11 +15,11 @@ from DiffuseMorphCore.errors import DiffuseMorphError
 from DiffuseMorphCore.evaluation import metrics
 from DiffuseMorphCore.evaluation.datasets import DataSet, Pair, open_data_set
 from DiffuseMorphCore.evaluation.machine import load, machine
-from DiffuseMorphCore.evaluation.methods import (METHODS, NEED_MODEL, MethodSettings, Outcome, chosen_methods,
-                                                 control_model)
+from DiffuseMorphCore.evaluation.methods import (CONTROL, METHODS, NEED_MODEL, MethodSettings, Outcome,
+                                                 chosen_methods)
 from DiffuseMorphCore.evaluation.records import Records
 from DiffuseMorphCore.evaluation.report import Column, comparison, facts
-from DiffuseMorphCore.networks.model_file import default_model
+from DiffuseMorphCore.networks.model_file import available_models, default_model
 from DiffuseMorphCore.warp.folding import folding, jacobian_determinant
 
 BENCHMARKS = {"brain": "brain-oasis", "hippocampus": "hippocampus", "heart": "heart-cine", "lung": "lung-ct"}
@@ -156,7 +156,7 @@ def mixed(pairs: list[Pair]) -> list[Pair]:
 def with_model(names: list[str], model: str, ndim: int) -> tuple[list[str], str]:
     """The methods that can run, and a sentence on those that cannot because no model of `ndim` is bundled for them."""
     missing = set(NEED_MODEL) if model == "default" and default_model(ndim) is None else set()
-    if control_model(ndim) is None:
+    if CONTROL.format(ndim=ndim) not in [entry.name for entry in available_models()]:
         missing.add("voxelmorph")
     needy = [name for name in names if name in missing]
     if not needy:

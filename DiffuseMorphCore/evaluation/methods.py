@@ -12,7 +12,6 @@ import SimpleITK as sitk
 
 from DiffuseMorphCore.errors import DiffuseMorphError
 from DiffuseMorphCore.evaluation.machine import peak_memory, reset_peak_memory
-from DiffuseMorphCore.networks.model_file import BUNDLED
 
 
 @dataclass(frozen=True)
@@ -111,17 +110,7 @@ def control(fixed: sitk.Image, moving: sitk.Image, settings: MethodSettings) -> 
 
     Raises DiffuseMorphError where there is none for images of this dimension.
     """
-    file = control_model(fixed.GetDimension())
-    if file is None:
-        raise DiffuseMorphError(f"No VoxelMorph control for {fixed.GetDimension()}-D images comes with this version: "
-                                "leave 'voxelmorph' out of --methods.")
-    return _diffusemorph(fixed, moving, settings, str(file), 0)
-
-
-def control_model(ndim: int) -> Path | None:
-    """The file of the bundled VoxelMorph control for images of this dimension, None where there is none."""
-    path = BUNDLED / f"voxelmorph{ndim}d.pt"
-    return path if path.is_file() else None
+    return _diffusemorph(fixed, moving, settings, CONTROL.format(ndim=fixed.GetDimension()), 0)
 
 
 def syn(fixed: sitk.Image, moving: sitk.Image, settings: MethodSettings) -> Outcome:
@@ -163,6 +152,9 @@ METHODS: dict[str, tuple[str, Callable[[sitk.Image, sitk.Image, MethodSettings],
     "syn": ("ANTs SyN", syn),
 }
 """Name on the command line -> (name in the table, function)."""
+
+CONTROL = "voxelmorph{ndim}d"
+"""Name of the bundled VoxelMorph control."""
 
 NEED_MODEL = ("network", "network+refine")
 

@@ -31,7 +31,7 @@ def variants(run: TrainingRun, steps: int) -> dict[str, TrainingRun]:
     loss = run.loss
     paper = replace(loss, registration_steps="same", labels=0.0, known=0.0, folding=0.0, random_eta=False,
                     handed=False, passes=())
-    clean = replace(paper, registration_steps="alternate", zero_share=loss.zero_share)
+    clean = replace(paper, registration_steps="alternate")
     labels = replace(clean, labels=loss.labels or _LABELS)
     known = replace(labels, known=loss.known or _KNOWN)
     eta = replace(known, folding=loss.folding or _FOLDING, random_eta=True)

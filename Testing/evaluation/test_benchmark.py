@@ -9,7 +9,7 @@ import SimpleITK as sitk
 import torch
 
 from DiffuseMorphCore.errors import DiffuseMorphError
-from DiffuseMorphCore.evaluation import benchmark, methods
+from DiffuseMorphCore.evaluation import benchmark
 from DiffuseMorphCore.evaluation.__main__ import main
 from DiffuseMorphCore.evaluation.datasets.scan import Pair, Scan
 from DiffuseMorphCore.evaluation.machine import machine, peak_memory, reset_peak_memory
@@ -141,7 +141,7 @@ def test_rows_of_a_network_with_and_without_a_model(tmp_path, capsys, monkeypatc
     model = tmp_path / "random.pt"
     torch.manual_seed(0)
     save_model(model, DiffuseMorph(PRESETS["default2d"].model), {"version": "0"})
-    monkeypatch.setattr(methods, "BUNDLED", tmp_path)
+    monkeypatch.setattr("DiffuseMorphCore.networks.model_file.BUNDLED", tmp_path)
     control = tmp_path / "voxelmorph2d.pt"
     save_model(control, DiffuseMorph(dataclasses.replace(PRESETS["default2d"].model, diffusion=None)), {"version": "0"})
     arguments = ["heart", "--data", str(data), "--pairs", "1", "--threads", "1", "--device", "cpu",

@@ -1,7 +1,6 @@
 """What each term of the training objective adds: the variants, a whole small run, and that it is gone on with."""
 import csv
 from dataclasses import asdict
-from pathlib import Path
 
 import numpy as np
 import SimpleITK as sitk
@@ -60,5 +59,5 @@ def test_a_small_run_and_again(tmp_path, capsys):
     row.write_text(row.read_text().replace('"dice": ', '"dice": 0.125, "old": '))
     assert main(arguments) == 0 and "| 0.1250 |" in capsys.readouterr().out
     assert main([*arguments, "--grid", "16,16"]) == 1 and "another grid" in capsys.readouterr().err
-    assert main(["terms", str(tmp_path / "run.toml"), "--out", str(Path(out) / "x")]) == 1
+    assert main(["terms", str(tmp_path / "run.toml"), "--out", str(out / "x")]) == 1
     assert "--data" in capsys.readouterr().err

@@ -245,6 +245,7 @@ def test_real_images_with_labels(logic, shared_data):
     )
     before, after = (np.mean(values) for values in zip(*result.dice.values()))
     assert set(result.dice) == {"1", "2"} and after > before + 0.03
+    assert all(later > earlier for earlier, later in result.dice.values())
     slicer.util.setSliceViewerLayers(background=volumes[0], fit=True)
     views = slicer.app.layoutManager().views.values()
     for node in (volumes[1], result.volumeNode):
