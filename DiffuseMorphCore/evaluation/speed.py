@@ -41,7 +41,8 @@ def stage_rows(fixed: Path, moving: Path, model: str | None, device: str, rates:
     from DiffuseMorphCore.previews import save_preview
     from DiffuseMorphCore.registration import register
     from DiffuseMorphCore.registration.predict import pass_shapes
-    from DiffuseMorphCore.registration.refine import AUTOMATIC_STEPS, Descent, field_shape, levels, step_counts
+    from DiffuseMorphCore.registration.descent import RefinementSettings
+    from DiffuseMorphCore.registration.refine import AUTOMATIC_STEPS, field_shape, levels, step_counts
     from DiffuseMorphCore.transforms import write_transform
 
     target, processor = choose_device(device), torch.device("cpu")
@@ -60,7 +61,7 @@ def stage_rows(fixed: Path, moving: Path, model: str | None, device: str, rates:
     voxels = [image.GetNumberOfPixels() for image in images]
     working, ndim = tuple(reversed(result.report["grids"]["working"])), images[0].GetDimension()
     field = 4 * ndim * math.prod(result.grid.shape)
-    shapes = levels(working, Descent().coarsest)
+    shapes = levels(working, RefinementSettings().coarsest)
     counts = step_counts(AUTOMATIC_STEPS, len(shapes))
     volumes = [refinement_volumes(ndim, math.prod(field_shape(shape)) / math.prod(shape)) for shape in shapes]
     refined = visited_volumes(told[:-1], shapes, counts, volumes)

@@ -10,11 +10,11 @@ from torch import Tensor
 from DiffuseMorphCore.networks import DiffuseMorph
 from DiffuseMorphCore.progress import Progress, advance
 from DiffuseMorphCore.registration.predict import predict
-from DiffuseMorphCore.registration.refine import (AUTOMATIC_STEPS, CONTENT, LARGE_GRID, Descent, agreement,
-                                                  comparable, refine)
+from DiffuseMorphCore.registration.descent import RefinementSettings
+from DiffuseMorphCore.registration.refine import AUTOMATIC_STEPS, EARLY_STOPPING, LARGE_GRID, refine
 from DiffuseMorphCore.registration.stages import Stopwatch
-from DiffuseMorphCore.registration.working_pair import WorkingPair
 from DiffuseMorphCore.samplers import even_etas
+from DiffuseMorphCore.similarity import MODALITIES, ImagePair
 from DiffuseMorphCore.warp import resize_displacement, unfold
 
 
@@ -45,7 +45,7 @@ class Deformation:
 
 
 @torch.no_grad()
-def deform(pair: WorkingPair, shape: tuple[int, ...], fixed_shape: tuple[int, ...], network: DiffuseMorph | None,
+def deform(pair: ImagePair, shape: tuple[int, ...], fixed_shape: tuple[int, ...], network: DiffuseMorph | None,
            device: torch.device, task: Task, stopwatch: Stopwatch, progress: Progress | None) -> Deformation:
     """Run the network and the refinement on ``device``; the trajectory lies on ``shape``, fold-free on ``fixed_shape``.
 
@@ -54,21 +54,22 @@ def deform(pair: WorkingPair, shape: tuple[int, ...], fixed_shape: tuple[int, ..
     """
     pair = pair.to(device)
     notes: list[str] = []
+    goal = MODALITIES[task.modality]
     rest = torch.zeros((1, len(shape), *shape), device=device)
 
     def similar(displacement: Tensor) -> float:
-        return agreement(pair, resize_displacement(displacement, pair.fixed.shape[2:]), task.modality)
+        return goal.evaluate(pair, resize_displacement(displacement, pair.shape))
 
     similarity = {"aligned": similar(rest)}
     etas, keyframes = (0.0, 1.0), torch.cat([rest, rest])
     steps = AUTOMATIC_STEPS if task.refine == "auto" else task.refine
-    settings = CONTENT if task.refine == "auto" and pair.fixed.numel() > LARGE_GRID else Descent()
+    settings = EARLY_STOPPING if task.refine == "auto" and pair.fixed.numel() > LARGE_GRID else RefinementSettings()
     with stopwatch("predict"):
         if network is not None:
             advance(progress, "predict", 0.0)
             etas = even_etas(task.keyframes)
-            alike = comparable(pair, resize_displacement(rest, pair.fixed.shape[2:]), task.modality)
-            keyframes = predict(network.to(device), alike, shape, etas, task.trajectory, further=not steps)
+            seen = goal.network_pair(pair, resize_displacement(rest, pair.shape))
+            keyframes = predict(network.to(device), seen, shape, etas, task.trajectory, further=not steps)
             similarity["network"] = similar(keyframes[-1:])
             if similarity["network"] <= similarity["aligned"]:
                 notes.append("The network did not make the images more alike, so its answer was not used.")
@@ -76,17 +77,17 @@ def deform(pair: WorkingPair, shape: tuple[int, ...], fixed_shape: tuple[int, ..
             advance(progress, "predict", 1.0)
     with stopwatch("refine"):
         if steps:
-            start = resize_displacement(keyframes[-1:], pair.fixed.shape[2:])
+            start = resize_displacement(keyframes[-1:], pair.shape)
             both = network is not None and pair.fixed.numel() <= TWO_STARTS
 
             def refined(begin: Tensor, done: float) -> Tensor:
-                return refine(pair, begin, steps=steps, modality=task.modality, settings=settings,
+                return refine(pair, begin, steps=steps, similarity=goal, settings=settings,
                               advance=lambda fraction: advance(progress, "refine", (done + fraction) / (2 if both else 1)))
 
             better = refined(start, 0)
             if both:
                 other = refined(torch.zeros_like(start), 1)
-                if agreement(pair, other, task.modality) > CLEARLY * agreement(pair, better, task.modality):
+                if goal.evaluate(pair, other) > CLEARLY * goal.evaluate(pair, better):
                     notes.append("The refinement ended clearly better without the network's answer, so that was not used.")
                     etas, keyframes, start, better = (0.0, 1.0), torch.cat([rest, rest]), torch.zeros_like(start), other
             share = torch.tensor(etas, device=device).view(-1, *[1] * (better.dim() - 1))

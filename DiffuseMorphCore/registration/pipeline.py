@@ -22,12 +22,11 @@ from DiffuseMorphCore.registration.deform import Deformation, Task, deform
 from DiffuseMorphCore.registration.grid import Grid
 from DiffuseMorphCore.registration.inputs import Image, load_pair, resolve_model
 from DiffuseMorphCore.registration.prepare import Scan, aligned_tensor
-from DiffuseMorphCore.registration.refine import MODALITIES, agreement
 from DiffuseMorphCore.registration.result import Registration
 from DiffuseMorphCore.registration.stages import Stopwatch
 from DiffuseMorphCore.registration.working_grid import choose_grid, delivered_grid
-from DiffuseMorphCore.registration.working_pair import WorkingPair
 from DiffuseMorphCore.samplers.trajectory import FORMS
+from DiffuseMorphCore.similarity import MODALITIES, ImagePair
 from DiffuseMorphCore.transforms import read_transform
 from DiffuseMorphCore.warp import folding
 
@@ -117,14 +116,14 @@ def _check_options(kind: str, steps: str | int, modality: str, form: str, keyfra
 
 def _deform_within_memory(scans: tuple[Scan, Scan], alignment: sitk.AffineTransform, network: DiffuseMorph | None,
                           device: torch.device, task: Task, notes: list[str], stopwatch: Stopwatch,
-                          progress: Progress | None) -> tuple[Grid, WorkingPair, Deformation, torch.device]:
+                          progress: Progress | None) -> tuple[Grid, ImagePair, Deformation, torch.device]:
     """Deform on the device; where its memory does not suffice, on a coarser grid, and at last on the processor."""
     reduction = 1
     while True:
         with stopwatch("prepare"):
             working = choose_grid(scans[0].grid, device, task.modality, notes, reduction)
             grid = delivered_grid(working)
-            pair = working_pair(scans, working, alignment, tissue=task.modality == "different")
+            pair = working_pair(scans, working, alignment, tissue=MODALITIES[task.modality].uses_tissue)
         try:
             return grid, pair, deform(pair, grid.shape, scans[0].grid.shape, network, device, task, stopwatch,
                                       progress), device
@@ -140,7 +139,7 @@ def _deform_within_memory(scans: tuple[Scan, Scan], alignment: sitk.AffineTransf
 
 
 def working_pair(scans: tuple[Scan, Scan], grid: Grid, alignment: sitk.Transform,
-                 known: WorkingPair | None = None, tissue: bool = False) -> WorkingPair:
+                 known: ImagePair | None = None, tissue: bool = False) -> ImagePair:
     """Both scans on the working grid, the moving one through the alignment; the fixed one from a ``known`` pair, if any.
 
     ``tissue`` asks for the shares of tissue too, which a known pair has if its images are to be compared by them.
@@ -169,7 +168,7 @@ def working_pair(scans: tuple[Scan, Scan], grid: Grid, alignment: sitk.Transform
         pair = replace(known, moving=moved, moving_mask=moving_mask)
         tissue = known.fixed_tissue is not None
     else:
-        pair = WorkingPair(on_grid(scans[0].coarse(spacing), identity), moved,
+        pair = ImagePair(on_grid(scans[0].coarse(spacing), identity), moved,
                            on_grid(scans[0].coarse_mask(spacing), identity), moving_mask,
                            on_grid(scans[0].coarse_tissue(spacing), identity) if tissue else None)
     if tissue:
@@ -187,20 +186,21 @@ def _is_cut(scan: Scan) -> bool:
     return max(float(face.mean()) for face in faces) > 0.05
 
 
-def _quality(scans: tuple[Scan, Scan], grid: Grid, pair: WorkingPair, deformation: Deformation,
+def _quality(scans: tuple[Scan, Scan], grid: Grid, pair: ImagePair, deformation: Deformation,
              modality: str, device: torch.device) -> dict[str, Any]:
     """Similarity along the way, folding on the fixed image's grid, lengths of the displacement; computed on ``device``."""
     final = deformation.keyframes[-1:]
     try:
         working = scans[0].grid.resampled(tuple(pair.fixed.shape[2:]))
         unaligned = working_pair(scans, working, sitk.AffineTransform(grid.ndim), pair)
-        initial = agreement(unaligned.to(device), torch.zeros((1, grid.ndim, *working.shape), device=device), modality)
+        nothing = torch.zeros((1, grid.ndim, *working.shape), device=device)
+        initial = MODALITIES[modality].evaluate(unaligned.to(device), nothing)
     except DiffuseMorphError:
         initial = 0.0  # the headers put the images apart
     folds = folding(final.to(device), shape=scans[0].grid.shape)
     lengths = np.linalg.norm(grid.voxels_to_vectors(final), axis=-1)
     return {
-        "similarity": {"measure": MODALITIES[modality], "initial": initial, **deformation.similarity},
+        "similarity": {"measure": MODALITIES[modality].measure, "initial": initial, **deformation.similarity},
         "folding": {"share": folds.share, "volume": folds.volume, "minimum": folds.minimum,
                     "repaired_cells": deformation.repaired},
         "displacement_mm": {"mean": float(lengths.mean()), "max": float(lengths.max())},

@@ -12,8 +12,8 @@ import torch
 from torch import Tensor
 
 from DiffuseMorphCore.networks import DiffuseMorph
-from DiffuseMorphCore.registration.working_pair import WorkingPair
 from DiffuseMorphCore.samplers import Trajectory
+from DiffuseMorphCore.similarity import ImagePair
 from DiffuseMorphCore.warp import compose, downsample, resize_displacement, warp
 
 
@@ -26,7 +26,7 @@ def pass_shapes(model: DiffuseMorph, shape: tuple[int, ...]) -> list[tuple[int, 
     return list(dict.fromkeys(found))
 
 
-def network_images(model: DiffuseMorph, pair: WorkingPair, shape: tuple[int, ...] | None = None,
+def network_images(model: DiffuseMorph, pair: ImagePair, shape: tuple[int, ...] | None = None,
                    displacement: Tensor | None = None) -> tuple[Tensor, Tensor]:
     """(moving, fixed), each (1, 1, *spatial), as the networks take them: on their grid and device, in [-1, 1].
 
@@ -39,7 +39,7 @@ def network_images(model: DiffuseMorph, pair: WorkingPair, shape: tuple[int, ...
     return moving, fixed
 
 
-def predict(model: DiffuseMorph, pair: WorkingPair, shape: tuple[int, ...], etas: tuple[float, ...], form: str,
+def predict(model: DiffuseMorph, pair: ImagePair, shape: tuple[int, ...], etas: tuple[float, ...], form: str,
             further: bool = True) -> Tensor:
     """Displacements of Algorithm 1 at ``etas``, (K, ndim, *shape) in voxels of a grid of ``shape``.
 

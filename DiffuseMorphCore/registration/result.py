@@ -18,8 +18,8 @@ from DiffuseMorphCore.registration.transforms import (backward, displacement_tra
                                                       scaled_alignment)
 from DiffuseMorphCore.registration.uncertainty import uncertainty
 from DiffuseMorphCore.registration.working_grid import inverse_grid
-from DiffuseMorphCore.registration.working_pair import WorkingPair
 from DiffuseMorphCore.samplers import check_eta, interpolate
+from DiffuseMorphCore.similarity import MODALITIES, ImagePair
 from DiffuseMorphCore.warp import invert_evenly, jacobian_determinant, resize
 
 _INTERPOLATORS = {"linear": sitk.sitkLinear, "nearest": sitk.sitkNearestNeighbor, "bspline": sitk.sitkBSpline}
@@ -51,7 +51,7 @@ class Registration:
     alignment_follows_eta: bool = False
     planes: tuple[Plane, Plane] | None = None
     _model: DiffuseMorph | None = field(default=None, repr=False)
-    _pair: WorkingPair | None = field(default=None, repr=False)
+    _pair: ImagePair | None = field(default=None, repr=False)
 
     def displacement(self, eta: float = 1.0) -> Tensor:
         """The deformation at ``eta``: (1, ndim, *spatial) in voxels of ``grid``, pulling; without the alignment.
@@ -122,7 +122,7 @@ class Registration:
             raise DiffuseMorphError(f"Uncertainty needs at least 1 sample, not {samples}.")
         settings = self.report["settings"]
         return self._on_fixed(uncertainty(
-            self._pair, self._model, self.displacement(), self.grid, settings["modality"], samples,
+            self._pair, self._model, self.displacement(), self.grid, MODALITIES[settings["modality"]], samples,
             settings["seed"] if seed is None else seed, lambda fraction: advance(progress, "uncertainty", fraction)))
 
     def _alignment(self, eta: float) -> sitk.AffineTransform:

@@ -19,9 +19,10 @@ from torch import Tensor
 from DiffuseMorphCore.networks import DiffuseMorph
 from DiffuseMorphCore.registration.grid import Grid
 from DiffuseMorphCore.registration.predict import network_images
-from DiffuseMorphCore.registration.refine import Descent, refine
-from DiffuseMorphCore.registration.working_pair import WorkingPair
+from DiffuseMorphCore.registration.descent import RefinementSettings
+from DiffuseMorphCore.registration.refine import refine
 from DiffuseMorphCore.samplers import Trajectory, latent_at
+from DiffuseMorphCore.similarity import ImagePair, Similarity
 from DiffuseMorphCore.warp import compose, resize, resize_displacement
 
 _PUSH = 1.0  # voxels of the coarse grid, root mean square, by which a start is moved
@@ -31,7 +32,7 @@ _SLIP = 2 / 3  # voxels of the coarse grid
 
 
 @torch.no_grad()
-def uncertainty(pair: WorkingPair, model: DiffuseMorph | None, displacement: Tensor, grid: Grid, modality: str,
+def uncertainty(pair: ImagePair, model: DiffuseMorph | None, displacement: Tensor, grid: Grid, similarity: Similarity,
                 samples: int, seed: int, advance: Callable[[float], None] = lambda fraction: None) -> Tensor:
     """Uncertainty of a deformation in mm, from short registrations at half the working resolution.
 
@@ -42,6 +43,7 @@ def uncertainty(pair: WorkingPair, model: DiffuseMorph | None, displacement: Ten
     ----------
     pair : the images on the working grid, which spans the same field of view as ``grid``.
     displacement : (1, ndim, *spatial) in voxels of ``grid``, pulling.
+    similarity : what the registration maximised.
     samples : number of short registrations.
     advance : called with the fraction done; it may raise to stop.
 
@@ -55,12 +57,12 @@ def uncertainty(pair: WorkingPair, model: DiffuseMorph | None, displacement: Ten
     rest = resize_displacement(displacement.to(device), shape)
     changed = _network_changes(model, pair, shape)
     total = torch.zeros(1, 1, *shape)
-    only_here = Descent(coarsest=max(shape))  # no coarser grids
+    only_here = RefinementSettings(coarsest=max(shape))  # no coarser grids
     for sample in range(samples):
         advance(sample / samples)
         start = rest + changed(sample / samples, seed + sample)
         start = compose(start, _random_displacement(shape, seed + sample).to(device))
-        ended = refine(small, start, steps=_STEPS, modality=modality, settings=only_here)
+        ended = refine(small, start, steps=_STEPS, similarity=similarity, settings=only_here)
         total[0, 0] += torch.from_numpy(_lengths(coarse, ended - rest)).square() / samples
     advance(1.0)
     slip = _SLIP * float(np.prod(coarse.spacing)) ** (1 / coarse.ndim)
@@ -79,7 +81,7 @@ def summary(uncertainty_map: sitk.Image, fixed: sitk.Image) -> dict[str, float]:
     return {"mean": float(values.mean()), "percentile_95": float(np.percentile(values, 95))}
 
 
-def _network_changes(model: DiffuseMorph | None, pair: WorkingPair, shape: tuple[int, ...]
+def _network_changes(model: DiffuseMorph | None, pair: ImagePair, shape: tuple[int, ...]
                      ) -> Callable[[float, int], Tensor | float]:
     """(level, seed) -> what a latent drawn at this noise level, a share of the first quarter of the schedule, changes
     in the network's answer: (1, ndim, *shape) in voxels; without a model, or with one that draws no latents, nothing."""

@@ -1,4 +1,5 @@
-"""Squared local normalised cross-correlation (LNCC), the similarity of the paper's registration loss (equation 9).
+"""Squared local normalised cross-correlation (LNCC), the similarity of the paper's registration loss (equation 9): the
+function that the training and others call, with its gradient. :mod:`.correlation` makes a similarity term of it.
 
 In a window around every voxel the two images are compared by the square of their correlation coefficient:
 1 where one is a linear function of the other, 0 where nothing is shared. The mean over all voxels is returned.
@@ -18,7 +19,7 @@ from DiffuseMorphCore.warp.filters import box_sum
 RELATIVE_FLOOR = 1e-5  # local variance, as a share of the whole image's, below which a window counts as constant
 
 
-def local_correlation(a: Tensor, b: Tensor, window: int = 9, mask: Tensor | None = None) -> Tensor:
+def local_correlation(a: Tensor, b: Tensor, window: int = 9, mask: Tensor | None = None, each: bool = False) -> Tensor:
     """Mean squared local correlation of two images.
 
     Parameters
@@ -27,10 +28,11 @@ def local_correlation(a: Tensor, b: Tensor, window: int = 9, mask: Tensor | None
     window : odd side length of the window in voxels.
     mask : (B, 1, *spatial) or None. Weights from 0 (ignored) to 1. Voxels outside count neither in the mean
         nor in the windows of their neighbours, whatever values they hold (they must be finite).
+    each : a mean for each pair of the batch instead of one over all.
 
     Returns
     -------
-    Scalar in [0, 1]; 1 means locally linearly related everywhere. Windows in which either image is constant score 0
+    Scalar, or with ``each`` (B,), in [0, 1]; 1 means locally linearly related everywhere. Windows in which either image is constant score 0
     and have zero gradient. A mask without any voxel gives 0.
 
     Raises
@@ -47,7 +49,12 @@ def local_correlation(a: Tensor, b: Tensor, window: int = 9, mask: Tensor | None
         weight = None if mask is None else mask.to(precision).expand(a.shape[0], 1, *a.shape[2:])
         a, floor_a = _centred(a, weight)
         b, floor_b = _centred(b, weight)
-        return _LocalCorrelation.apply(a, b, weight, window, floor_a, floor_b)
+        if each and a.shape[0] > 1:
+            rows = zip(a.split(1), b.split(1), [None] * len(a) if weight is None else weight.split(1),
+                       floor_a.split(1), floor_b.split(1))
+            return torch.stack([_LocalCorrelation.apply(x, y, part, window, *floors) for x, y, part, *floors in rows])
+        score = _LocalCorrelation.apply(a, b, weight, window, floor_a, floor_b)
+        return score[None] if each else score
 
 
 def _centred(image: Tensor, weight: Tensor | None) -> tuple[Tensor, Tensor]:

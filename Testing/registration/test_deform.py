@@ -8,8 +8,8 @@ import torch
 
 from DiffuseMorphCore.registration.deform import Task, deform
 from DiffuseMorphCore.registration.stages import Stopwatch
-from DiffuseMorphCore.registration.working_pair import WorkingPair
 from DiffuseMorphCore.samplers import even_etas
+from DiffuseMorphCore.similarity import ImagePair
 from DiffuseMorphCore.warp import smooth, warp
 
 SHAPE, PERIOD, SHIFT = (72, 80), 10, 3
@@ -23,7 +23,7 @@ def striped():
     texture = (texture - texture.amin()) / (texture.amax() - texture.amin())
     stripes = 0.5 + 0.5 * torch.sin(torch.arange(SHAPE[1]) * 2 * torch.pi / PERIOD).expand(1, 1, *SHAPE)
     moving = 0.5 * stripes + 0.5 * texture
-    return WorkingPair(warp(moving, shifted(SHIFT)), moving)
+    return ImagePair(warp(moving, shifted(SHIFT)), moving)
 
 
 def shifted(pixels):

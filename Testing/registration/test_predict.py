@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from DiffuseMorphCore.registration.predict import network_images, pass_shapes, predict
-from DiffuseMorphCore.registration.working_pair import WorkingPair
 from DiffuseMorphCore.samplers import Trajectory
+from DiffuseMorphCore.similarity import ImagePair
 from DiffuseMorphCore.warp import compose, downsample, resize_displacement, warp
 
 ETAS = (0.0, 0.25, 1.0)
@@ -17,7 +17,7 @@ ETAS = (0.0, 0.25, 1.0)
 @pytest.fixture
 def pair():
     torch.manual_seed(0)
-    return WorkingPair(torch.rand(1, 1, 24, 20, 16), torch.rand(1, 1, 24, 20, 16))
+    return ImagePair(torch.rand(1, 1, 24, 20, 16), torch.rand(1, 1, 24, 20, 16))
 
 
 @pytest.fixture

@@ -7,9 +7,9 @@ from dataclasses import replace
 import pytest
 import torch
 
-from DiffuseMorphCore.registration.contrast import in_moving_contrast
-from DiffuseMorphCore.registration.refine import CONTENT, Descent, _even_volumes, agreement, refine
-from DiffuseMorphCore.registration.working_pair import WorkingPair
+from DiffuseMorphCore.registration.descent import RefinementSettings, diffuse_log_jacobian
+from DiffuseMorphCore.registration.refine import EARLY_STOPPING, refine
+from DiffuseMorphCore.similarity import MODALITIES, TERMS, ImagePair, Similarity, in_moving_contrast
 from DiffuseMorphCore.warp import downsample, folding, jacobian_determinant, smooth, warp
 
 SHAPES = {2: (72, 80), 3: (30, 34, 32)}
@@ -50,13 +50,13 @@ def deformed(ndim):
 def test_another_contrast_is_registered_about_as_well_as_the_same(ndim, contrast):
     fixed, moving, flow = deformed(ndim)
     rest = torch.zeros_like(flow)
-    same = error(refine(WorkingPair(fixed, moving), rest, steps=40), flow)
-    pair = WorkingPair(fixed, CONTRASTS[contrast](moving))
-    found = refine(pair, rest, steps=40, modality="different")
+    same = error(refine(ImagePair(fixed, moving), rest, steps=40), flow)
+    pair = ImagePair(fixed, CONTRASTS[contrast](moving))
+    found = refine(pair, rest, steps=40, similarity=MODALITIES["different"])
     assert same < 0.3 * error(rest, flow)
     assert error(found, flow) < same + 0.1 * error(rest, flow)
     assert folding(found).share == 0
-    assert agreement(pair, found, "different") > agreement(pair, rest, "different")
+    assert MODALITIES["different"].evaluate(pair, found) > MODALITIES["different"].evaluate(pair, rest)
 
 
 @pytest.mark.parametrize("ndim", [2, 3])
@@ -70,7 +70,7 @@ def test_a_background_that_stays_dark_under_inversion_is_left_out(ndim):
     coarse = [downsample(part * share, SHAPES[ndim]) for part in (image, 1.05 - image)]
     tissue = downsample(share, SHAPES[ndim])
     rest = torch.zeros(1, ndim, *SHAPES[ndim])
-    told, untold = (in_moving_contrast(WorkingPair(*coarse, fixed_tissue=part, moving_tissue=part), rest)
+    told, untold = (in_moving_contrast(ImagePair(*coarse, fixed_tissue=part, moving_tissue=part), rest)
                     for part in (tissue, None))
     assert float((told.fixed - coarse[1]).abs().amax()) < 0.05 < 0.3 < float((untold.fixed - coarse[1]).abs().amax())
     assert told.moving is coarse[1] and told.fixed_tissue is None and told.moving_tissue is None
@@ -92,8 +92,8 @@ def test_what_a_mask_leaves_out_neither_pulls_nor_teaches(modality, side):
     def far_error(displacement):
         return float((displacement - flow).norm(dim=1)[outside].mean())
 
-    masked = refine(WorkingPair(*images, **{side: mask}), rest, steps=40, modality=modality)
-    clean = refine(WorkingPair(fixed, changed), rest, steps=40, modality=modality)
+    masked = refine(ImagePair(*images, **{side: mask}), rest, steps=40, similarity=MODALITIES[modality])
+    clean = refine(ImagePair(fixed, changed), rest, steps=40, similarity=MODALITIES[modality])
     assert far_error(masked) < far_error(clean) + 0.1 * far_error(rest)
 
 
@@ -103,28 +103,28 @@ def test_constant_images_move_nothing(ndim, modality):
     torch.manual_seed(0)
     image, flat = texture(SHAPES[ndim]), torch.full((1, 1, *SHAPES[ndim]), 0.3)
     rest = torch.zeros(1, ndim, *SHAPES[ndim])
-    for pair in (WorkingPair(flat, image), WorkingPair(image, flat), WorkingPair(flat, flat)):
-        found = refine(pair, rest, steps=5, modality=modality)
+    for pair in (ImagePair(flat, image), ImagePair(image, flat), ImagePair(flat, flat)):
+        found = refine(pair, rest, steps=5, similarity=MODALITIES[modality])
         assert float(found.abs().amax()) < 1e-6
-        assert agreement(pair, found, modality) == pytest.approx(0, abs=1e-6)
+        assert MODALITIES[modality].evaluate(pair, found) == pytest.approx(0, abs=1e-6)
     nothing = torch.zeros_like(image)
-    empty = WorkingPair(image, 1 - image, fixed_tissue=nothing, moving_tissue=nothing)
-    assert bool(refine(empty, rest, steps=5, modality=modality).isfinite().all())
+    empty = ImagePair(image, 1 - image, fixed_tissue=nothing, moving_tissue=nothing)
+    assert bool(refine(empty, rest, steps=5, similarity=MODALITIES[modality]).isfinite().all())
 
 
 def test_coarse_grids_may_take_more_steps_than_the_finest(monkeypatch):
     fixed, moving, flow = deformed(2)
     visited = []
     module = sys.modules[refine.__module__]
-    inner = module._descend
-    monkeypatch.setattr(module, "_descend", lambda *given: visited.append(given[2]) or inner(*given))
-    refine(WorkingPair(fixed, moving), torch.zeros_like(flow), steps=3, settings=Descent(coarsest=16))
+    inner = module.ascend
+    monkeypatch.setattr(module, "ascend", lambda *given: visited.append(given[2]) or inner(*given))
+    refine(ImagePair(fixed, moving), torch.zeros_like(flow), steps=3, settings=RefinementSettings(coarsest=16))
     assert len(visited) > 1 and visited[-1] == 3 and set(visited[:-1]) == {12}
 
 
 def test_a_displacement_on_fewer_voxels_than_the_images_is_as_good(monkeypatch):
     fixed, moving, flow = deformed(3)
-    pair, rest = WorkingPair(fixed, moving), torch.zeros_like(flow)
+    pair, rest = ImagePair(fixed, moving), torch.zeros_like(flow)
     whole = refine(pair, rest, steps=12)
     monkeypatch.setattr(sys.modules[refine.__module__], "LARGE_GRID", fixed.numel() - 1)
     fewer = refine(pair, rest, steps=12)
@@ -144,33 +144,66 @@ def test_a_small_wave_of_volumes_decays_as_heat_does_and_shear_stays(ndim):
     inner = (0, slice(None), *[slice(3, -3)] * ndim)
     # Two central differences of a wave are the wave times minus the squared sine of its number.
     expected = (1 - rate * torch.sin(torch.tensor(wave)) ** 2) * squeezing
-    torch.testing.assert_close(_even_volumes(squeezing, rate)[inner], expected[inner], atol=1e-5, rtol=0)
-    torch.testing.assert_close(_even_volumes(shearing, rate)[inner], shearing[inner], atol=1e-5, rtol=0)
+    torch.testing.assert_close(diffuse_log_jacobian(squeezing, rate)[inner], expected[inner], atol=1e-5, rtol=0)
+    torch.testing.assert_close(diffuse_log_jacobian(shearing, rate)[inner], shearing[inner], atol=1e-5, rtol=0)
     folded = torch.where((along - 24).abs() < 2, -2 * (along - 24), 0.0).expand(1, ndim, *shape).contiguous()
-    assert _even_volumes(folded, rate).isfinite().all()
+    assert diffuse_log_jacobian(folded, rate).isfinite().all()
 
 
 def test_volumes_are_evened_out_at_no_cost_in_similarity():
     torch.manual_seed(1)
     fixed = texture(SHAPES[3])
-    pair = WorkingPair(fixed, warp(fixed, known_flow(SHAPES[3])) + 0.02 * torch.randn(1, 1, *SHAPES[3]))
+    pair = ImagePair(fixed, warp(fixed, known_flow(SHAPES[3])) + 0.02 * torch.randn(1, 1, *SHAPES[3]))
     spread, similarity = [], []
-    for rate in (0.0, Descent.volume_smoothing):
-        found = refine(pair, torch.zeros(1, 3, *SHAPES[3]), steps=20, settings=replace(Descent(), volume_smoothing=rate))
+    for rate in (0.0, RefinementSettings.log_jacobian_diffusion):
+        found = refine(pair, torch.zeros(1, 3, *SHAPES[3]), steps=20, settings=replace(
+            RefinementSettings(), log_jacobian_diffusion=rate))
         spread.append(float(jacobian_determinant(found).clamp(min=1e-3).log().std()))
-        similarity.append(agreement(pair, found, "same"))
+        similarity.append(MODALITIES["same"].evaluate(pair, found))
     assert spread[1] < 0.8 * spread[0] and similarity[1] > similarity[0] - 0.02
 
 
 def test_content_with_less_it_ends_sooner_with_most_of_it_done():
     fixed, moving, flow = deformed(3)
-    pair, rest = WorkingPair(fixed, moving), torch.zeros_like(flow)
+    pair, rest = ImagePair(fixed, moving), torch.zeros_like(flow)
     told = {}
 
     def refined(settings):
         told[settings] = []
         return refine(pair, rest, steps=40, settings=settings, advance=told[settings].append)
 
-    patient, content = refined(Descent()), refined(CONTENT)
-    assert len(told[CONTENT]) < len(told[Descent()])
+    patient, content = refined(RefinementSettings()), refined(EARLY_STOPPING)
+    assert len(told[EARLY_STOPPING]) < len(told[RefinementSettings()])
     assert error(patient, flow) < error(content, flow) < 0.3 * error(rest, flow)
+
+
+SUM = Similarity(((1.0, TERMS["local_correlation"]), (1.0, TERMS["self_similarity"])))
+
+
+@pytest.mark.parametrize("ndim", [2, 3])
+def test_a_sum_of_terms_finds_the_deformation_too(ndim):
+    fixed, moving, flow = deformed(ndim)
+    rest = torch.zeros_like(flow)
+    found = refine(ImagePair(fixed, 1 - moving), rest, steps=20, similarity=SUM)
+    assert error(found, flow) < 0.4 * error(rest, flow)
+    assert folding(found).share == 0
+
+
+@pytest.mark.parametrize("similarity", [MODALITIES["same"], MODALITIES["different"], SUM])
+def test_a_batch_of_starts_ends_where_each_would(similarity):
+    fixed, moving, flow = deformed(2)
+    pair, starts = ImagePair(fixed, moving), torch.cat([0 * flow, 0.5 * flow])
+    together = refine(pair, starts, steps=15, similarity=similarity)
+    for start, found in zip(starts.split(1), together.split(1)):
+        alone = refine(pair, start, steps=15, similarity=similarity)
+        assert float((found - alone).abs().mean()) < 0.01 < 0.1 < float((found - start).abs().mean())
+
+
+@pytest.mark.parametrize("ndim", [2, 3])
+def test_a_second_channel_decides_what_the_first_cannot_see(ndim):
+    fixed, moving, flow = deformed(ndim)
+    rest, flat = torch.zeros_like(flow), torch.full_like(fixed, 0.5)
+    two = ImagePair(torch.cat([flat, fixed], dim=1), torch.cat([flat, moving], dim=1))
+    assert float(refine(ImagePair(flat, flat), rest, steps=40).abs().amax()) == 0
+    for similarity in (MODALITIES["same"], SUM):
+        assert error(refine(two, rest, steps=20, similarity=similarity), flow) < 0.4 * error(rest, flow)

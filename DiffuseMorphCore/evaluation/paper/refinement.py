@@ -6,7 +6,7 @@ import torch
 from DiffuseMorphCore.evaluation.paper.baselines import TrajectoryAt
 from DiffuseMorphCore.evaluation.paper.preparation import Case
 from DiffuseMorphCore.registration.refine import AUTOMATIC_STEPS, refine
-from DiffuseMorphCore.registration.working_pair import WorkingPair
+from DiffuseMorphCore.similarity import ImagePair
 
 REFINED = "+refine"
 """Ending of a method's key that asks for it."""
@@ -18,7 +18,7 @@ def refined(case: Case, at: TrajectoryAt, device: torch.device) -> TrajectoryAt:
 
     Folds are not repaired here: what the refinement itself does to the topology has to be seen.
     """
-    pair = WorkingPair((case.fixed + 1) / 2, (case.moving + 1) / 2).to(device)
+    pair = ImagePair((case.fixed + 1) / 2, (case.moving + 1) / 2).to(device)
     start = at(1.0).to(device)
     correction = refine(pair, start, steps=AUTOMATIC_STEPS) - start
     return lambda eta: at(eta) + eta * correction.to(at(eta).device)

@@ -1,0 +1,108 @@
+"""Ascent on one level of resolution: a displacement is moved along a smoothed, normalised force, step by step."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from DiffuseMorphCore.similarity import PreparedTerm
+from DiffuseMorphCore.similarity.term import spatial_gradient
+from DiffuseMorphCore.warp import compose, jacobian_determinant, smooth
+
+_VOLUMES = (0.05, 20.0)  # determinants beyond are taken as these: folds have no logarithm
+
+
+@dataclass(frozen=True)
+class RefinementSettings:
+    """Settings of the optimisation; lengths in voxels of the level at work.
+
+    force_smoothing, field_smoothing : Gaussian widths for the force and the displacement. log_jacobian_diffusion : voxels²
+    that the logarithm of the determinant diffuses after each step. largest_step : the longest step. least_force : forces
+    well below this multiple of their mean get less than a full step, so that an empty background stays calm. beta1, beta2 :
+    Adam's two averages. coarsest : longest side of the coarsest grid. patience, least_gain : a level ends when ``patience``
+    steps gained less than this share; finest : the same two for the finest grid.
+    """
+
+    force_smoothing: float = 1.1
+    field_smoothing: float = 0.65
+    log_jacobian_diffusion: float = 0.25
+    largest_step: float = 0.5
+    least_force: float = 1.0
+    beta1: float = 0.8
+    beta2: float = 0.999
+    coarsest: int = 28
+    patience: int = 10
+    least_gain: float = 1e-3
+    finest: tuple[int, float] = (10, 1e-3)
+
+    def scaled(self, ratio: float) -> RefinementSettings:
+        """The same lengths for a displacement in voxels of a grid with ``ratio`` times as many a side."""
+        return replace(self, force_smoothing=ratio * self.force_smoothing, field_smoothing=ratio * self.field_smoothing,
+                       largest_step=ratio * self.largest_step)
+
+
+def ascend(similarity: PreparedTerm, displacement: Tensor, steps: int, settings: RefinementSettings,
+           advance: Callable[[float], None] = lambda fraction: None) -> Tensor:
+    """Move displacements (B, ndim, *spatial), in voxels of their grid, to where the images are more similar.
+
+    At most ``steps`` steps; a displacement whose similarity gains too little stays where it is from then on.
+    """
+    first, second = torch.zeros_like(displacement), torch.zeros_like(displacement)
+    values: list[Tensor] = []
+    moving = torch.ones(len(displacement), dtype=torch.bool, device=displacement.device)
+    for step in range(steps):
+        advance(step / steps)
+        value, force = similarity.force(displacement)
+        force = force * force[0].numel()  # a mean's gradient is tiny; its square must not underflow
+        values.append(value)
+        moving &= ~_settled(values, settings)
+        if not bool(moving.any()):
+            break
+        force = smooth(force, settings.force_smoothing)
+        first.lerp_(force, 1 - settings.beta1)
+        second.mul_(settings.beta2).addcmul_(force, force, value=1 - settings.beta2)
+        # Adam's bias corrections are common factors, and the longest step is fixed, so they cancel. Where there is
+        # next to no force, as in an empty background, its lower bound keeps noise from becoming a full step.
+        size = second.sqrt()
+        change = first / (size + settings.least_force * _each(size, torch.mean))
+        longest = _each(change.abs(), torch.amax)
+        moving &= (longest.isfinite() & (longest != 0)).flatten()
+        if not bool(moving.any()):
+            break
+        moved = smooth(compose(displacement, change * (settings.largest_step / longest)), settings.field_smoothing)
+        moved = diffuse_log_jacobian(moved, settings.log_jacobian_diffusion)
+        displacement = moved if bool(moving.all()) else torch.where(_column(moving, moved), moved, displacement)
+    return displacement
+
+
+def diffuse_log_jacobian(displacement: Tensor, rate: float) -> Tensor:
+    """A displacement whose log Jacobian varies less from voxel to voxel: log J diffuses with ``rate`` voxels² a step.
+
+    Along u' = grad log J the logarithm of the determinant follows (nearly) a heat equation. Unlike smoothing the
+    displacement it leaves rotation and shear alone, and so nearly all of what brings boundaries together.
+    Where J is near 1, steps are stable up to a rate of 2 / ndim.
+    """
+    logarithm = jacobian_determinant(displacement).clamp(*_VOLUMES).log()
+    return displacement + rate * spatial_gradient(logarithm)
+
+
+def _settled(values: list[Tensor], settings: RefinementSettings) -> Tensor:
+    """(B,) bool: where the last ``patience`` values gained too little over all before."""
+    latest = values[-1]
+    if len(values) <= 2 * settings.patience:
+        return torch.zeros_like(latest, dtype=torch.bool)
+    recent = torch.stack(values[-settings.patience:]).amax(dim=0)
+    earlier = torch.stack(values[:-settings.patience]).amax(dim=0)
+    return recent - earlier < settings.least_gain * earlier.abs()
+
+
+def _each(field: Tensor, reduce: Callable[..., Tensor]) -> Tensor:
+    """One number for each item of a batch, (B, 1, …)."""
+    return reduce(field.flatten(1), dim=1).view(-1, *[1] * (field.dim() - 1))
+
+
+def _column(marked: Tensor, like: Tensor) -> Tensor:
+    return marked.view(-1, *[1] * (like.dim() - 1))

@@ -1,0 +1,72 @@
+"""What every similarity term offers, so that a registration can add up any of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Protocol, runtime_checkable
+
+import torch
+from torch import Tensor
+
+from DiffuseMorphCore.similarity.image_pair import ImagePair
+
+
+@runtime_checkable
+class PreparedTerm(Protocol):
+    """A term that has seen its images on one level of resolution. Displacements may be on a coarser grid than these."""
+
+    def value(self, displacement: Tensor) -> Tensor:
+        """How similar the images are under displacements (B, ndim, *spatial), in voxels of their own grid, pulling.
+
+        Returns (B,): 1 where they match perfectly, about 0 where they have nothing to do with each other.
+        """
+
+    def force(self, displacement: Tensor) -> tuple[Tensor, Tensor]:
+        """The value (B,), and its derivative for a small extra displacement d, composed as (id + u) o (id + d).
+
+        The derivative has the shape and the grid of ``displacement``. It is that of the voxel's own displacement, so
+        it gets smaller with the number of voxels.
+        """
+
+
+@runtime_checkable
+class SimilarityTerm(Protocol):
+    """One way to compare two images.
+
+    measure : what its value is, in words for a report.
+    bytes_per_voxel : memory for every voxel of the images' grid at the height of :meth:`PreparedTerm.force`, without the
+        pair and the displacement.
+    uses_tissue : whether the pair shall have its shares of tissue.
+    """
+
+    measure: str
+    bytes_per_voxel: int
+    uses_tissue: bool
+
+    def prepare(self, pair: ImagePair, displacement: Tensor, shape: tuple[int, ...]) -> PreparedTerm:
+        """Do once a level what does not depend on the displacement in the making.
+
+        Parameters
+        ----------
+        pair : the images on the working grid, finer than or equal to the level's.
+        displacement : (B, ndim, *spatial) found so far, in voxels of the working grid, for terms that learn from it.
+        shape : the level's grid, in array order.
+        """
+
+
+def spatial_gradient(image: Tensor) -> Tensor:
+    """(B, ndim, *spatial) central differences of an image (B, 1, *spatial), one-sided at the border."""
+    return torch.stack(torch.gradient(image[:, 0], dim=tuple(range(1, image.dim() - 1))), dim=1)
+
+
+def chain(slopes: Tensor, warped: Tensor) -> Tensor:
+    """(B, ndim, *spatial): the derivative for a small extra displacement, from that for the warped image's channels.
+
+    slopes, warped : (B, C, *spatial). Channel after channel, so that memory is needed for one at a time.
+    """
+    parts: Iterator[tuple[Tensor, Tensor]] = zip(slopes.split(1, dim=1), warped.split(1, dim=1))
+    slope, channel = next(parts)
+    total = slope * spatial_gradient(channel)
+    for slope, channel in parts:
+        total += slope * spatial_gradient(channel)
+    return total

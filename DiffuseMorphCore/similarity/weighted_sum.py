@@ -1,0 +1,94 @@
+"""Similarity as a weighted sum of terms: what a registration maximises."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from DiffuseMorphCore.similarity.image_pair import ImagePair
+from DiffuseMorphCore.similarity.term import PreparedTerm, SimilarityTerm
+
+
+def as_given(pair: ImagePair, displacement: Tensor) -> ImagePair:
+    """The pair itself, for images that need no preparation to be compared by their intensities."""
+    return pair
+
+
+@dataclass(frozen=True)
+class Similarity:
+    """A weighted sum of similarity terms.
+
+    terms : (weight, term), weights above 0; only their ratios count.
+    network_pair : (pair, displacement) -> the pair as the networks, which know one contrast, are to see it.
+    """
+
+    terms: tuple[tuple[float, SimilarityTerm], ...]
+    network_pair: Callable[[ImagePair, Tensor], ImagePair] = as_given
+
+    @property
+    def measure(self) -> str:
+        """What its value is, in words for a report."""
+        if len(self.terms) == 1:
+            return self.terms[0][1].measure
+        return "weighted mean: " + "; ".join(f"{weight:g} × {term.measure}" for weight, term in self.terms)
+
+    @property
+    def bytes_per_voxel(self) -> int:
+        """Memory for every voxel of the images' grid, beside the pair and the displacement: that of all terms."""
+        return sum(term.bytes_per_voxel for _, term in self.terms)
+
+    @property
+    def uses_tissue(self) -> bool:
+        """Whether any term wants the pair's shares of tissue."""
+        return any(term.uses_tissue for _, term in self.terms)
+
+    def prepare(self, pair: ImagePair, displacement: Tensor, shape: tuple[int, ...]) -> PreparedSum:
+        """All terms on one level of resolution; the parameters are those of :meth:`.term.SimilarityTerm.prepare`."""
+        return PreparedSum([(weight, term.prepare(pair, displacement, shape)) for weight, term in self.terms])
+
+    @torch.no_grad()
+    def evaluate(self, pair: ImagePair, displacement: Tensor) -> float:
+        """How similar a pair is under a displacement (1, ndim, *spatial) in voxels of its grid; 1 for a perfect match."""
+        return float(self.prepare(pair, displacement, pair.shape).value(displacement))
+
+
+class PreparedSum:
+    """A weighted sum on one level of resolution, itself a :class:`.term.PreparedTerm`.
+
+    The value is the weighted mean of the terms' values. Forces of different terms have no common unit: where there is more
+    than one, each is divided by its own mean length at the first call that gives any.
+    """
+
+    def __init__(self, terms: list[tuple[float, PreparedTerm]]) -> None:
+        self.terms = terms
+        self._units: list[Tensor | float] = [0.0] * len(terms)
+
+    def value(self, displacement: Tensor) -> Tensor:
+        return self._mean([term.value(displacement) for _, term in self.terms])
+
+    def force(self, displacement: Tensor) -> tuple[Tensor, Tensor]:
+        if len(self.terms) == 1:
+            return self.terms[0][1].force(displacement)
+        values, total = [], torch.zeros_like(displacement)
+        for index, (weight, term) in enumerate(self.terms):
+            value, force = term.force(displacement)
+            values.append(value)
+            length = _mean_length(force)
+            unit = self._units[index] = torch.where(torch.as_tensor(self._units[index], device=force.device) > 0,
+                                                    self._units[index], length)
+            total.add_(force / torch.where(unit > 0, unit, 1), alpha=weight)
+        return self._mean(values), total / displacement[0, 0].numel()
+
+    def _mean(self, values: list[Tensor]) -> Tensor:
+        if len(values) == 1:
+            return values[0]
+        return sum(weight * value for (weight, _), value in zip(self.terms, values)) / sum(w for w, _ in self.terms)
+
+
+def _mean_length(force: Tensor) -> Tensor:
+    """(B, 1, …): the mean length of a force for each item of the batch."""
+    length = force.square().sum(dim=1, keepdim=True).sqrt_()
+    return length.mean(dim=tuple(range(1, force.dim())), keepdim=True)

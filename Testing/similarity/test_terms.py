@@ -1,0 +1,304 @@
+"""What every similarity term must do: a new one is tested by being registered. And sums of terms."""
+from __future__ import annotations
+
+import itertools
+import math
+import weakref
+
+import pytest
+import torch
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+
+from DiffuseMorphCore.similarity import (MODALITIES, TERMS, ImagePair, PreparedTerm, Similarity, SimilarityTerm,
+                                         descriptors)
+from DiffuseMorphCore.warp import compose, downsample, resize_displacement, smooth, warp
+
+SHAPES = {2: (40, 44), 3: (22, 20, 24)}
+
+every_term = pytest.mark.parametrize("name", TERMS)
+both_dimensions = pytest.mark.parametrize("ndim", [2, 3])
+
+
+def texture(*shape, channels=1, width=1.5):
+    """Smooth random tissue of (1, channels, *shape) with values from 0 to 1."""
+    image = smooth(torch.rand(1, channels, *shape), width)
+    return (image - image.amin()) / (image.amax() - image.amin())
+
+
+def random_field(shape, length, batch=1):
+    """Smooth random displacements (batch, ndim, *shape) of at most ``length`` voxels."""
+    field = smooth(torch.randn(batch, len(shape), *shape), 3.0)
+    return field * (length / field.norm(dim=1).amax())
+
+
+def deformed(ndim, seed=0):
+    """(pair, the displacement that brings its moving image onto the fixed one)."""
+    torch.manual_seed(seed)
+    moving, field = texture(*SHAPES[ndim]), random_field(SHAPES[ndim], 1.0)
+    return ImagePair(warp(moving, field), moving), field
+
+
+def half_mask(shape):
+    mask = torch.ones(1, 1, *shape)
+    mask[..., : shape[-1] // 2] = 0
+    return mask
+
+
+@every_term
+def test_a_term_says_what_it_is(name):
+    term = TERMS[name]
+    assert isinstance(term, SimilarityTerm)
+    assert term.measure and term.bytes_per_voxel > 0
+    pair, field = deformed(2)
+    assert isinstance(term.prepare(pair, field, pair.shape), PreparedTerm)
+
+
+@every_term
+@both_dimensions
+def test_it_is_one_for_a_perfect_match_and_about_zero_for_strangers(name, ndim):
+    torch.manual_seed(1)
+    image, other = texture(*SHAPES[ndim]), texture(*SHAPES[ndim])
+    rest = torch.zeros(1, ndim, *SHAPES[ndim])
+    match = TERMS[name].prepare(ImagePair(image, image), rest, SHAPES[ndim]).value(rest)
+    strangers = TERMS[name].prepare(ImagePair(image, other), rest, SHAPES[ndim]).value(rest)
+    assert match.shape == strangers.shape == (1,)
+    assert float(match) == pytest.approx(1, abs=0.02)
+    assert -0.2 < float(strangers) < 0.45
+
+
+@every_term
+@both_dimensions
+def test_the_true_displacement_is_better_than_none_and_the_force_points_to_it(name, ndim):
+    pair, field = deformed(ndim)
+    prepared = TERMS[name].prepare(pair, field, pair.shape)
+    rest = torch.zeros_like(field)
+    value, force = prepared.force(rest)
+    assert float(prepared.value(field)) > float(value)
+    assert force.shape == field.shape and force.dtype == field.dtype
+    assert float((smooth(force, 1.0) * field).sum()) > 0
+
+
+@every_term
+@both_dimensions
+@pytest.mark.parametrize("masked", [False, True])
+def test_the_force_is_the_slope_of_the_value(name, ndim, masked):
+    """Central differences of the images stand for their derivatives: hence smooth images, and no equality."""
+    torch.manual_seed(2)
+    shape = SHAPES[ndim]
+    moving = texture(*shape, width=2.5)
+    mask = half_mask(shape) if masked else None
+    pair = ImagePair(warp(moving, random_field(shape, 1.5)), moving, mask)
+    inside = torch.ones(shape)
+    for axis, size in enumerate(shape):  # at the border the value continues, which a derivative does not see
+        inside.narrow(axis, 0, 4).zero_(), inside.narrow(axis, size - 4, 4).zero_()
+    start = random_field(shape, 0.5)
+    prepared = TERMS[name].prepare(pair, start, shape)
+    _, force = prepared.force(start)
+    push = force / force.norm(dim=1).amax() * inside
+    step = 0.02
+    ahead, behind = (prepared.value(compose(start, sign * step * push)) for sign in (1, -1))
+    found, expected = float((ahead - behind) / (2 * step)), float((force * push).sum())
+    assert found == pytest.approx(expected, rel=0.25)
+
+
+@every_term
+@both_dimensions
+def test_the_same_input_gives_the_same_bits(name, ndim):
+    pair, field = deformed(ndim)
+    first, second = (TERMS[name].prepare(pair, field, pair.shape).force(0.5 * field) for _ in range(2))
+    assert torch.equal(first[0], second[0]) and torch.equal(first[1], second[1])
+
+
+@every_term
+@both_dimensions
+def test_value_and_force_tell_the_same_value(name, ndim):
+    pair, field = deformed(ndim)
+    prepared = TERMS[name].prepare(pair, field, pair.shape)
+    torch.testing.assert_close(prepared.value(0.5 * field), prepared.force(0.5 * field)[0])
+
+
+@every_term
+@both_dimensions
+def test_a_displacement_may_lie_on_a_coarser_grid(name, ndim):
+    pair, field = deformed(ndim)
+    coarse = tuple(round(size * 2 / 3) for size in pair.shape)
+    prepared = TERMS[name].prepare(pair, field, pair.shape)
+    small = resize_displacement(field, coarse)
+    value, force = prepared.force(small)
+    assert force.shape == small.shape
+    fine_value, fine = prepared.force(resize_displacement(small, pair.shape))
+    torch.testing.assert_close(value, fine_value)
+    torch.testing.assert_close(force, downsample(fine, coarse))
+
+
+@every_term
+@both_dimensions
+def test_a_batch_of_displacements_is_as_good_as_one_after_the_other(name, ndim):
+    pair, field = deformed(ndim)
+    batch = torch.cat([0 * field, 0.5 * field, field])
+    values, forces = TERMS[name].prepare(pair, batch, pair.shape).force(batch)
+    assert values.shape == (3,)
+    for index, one in enumerate(batch.split(1)):
+        value, force = TERMS[name].prepare(pair, one, pair.shape).force(one)
+        torch.testing.assert_close(values[index], value[0])
+        torch.testing.assert_close(forces[index], force[0], rtol=1e-4, atol=1e-6 * float(force.abs().amax()))
+
+
+@pytest.mark.parametrize("name", [name for name, term in TERMS.items() if not term.uses_tissue])
+@both_dimensions
+def test_two_equal_channels_say_what_one_says(name, ndim):
+    pair, field = deformed(ndim)
+    double = ImagePair(pair.fixed.repeat(1, 2, *[1] * ndim), pair.moving.repeat(1, 2, *[1] * ndim))
+    value, force = TERMS[name].prepare(pair, field, pair.shape).force(0.5 * field)
+    doubled = TERMS[name].prepare(double, field, pair.shape).force(0.5 * field)
+    torch.testing.assert_close(doubled[0], value, rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(doubled[1], force, rtol=1e-3, atol=1e-5 * float(force.abs().amax()))
+
+
+@every_term
+@both_dimensions
+@pytest.mark.parametrize("side", ["fixed", "moving"])
+def test_what_a_mask_leaves_out_does_not_matter_to_the_last_bit(name, ndim, side):
+    pair, field = deformed(ndim)
+    mask = half_mask(pair.shape)
+    found = []
+    for filling in (0.0, 1.0, torch.rand(pair.shape)):
+        images = {"fixed": pair.fixed, "moving": pair.moving}
+        images[side] = torch.where(mask > 0, images[side], filling)
+        masked = ImagePair(**images, **{f"{side}_mask": mask})
+        found.append(TERMS[name].prepare(masked, 0 * field, pair.shape).value(0 * field))
+    assert torch.equal(found[0], found[1]) and torch.equal(found[0], found[2])
+
+
+@every_term
+@both_dimensions
+def test_constant_images_and_empty_masks_give_finite_values_and_no_force(name, ndim):
+    torch.manual_seed(3)
+    image, rest = texture(*SHAPES[ndim]), torch.zeros(1, ndim, *SHAPES[ndim])
+    flat, nowhere = torch.full_like(image, 0.3), torch.zeros_like(image)
+    for pair in (ImagePair(flat, image), ImagePair(image, flat), ImagePair(flat, flat),
+                 ImagePair(image, 1 - image, fixed_mask=nowhere), ImagePair(image, 1 - image, moving_mask=nowhere)):
+        value, force = TERMS[name].prepare(pair, rest, pair.shape).force(rest)
+        assert bool(value.isfinite()) and bool(force.isfinite().all())
+        if pair.fixed is flat or pair.moving is flat:
+            assert float(force.abs().amax()) * force[0].numel() < 1e-3
+
+
+class PeakMemory(TorchDispatchMode):
+    """The most bytes of tensors made inside the block that were alive at a time."""
+
+    def __init__(self):
+        super().__init__()
+        self.alive, self.now, self.most = {}, 0, 0
+
+    def __torch_dispatch__(self, function, types, arguments=(), keywords=None):
+        result = function(*arguments, **(keywords or {}))
+        for tensor in tree_leaves(result):
+            if isinstance(tensor, torch.Tensor):
+                storage = tensor.untyped_storage()
+                if storage._cdata not in self.alive:
+                    self.alive[storage._cdata] = storage.nbytes()
+                    self.now += storage.nbytes()
+                    weakref.finalize(storage, self._gone, storage._cdata)
+        self.most = max(self.most, self.now)
+        return result
+
+    def _gone(self, key):
+        self.now -= self.alive.pop(key, 0)
+
+
+@every_term
+def test_it_needs_the_memory_it_says(name):
+    torch.manual_seed(4)
+    shape = (40, 44, 48)
+    image, share = texture(*shape), torch.rand(1, 1, *shape)
+    tissue = {"fixed_tissue": share, "moving_tissue": share} if TERMS[name].uses_tissue else {}
+    pair, rest = ImagePair(image, image.flip(2), share, share, **tissue), torch.zeros(1, 3, *shape)
+    with PeakMemory() as memory:
+        TERMS[name].prepare(pair, rest, shape).force(rest)
+    needed = memory.most / image.numel()
+    assert 0.3 * TERMS[name].bytes_per_voxel < needed <= TERMS[name].bytes_per_voxel
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+@every_term
+def test_a_gpu_gives_the_same_within_rounding(name):
+    pair, field = deformed(3)
+    value, force = TERMS[name].prepare(pair, field, pair.shape).force(field)
+    there = pair.to(torch.device("cuda"))
+    gpu_value, gpu_force = TERMS[name].prepare(there, field.cuda(), pair.shape).force(field.cuda())
+    torch.testing.assert_close(gpu_value.cpu(), value, rtol=1e-3, atol=1e-3)
+    torch.testing.assert_close(gpu_force.cpu(), force, rtol=1e-2, atol=1e-2 * float(force.abs().amax()))
+
+
+@pytest.mark.parametrize("modality", MODALITIES)
+def test_a_modality_is_made_of_registered_terms(modality):
+    similarity = MODALITIES[modality]
+    assert similarity.terms and all(term in TERMS.values() and weight > 0 for weight, term in similarity.terms)
+    assert similarity.bytes_per_voxel >= max(term.bytes_per_voxel for _, term in similarity.terms)
+
+
+def test_a_sum_is_the_weighted_mean_and_its_force_one_of_forces_of_equal_length():
+    pair, field = deformed(3)
+    weights, terms = (1.0, 3.0), (TERMS["local_correlation"], TERMS["self_similarity"])
+    prepared = Similarity(tuple(zip(weights, terms))).prepare(pair, field, pair.shape)
+    parts = [term.prepare(pair, field, pair.shape) for term in terms]
+    rest = torch.zeros_like(field)
+    values, forces = zip(*(part.force(rest) for part in parts))
+    lengths = [force.norm(dim=1).mean() for force in forces]
+    expected = sum(weight * force / length for weight, force, length in zip(weights, forces, lengths))
+    value, force = prepared.force(rest)
+    torch.testing.assert_close(value, (values[0] + 3 * values[1]) / 4)
+    torch.testing.assert_close(force, expected / field[0, 0].numel())
+    # Later on the lengths of the first step stay the units.
+    later = [part.force(0.5 * field)[1] for part in parts]
+    expected = sum(weight * force / length for weight, force, length in zip(weights, later, lengths))
+    torch.testing.assert_close(prepared.force(0.5 * field)[1], expected / field[0, 0].numel())
+
+
+def test_a_term_without_force_at_first_gets_its_unit_when_it_has_one():
+    pair, field = deformed(2)
+    same = ImagePair(pair.moving, pair.moving)
+    sum_of_two = Similarity(((1.0, TERMS["local_correlation"]), (1.0, TERMS["self_similarity"])))
+    prepared = sum_of_two.prepare(same, field, pair.shape)
+    assert bool(prepared.force(0 * field)[1].isfinite().all())
+    force = prepared.force(field)[1]
+    assert bool(force.isfinite().all()) and float((smooth(force, 1.0) * field).sum()) < 0
+
+
+@both_dimensions
+def test_self_similarity_is_that_of_the_definition(ndim):
+    """Straight from the definition: one voxel, one pair of neighbours and one patch after the other, in float64."""
+    torch.manual_seed(5)
+    shape, patch = (6, 7, 5)[:ndim], 0.8
+    image = torch.rand(1, 1, *shape, dtype=torch.float64)
+    places = list(itertools.product(*map(range, shape)))
+    at = {place: float(image[(0, 0, *place)]) for place in places}
+    steps = [tuple(sign if axis == other else 0 for other in range(ndim)) for axis in range(ndim) for sign in (1, -1)]
+    pairs = [(a, b) for a, b in itertools.combinations(steps, 2) if sum(x * y for x, y in zip(a, b)) == 0]
+    reach = range(-int(3 * patch + 0.5), int(3 * patch + 0.5) + 1)
+
+    def seen(place, step):
+        return at[tuple(min(max(p + s, 0), n - 1) for p, s, n in zip(place, step, shape))]
+
+    distance = {}
+    for place, (a, b) in itertools.product(places, pairs):
+        total = norm = 0.0
+        for offset in itertools.product(reach, repeat=ndim):
+            other = tuple(p + o for p, o in zip(place, offset))
+            if other in at:
+                weight = math.exp(-0.5 * sum(o * o for o in offset) / patch ** 2)
+                total += weight * (seen(other, a) - seen(other, b)) ** 2
+                norm += weight
+        distance[place, (a, b)] = total / norm
+    lowest = {place: min(distance[place, pair] for pair in pairs) for place in places}
+    variance = {place: sum(distance[place, pair] - lowest[place] for pair in pairs) / len(pairs) for place in places}
+    typical = sum(variance.values()) / len(places)
+    found = descriptors(image.float() * 5 - 3, patch=patch)
+    assert found.shape == (1, len(pairs), *shape) and len(pairs) == {2: 4, 3: 12}[ndim]
+    for place in places:
+        v = min(max(variance[place], 1e-3 * typical), 1e3 * typical)
+        wanted = sorted(math.exp(-(distance[place, pair] - lowest[place]) / v) for pair in pairs)
+        torch.testing.assert_close(found[(0, slice(None), *place)].sort().values.double(),
+                                   torch.tensor(wanted, dtype=torch.float64), atol=2e-3, rtol=0)
