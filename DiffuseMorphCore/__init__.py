@@ -5,10 +5,13 @@
     moved = result.warp()
 
 The names below are loaded when they are first used: `import DiffuseMorphCore` costs nothing and works without torch.
+It only decides how threads wait for one another, which torch asks when it is loaded.
 """
 from __future__ import annotations
 
 from importlib import import_module
+
+from DiffuseMorphCore.threads import note_load, wait_passively
 
 __version__ = "0.1.0"
 
@@ -23,6 +26,9 @@ _WHERE = {
 }
 
 __all__ = ["__version__", *_WHERE]
+
+wait_passively()
+note_load()
 
 
 def __getattr__(name: str):

@@ -77,6 +77,11 @@ def frames(text: str) -> int:
     return _count(text, 2)
 
 
+def thread_count(text: str) -> int | str:
+    """"auto", or a whole number from 1."""
+    return text if text == "auto" else _count(text, 1)
+
+
 def not_negative(text: str) -> int:
     """A whole number from 0."""
     return _count(text, 0)
@@ -112,12 +117,15 @@ def add_pair(parser: argparse.ArgumentParser) -> None:
 
 
 def add_model(parser: argparse.ArgumentParser) -> None:
-    """Which model, where it runs, and the seed."""
+    """Which model, where and with how many threads it runs, and the seed."""
     parser.add_argument("--model", default="default", metavar="NAME|FILE",
                         help="a model that comes with the package (see 'diffusemorph models') or a model file (.pt); "
                         "default: the bundled one for the images' dimension")
     parser.add_argument("--device", default="auto", metavar="auto|cpu|cuda|mps",
                         help="where to compute; auto (default) takes a GPU where there is one")
+    parser.add_argument("--threads", type=thread_count, default="auto", metavar="N|auto",
+                        help="threads of the processor; auto (default) takes one for every core that other programs "
+                        "leave free, or as many as OMP_NUM_THREADS says")
     parser.add_argument("--seed", type=not_negative, default=0, metavar="N",
                         help="the same seed, input and device give the same result (default 0)")
 

@@ -35,7 +35,8 @@ def run(arguments: argparse.Namespace) -> None:
     fixed, moving = sample_pair()
     output = arguments.output or DEFAULT_OUTPUT
     command = ["register", str(fixed), str(moving), "--output", output, "--frames", str(arguments.frames),
-               "--model", arguments.model, "--device", arguments.device, "--seed", str(arguments.seed)]
+               "--model", arguments.model, "--device", arguments.device, "--seed", str(arguments.seed),
+               "--threads", str(arguments.threads)]
     if arguments.overwrite or arguments.output is None:
         command.append("--overwrite")
     print("Registering the Colin 27 brain to the ICBM 152 average brain, both at 2 mm. The same by hand:")

@@ -75,8 +75,10 @@ def run(arguments: argparse.Namespace) -> None:
         raise grammar.UsageError("The option --fixed-labels needs --moving-labels: overlap takes both.")
     from DiffuseMorphCore.command_line.result_files import Request, is_result, summarize, write_result
     from DiffuseMorphCore.command_line.result_folder import complete_folder
+    from DiffuseMorphCore.threads import threads_used
 
-    with ProgressBar() as progress, complete_folder(arguments.output, arguments.overwrite, is_result) as folder:
+    with (threads_used(arguments.threads), ProgressBar() as progress,
+          complete_folder(arguments.output, arguments.overwrite, is_result) as folder):
         progress("read", 0.0)
         request = Request.of(arguments)
         result = request.register(progress)

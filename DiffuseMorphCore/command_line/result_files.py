@@ -41,7 +41,7 @@ class Request:
     def of(cls, arguments: argparse.Namespace) -> Request:
         """Read and check the label maps. Raises DiffuseMorphError naming the file at fault."""
         settings = {name: getattr(arguments, name) for name in
-                    ("model", "device", "align", "refine", "modality", "trajectory", "seed", "fixed_mask",
+                    ("model", "device", "align", "refine", "modality", "trajectory", "seed", "threads", "fixed_mask",
                      "moving_mask", "initial_transform")}
         files = {name: getattr(arguments, name) for name in
                  ("fixed", "moving", "fixed_mask", "moving_mask", "moving_labels", "fixed_labels", "initial_transform")}

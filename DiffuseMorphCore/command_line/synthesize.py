@@ -53,7 +53,7 @@ def run(arguments: argparse.Namespace) -> None:
     with ProgressBar() as progress:
         image = synthesize_image(arguments.fixed, arguments.moving, model=arguments.model, device=arguments.device,
                                  align=arguments.align, start=arguments.start, steps=arguments.steps,
-                                 seed=arguments.seed, progress=progress)
+                                 seed=arguments.seed, threads=arguments.threads, progress=progress)
         if image_suffix(output) == ".png":
             image = sitk.Cast(sitk.Round(sitk.Clamp(image * 255, lowerBound=0, upperBound=255)), sitk.sitkUInt8)
         write_image(image, output)

@@ -27,17 +27,19 @@ from DiffuseMorphCore.registration.stages import Stopwatch
 from DiffuseMorphCore.registration.working_grid import choose_grid, delivered_grid
 from DiffuseMorphCore.samplers.trajectory import FORMS
 from DiffuseMorphCore.similarity import MODALITIES, ImagePair
+from DiffuseMorphCore.threads import with_threads
 from DiffuseMorphCore.transforms import read_transform
 from DiffuseMorphCore.warp import folding
 
 _LEAST_OVERLAP = 0.02  # share of the working grid that the aligned moving image must cover
 
 
+@with_threads
 def register(fixed: Image, moving: Image, *, model: str | Path | DiffuseMorph | None = "default", device: str = "auto",
              align: str = "affine", refine: str | int = "auto", modality: str = "same",
              fixed_mask: Image | None = None, moving_mask: Image | None = None,
              initial_transform: sitk.Transform | str | Path | None = None, alignment_follows_eta: bool = False,
-             trajectory: str = "anchored", keyframes: int = 5, seed: int = 0,
+             trajectory: str = "anchored", keyframes: int = 5, seed: int = 0, threads: str | int = "auto",
              progress: Progress | None = None) -> Registration:
     """Register two scans: find the deformation that brings ``moving`` onto ``fixed``.
 
@@ -56,6 +58,8 @@ def register(fixed: Image, moving: Image, *, model: str | Path | DiffuseMorph | 
     trajectory : ``"anchored"`` (eta = 0 is exactly the aligned moving image) or ``"faithful"`` (paper, Algorithm 1).
     keyframes : how many fields are computed along the trajectory; between them it is interpolated.
     seed : for what draws random numbers later, :meth:`Registration.uncertainty`; the registration itself draws none.
+    threads : how many threads the processor works with, or ``"auto"``: one for every core that this process may use and that
+        other programs leave free. The same number gives the same bytes; another may differ in the last digits.
     progress : called with a stage (prepare, align, predict, refine, deliver) and the fraction of it that is done;
         returning False cancels.
 
@@ -87,7 +91,7 @@ def register(fixed: Image, moving: Image, *, model: str | Path | DiffuseMorph | 
         "device": describe_device(used),
         "model": "none" if network is None else dict(network.information),
         "settings": {"align": align, "refine": refine, "modality": modality, "trajectory": trajectory,
-                     "keyframes": keyframes, "seed": seed, "alignment_follows_eta": alignment_follows_eta,
+                     "keyframes": keyframes, "seed": seed, "threads": threads, "alignment_follows_eta": alignment_follows_eta,
                      "masks": [name for name, mask in (("fixed", fixed_mask), ("moving", moving_mask)) if mask is not None],
                      "initial_transform": initial is not None},
         "versions": versions(),

@@ -16,17 +16,19 @@ from DiffuseMorphCore.registration.pipeline import working_pair
 from DiffuseMorphCore.registration.predict import network_images
 from DiffuseMorphCore.registration.working_grid import choose_grid
 from DiffuseMorphCore.samplers import synthesize
+from DiffuseMorphCore.threads import with_threads
 from DiffuseMorphCore.warp import resize
 
 
+@with_threads
 def synthesize_image(fixed: Image, moving: Image, *, model: str | Path | DiffuseMorph = "default", device: str = "auto",
                      align: str = "affine", start: int = 200, steps: int = 80, seed: int = 0,
-                     progress: Progress | None = None) -> sitk.Image:
+                     threads: str | int = "auto", progress: Progress | None = None) -> sitk.Image:
     """Generate an image by reverse diffusion from the noised moving image, conditioned on both (paper, Algorithm 2).
 
     Parameters
     ----------
-    fixed, moving, model, device, align : as for :func:`DiffuseMorphCore.register`.
+    fixed, moving, model, device, align, threads : as for :func:`DiffuseMorphCore.register`.
     start : noise step from which the reverse diffusion starts; the higher, the less is left of the moving image.
     steps : number of reverse steps, at most ``start`` + 1.
     seed : of the noise.
