@@ -43,8 +43,10 @@ class DiffuseMorphSlicerLogic(ScriptedLoadableModuleLogic, VTKObservationMixin):
         self._observedScene = slicer.mrmlScene
         for event, method in ((slicer.vtkMRMLScene.NodeAboutToBeRemovedEvent, self._onNodeAboutToBeRemoved),
                               (slicer.vtkMRMLScene.StartCloseEvent, self._onSceneStartClose),
-                              (slicer.vtkMRMLScene.EndCloseEvent, self._onSceneEndClose)):
-            self.addObserver(self._observedScene, event, method)
+                              (slicer.vtkMRMLScene.EndCloseEvent, self._onSceneEnd),
+                              (slicer.vtkMRMLScene.EndImportEvent, self._onSceneEnd)):
+            # Before the panel, which asks for the parameter node at the same events.
+            self.addObserver(self._observedScene, event, method, priority=1.0)
 
     def getParameterNode(self):
         node = super().getParameterNode()
@@ -270,8 +272,6 @@ class DiffuseMorphSlicerLogic(ScriptedLoadableModuleLogic, VTKObservationMixin):
 
     @vtk.calldata_type(vtk.VTK_OBJECT)
     def _onNodeAboutToBeRemoved(self, caller, event, node):
-        # The typed parameters remember nodes.
-        self._parameters = None
         if node is None or not OutputTransform.isOutput(node):
             return
         self._results.pop(node.GetID(), None)
@@ -285,5 +285,10 @@ class DiffuseMorphSlicerLogic(ScriptedLoadableModuleLogic, VTKObservationMixin):
         self._closing = True
         self.releaseMemory()
 
-    def _onSceneEndClose(self, caller, event):
+    def _onSceneEnd(self, caller, event):
+        """A scene was closed or imported: the typed parameters are read anew, now that every node is there.
+
+        They were read while the scene was being read, and a reference to a node that arrives later would stay None.
+        """
         self._closing = False
+        self._parameters = None

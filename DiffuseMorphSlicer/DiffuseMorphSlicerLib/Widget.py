@@ -2,7 +2,6 @@ import importlib
 import sys
 
 import slicer
-import vtk
 from slicer.i18n import tr as _
 from slicer.ScriptedLoadableModule import ScriptedLoadableModuleWidget
 from slicer.util import VTKObservationMixin
@@ -13,6 +12,7 @@ from .FieldDisplay import FieldDisplay
 from .Logic import DiffuseMorphSlicerLogic
 from .ModelPanel import ModelPanel
 from .OutputTransform import OutputTransform
+from .ParameterConnection import ParameterConnection
 from .ParameterNode import ViewMode
 from .ResultText import ResultText
 from .RunPanel import RunPanel
@@ -26,7 +26,7 @@ class DiffuseMorphSlicerWidget(ScriptedLoadableModuleWidget, VTKObservationMixin
         VTKObservationMixin.__init__(self)
         self.logic = None
         self._parameterNode = None
-        self._parameterNodeGuiTag = None
+        self._connection = None
         self._shownReport = None
 
     def setup(self):
@@ -44,9 +44,10 @@ class DiffuseMorphSlicerWidget(ScriptedLoadableModuleWidget, VTKObservationMixin
         self.ui.recomputeButton.connect("clicked(bool)", lambda *_clicked: self.onRegister(recompute=True))
         self.ui.synthesizeButton.connect("clicked(bool)", lambda *_clicked: self.onSynthesize())
         self.addObserver(slicer.mrmlScene, slicer.mrmlScene.StartCloseEvent, self.onSceneStartClose)
-        self.addObserver(slicer.mrmlScene, slicer.mrmlScene.EndCloseEvent, self.onSceneEndClose)
-        self.addObserver(slicer.mrmlScene, slicer.mrmlScene.EndImportEvent, self.onSceneEndClose)
-        self.initializeParameterNode()
+        self.addObserver(slicer.mrmlScene, slicer.mrmlScene.EndCloseEvent, self.onSceneEnd)
+        self.addObserver(slicer.mrmlScene, slicer.mrmlScene.EndImportEvent, self.onSceneEnd)
+        # Reloaded, the panel is on screen already and enter() is not called.
+        self.onSceneEnd()
 
     def enter(self):
         self.initializeParameterNode()
@@ -79,25 +80,27 @@ class DiffuseMorphSlicerWidget(ScriptedLoadableModuleWidget, VTKObservationMixin
         self.explorePanel.stop()
         self.setParameterNode(None)
 
-    def onSceneEndClose(self, caller, event):
-        self.initializeParameterNode()
+    def onSceneEnd(self, caller=None, event=None):
+        """A scene was closed or imported. A panel that nobody sees leaves scene and views alone until it is entered."""
+        self.setParameterNode(None)
+        if self.parent.isEntered:
+            self.initializeParameterNode()
 
     def initializeParameterNode(self):
         self.setParameterNode(self.logic.getParameterNode())
 
     def setParameterNode(self, parameterNode):
-        if self._parameterNode is not None:
-            self._parameterNode.disconnectGui(self._parameterNodeGuiTag)
-            self.removeObserver(self._parameterNode.parameterNode, vtk.vtkCommand.ModifiedEvent, self.update)
+        if self._connection is not None:
+            self._connection.end()
+            self._connection = None
         self._parameterNode = parameterNode
         for panel in (self.modelPanel, self.explorePanel, self.exportPanel):
             panel.setParameterNode(parameterNode)
         if parameterNode is not None:
-            self._parameterNodeGuiTag = parameterNode.connectGui(self.ui)
-            self.addObserver(parameterNode.parameterNode, vtk.vtkCommand.ModifiedEvent, self.update)
+            self._connection = ParameterConnection(parameterNode, self.ui, self.update)
             self.update()
 
-    def update(self, caller=None, event=None):
+    def update(self):
         """Bring buttons, result and views to what the parameter node and the logic say."""
         parameters = self._parameterNode
         if parameters is None:

@@ -52,7 +52,7 @@ def panel(module, scene):
 
     widget = make_panel(module)
     widget.parent.show()
-    widget.enter()
+    widget.parent.enter()
     yield widget
     widget.cleanup()
     widget.parent.close()

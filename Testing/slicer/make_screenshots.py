@@ -70,7 +70,7 @@ def main() -> None:
     panel = make_panel(module)
     panel.parent.resize(430, 1500)
     panel.parent.show()
-    panel.enter()
+    panel.parent.enter()
     nodes = []
     for file, name in zip(FILES, NODES):
         storage = slicer.vtkMRMLVolumeArchetypeStorageNode()

@@ -23,6 +23,18 @@ def register(panel):
     assert get(panel.ui.statusLabel).startswith("Done"), get(panel.ui.statusLabel)
 
 
+def register_balls(panel):
+    """Two balls registered in the panel by a short optimisation. Returns the parameters."""
+    from ball_volumes import add_ball
+
+    parameters = panel.logic.getParameterNode()
+    parameters.fixedVolume, parameters.movingVolume = add_ball("Fixed"), add_ball("Moving", (3, -2, 1), 13)
+    parameters.model, parameters.device, parameters.refinement = "none", "cpu", 10
+    parameters.alignment = type(parameters.alignment).center
+    register(panel)
+    return panel.logic.getParameterNode()
+
+
 def load_volume(path, node_class="vtkMRMLScalarVolumeNode"):
     import slicer
 

@@ -20,7 +20,7 @@ install()
 from standins.modules import load_module, make_panel
 module = load_module(Path({module!r}))
 panel = make_panel(module)
-panel.enter()
+panel.parent.enter()
 import DiffuseMorphCore
 from DiffuseMorphSlicerLib.ComputerInformation import ComputerInformation
 from DiffuseMorphSlicerLib.SampleImages import sampleFolder

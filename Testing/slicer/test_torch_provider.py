@@ -112,7 +112,7 @@ from pathlib import Path
 from standins.modules import load_module, make_panel
 module = load_module(Path({str(here.parents[1] / "DiffuseMorphSlicer" / "DiffuseMorphSlicer.py")!r}))
 panel = make_panel(module)
-panel.enter()
+panel.parent.enter()
 panel.cleanup()
 print("opened")
 """

@@ -93,6 +93,13 @@ class Application:
         self.logic.SetColorLogic(colorLogic)
         self._colorLogic = colorLogic
         slicer.mrmlScene = scene
+        if self.temporaryPath is not None:
+            # Bundles (.mrb) are unpacked there.
+            self._dataManager, self._cache = slicer.vtkDataIOManager(), slicer.vtkCacheManager()
+            self._cache.SetRemoteCacheDirectory(self.temporaryPath)
+            self._dataManager.SetCacheManager(self._cache)
+            scene.SetDataIOManager(self._dataManager)
+            scene.SetCacheManager(self._cache)
         slicer.vtkMRMLSliceNode.AddDefaultSliceOrientationPresets(scene)
         for storage in (
             "vtkMRMLScriptedModuleNode",

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import slicer
 
+from PySide6 import QtCore, QtWidgets
+
 from . import mrml_widgets, python_qt
 
 LIBRARY = "DiffuseMorphSlicerLib"
@@ -28,18 +30,39 @@ def load_module(path: Path) -> types.ModuleType:
     return module
 
 
-def make_panel(module: types.ModuleType):
-    """The widget representation: the module's widget object, set up in a window of its own."""
-    from PySide6 import QtWidgets
+class qSlicerScriptedLoadableModuleWidget(mrml_widgets.qMRMLWidget):
+    """What holds a module's panel; the application enters and exits it."""
 
+    def __init__(self):
+        super().__init__()
+        self._entered = False
+        self.panel = None
+
+    @QtCore.Property(bool)
+    def isEntered(self):
+        return self._entered
+
+    def enter(self):
+        assert not self._entered
+        self._entered = True
+        self.panel.enter()
+
+    def exit(self):
+        assert self._entered
+        self._entered = False
+        self.panel.exit()
+
+
+def make_panel(module: types.ModuleType):
+    """The widget representation: the module's widget object, set up in a window of its own, not entered yet."""
     name = module.__name__
-    parent = mrml_widgets.qMRMLWidget()
+    parent = qSlicerScriptedLoadableModuleWidget()
     QtWidgets.QVBoxLayout(parent)
 
     def reload():
-        widget = getattr(sys.modules[name], name + "Widget")(parent)
-        setattr(slicer.modules, name + "Widget", widget)
-        widget.setup()
+        parent.panel = getattr(sys.modules[name], name + "Widget")(parent)
+        setattr(slicer.modules, name + "Widget", parent.panel)
+        parent.panel.setup()
 
     parent.reload = reload
     getattr(slicer.modules, name.lower()).widgetRepresentation = lambda: parent

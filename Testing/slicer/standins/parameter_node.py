@@ -1,4 +1,8 @@
-"""slicer.parameterNodeWrapper: typed access to a parameter node, and its connection with widgets."""
+"""slicer.parameterNodeWrapper: typed access to a parameter node, and its connection with widgets.
+
+As unkind as Slicer's own in 5.10: a value is read when the wrapper is made and then only on the parameter node's own
+ModifiedEvent, so that a reference whose node arrives later stays None; and disconnectGui leaves its observer behind.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +10,7 @@ import enum
 import pathlib
 import types
 import typing
+import weakref
 
 import slicer
 import vtk
@@ -55,7 +60,12 @@ class _Parameter:
         else:
             node.SetParameter(self.name, value.name if self.isEnum else str(value))
 
+    def isIn(self, node):
+        return node.HasParameter(self.name)
+
     def read(self, node):
+        if not self.isIn(node):
+            self.write(node, self.default)
         if self.isNode:
             return node.GetNodeReference(self.name)
         text = node.GetParameter(self.name)
@@ -113,13 +123,46 @@ class _Connector:
             self.widget.setProperty(self.property, str(value) if isinstance(value, pathlib.Path) else value)
 
 
+class _Value:
+    """A parameter of one node, kept as it was read last."""
+
+    def __init__(self, parameter, node):
+        self.parameter, self.node = parameter, node
+        self._cached = parameter.read(node)
+        self._writing = False
+        myself = weakref.ref(self)
+        self._tag = node.AddObserver(vtk.vtkCommand.ModifiedEvent, lambda *_: myself()._modified())
+
+    def __del__(self):
+        self.node.RemoveObserver(self._tag)
+
+    def _modified(self):
+        if not self._writing:
+            self._cached = self.parameter.read(self.node)
+
+    def read(self):
+        # Slicer keeps no value of a choice among several node classes.
+        return self.parameter.read(self.node) if len(self.parameter.classes) > 1 else self._cached
+
+    def write(self, value):
+        self._writing = True
+        try:
+            with slicer.util.NodeModify(self.node):
+                self.parameter.write(self.node, value)
+                self._cached = self.parameter.read(self.node)
+        finally:
+            self._writing = False
+
+
 class _Wrapper:
     def __init__(self, parameterNode):
         self.parameterNode = parameterNode
-        self._connections, self._updating = {}, False
+        self._connections, self._nextTag, self._updating = {}, 0, False
+        self._values = {}
         for parameter in self.allParameters.values():
-            if not parameterNode.HasParameter(parameter.name):
+            if not parameter.isIn(parameterNode):
                 parameter.write(parameterNode, parameter.default)
+            self._values[parameter.name] = _Value(parameter, parameterNode)
 
     def connectGui(self, gui):
         """gui: what slicer.util.childWidgetVariables gives."""
@@ -130,17 +173,19 @@ class _Wrapper:
             connector.write(getattr(self, name))
 
             def changed(*_, name=name, connector=connector):
-                if not self._updating:
-                    setattr(self, name, connector.read())
+                with slicer.util.NodeModify(self):
+                    if not self._updating:
+                        setattr(self, name, connector.read())
 
             connector.signal.connect(changed)
             connections.append((name, connector, changed))
-        tag = self.parameterNode.AddObserver(vtk.vtkCommand.ModifiedEvent, lambda *_: self._update())
+        tag = self._nextTag
+        self._nextTag += 1
         self._connections[tag] = connections
+        self.AddObserver(vtk.vtkCommand.ModifiedEvent, lambda *_: self._update())
         return tag
 
     def disconnectGui(self, tag):
-        self.parameterNode.RemoveObserver(tag)
         for _, connector, changed in self._connections.pop(tag, []):
             connector.signal.disconnect(changed)
 
@@ -149,9 +194,10 @@ class _Wrapper:
             return
         self._updating = True
         try:
-            for connections in self._connections.values():
-                for name, connector, _ in connections:
-                    connector.write(getattr(self, name))
+            with slicer.util.NodeModify(self):
+                for connections in self._connections.values():
+                    for name, connector, _ in connections:
+                        connector.write(getattr(self, name))
         finally:
             self._updating = False
 
@@ -173,9 +219,10 @@ def parameterNodeWrapper(described):
     parameters = {name: _Parameter(name, hint, getattr(described, name, None)) for name, hint in hints.items()}
     members = {
         name: property(
-            lambda self, p=p: p.read(self.parameterNode), lambda self, value, p=p: p.write(self.parameterNode, value)
+            lambda self, name=name: self._values[name].read(),
+            lambda self, value, name=name: self._values[name].write(value),
         )
-        for name, p in parameters.items()
+        for name in parameters
     }
     members.update(allParameters=parameters, __doc__=described.__doc__, __module__=described.__module__)
     return type(described.__name__, (_Wrapper,), members)
