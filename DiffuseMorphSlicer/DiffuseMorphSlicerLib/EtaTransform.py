@@ -9,10 +9,11 @@ PIECE = 32_000
 
 
 class EtaTransform:
-    """A grid transform that shows a FieldTrajectory at one eta and moves to another in place.
+    """A transform that shows a FieldTrajectory at one eta and moves to another in place.
 
-    transform: vtkOrientedGridTransform from fixed to moving points, float32 and linear; the same object throughout.
-    A change of eta costs one blend into the grid's own memory and one modified event of grid and transform.
+    grid: vtkOrientedGridTransform of the deformation, float32 and linear. transform: vtkGeneralTransform from fixed to
+    moving points, the grid and then the alignment, so that VTK inverts each by itself. Both are the same objects
+    throughout. A change of eta costs one blend into the grid's own memory and one modified event of each.
     """
 
     def __init__(self, trajectory, eta=1.0):
@@ -31,10 +32,14 @@ class EtaTransform:
         self._field = torch.from_numpy(self.array).view(-1).split(PIECE)
         direction = np.eye(4)
         direction[:3, :3] = trajectory.direction
-        self.transform = slicer.vtkOrientedGridTransform()
-        self.transform.SetGridDirectionMatrix(slicer.util.vtkMatrixFromArray(direction))
-        self.transform.SetInterpolationModeToLinear()
-        self.transform.SetDisplacementGridData(self.image)
+        self.grid = slicer.vtkOrientedGridTransform()
+        self.grid.SetGridDirectionMatrix(slicer.util.vtkMatrixFromArray(direction))
+        self.grid.SetInterpolationModeToLinear()
+        self.grid.SetDisplacementGridData(self.image)
+        self.transform = vtk.vtkGeneralTransform()
+        self.transform.PostMultiply()
+        self.transform.Concatenate(self.grid)
+        self.transform.Concatenate(slicer.util.vtkMatrixFromArray(trajectory.alignment))
         self.setEta(eta)
 
     def setEta(self, eta):
@@ -55,5 +60,6 @@ class EtaTransform:
             torch.lerp(first, second, share, out=written)
         self.eta = eta
         self.image.Modified()
+        self.grid.Modified()
         self.transform.Modified()
         return True

@@ -1,4 +1,3 @@
-import numpy as np
 import slicer
 import vtk
 
@@ -13,8 +12,8 @@ class FieldDisplay:
     """The deformation in the slice views, as a grid or as arrows, drawn by Slicer's own transform display.
 
     The transform that the volumes are under has the alignment in it, which would turn and shift the grid. A hidden
-    transform node is drawn instead: the same grid transform followed by the inverse of the alignment. It holds no field
-    of its own.
+    transform node is drawn instead, which holds the very same grid without the alignment, and only while it is shown:
+    so a step of eta draws it once, and costs nothing where it is hidden.
     """
 
     @staticmethod
@@ -27,7 +26,7 @@ class FieldDisplay:
         if node is None and not visible:
             return
         node = node or FieldDisplay._newNode(transformNode)
-        FieldDisplay._connect(node, transformNode)
+        node.SetAndObserveTransformFromParent(OutputTransform.deformation(transformNode) if visible else None)
         display = node.GetDisplayNode()
         spacing = spacing or FieldDisplay.suggestedSpacing(transformNode)
         with slicer.util.NodeModify(display):
@@ -43,13 +42,6 @@ class FieldDisplay:
             display.SetVisibility3D(False)
 
     @staticmethod
-    def refresh(transformNode):
-        """Tell the views that the field has changed, if they show it."""
-        node = transformNode.GetNodeReference(ROLE)
-        if node is not None and node.GetDisplayNode().GetVisibility():
-            node.GetTransformFromParent().Modified()
-
-    @staticmethod
     def remove(transformNode):
         node = transformNode.GetNodeReference(ROLE)
         if node is not None:
@@ -58,12 +50,8 @@ class FieldDisplay:
     @staticmethod
     def suggestedSpacing(transformNode):
         """A twentieth of the longest side of the grid, in mm."""
-        grid = FieldDisplay._gridTransform(transformNode).GetDisplacementGrid()
+        grid = OutputTransform.deformation(transformNode).GetDisplacementGrid()
         return max(size * step for size, step in zip(grid.GetDimensions(), grid.GetSpacing())) / 20
-
-    @staticmethod
-    def _gridTransform(transformNode):
-        return transformNode.GetTransformFromParentAs("vtkOrientedGridTransform", False)
 
     @staticmethod
     def _newNode(transformNode):
@@ -74,14 +62,6 @@ class FieldDisplay:
         node.GetDisplayNode().SetSaveWithScene(False)
         transformNode.SetNodeReferenceID(ROLE, node.GetID())
         return node
-
-    @staticmethod
-    def _connect(node, transformNode):
-        deformation = vtk.vtkGeneralTransform()
-        deformation.PostMultiply()
-        deformation.Concatenate(FieldDisplay._gridTransform(transformNode))
-        deformation.Concatenate(slicer.util.vtkMatrixFromArray(np.linalg.inv(OutputTransform.alignment(transformNode))))
-        node.SetAndObserveTransformFromParent(deformation)
 
     @staticmethod
     def _colors(color, largest):

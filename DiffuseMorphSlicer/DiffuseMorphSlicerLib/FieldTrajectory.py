@@ -7,17 +7,16 @@ MAXIMUM_BYTES = 2 * 1024**3
 
 
 class FieldTrajectory:
-    """The whole map from the points of one image to those of another at some etas, as displacements in world RAS.
+    """The map from the points of one image to those of another at some etas: a deformation, then a linear alignment.
 
-    The map is affine in the deformation, so blending two keyframes blends the deformation exactly. VTK repeats the
-    border of a displacement grid outside it; therefore a ring of grid points around the image lets the deformation
-    fade to the alignment alone, and nothing tears at the border. The ring is wider than the longest displacement at the
-    border, so that the fading folds nothing either.
+    The two are kept apart because VTK inverts a grid of displacements by iteration, which fails when a rotation is in
+    it, while the inverse of the alignment is exact. VTK repeats the border of a displacement grid outside it; therefore
+    a ring of grid points around the image lets the deformation fade to nothing, and nothing tears at the border. The
+    ring is wider than the longest displacement at the border, so that the fading folds nothing either.
 
-    etas: increasing values, 0 to 1. keyframes: float32 arrays (k, j, i, 3) in mm, one for each eta.
-    origin, spacing, direction: the grid in world RAS, direction with the axes as columns.
-    ring: its width in grid points. alignment: 4x4 matrix of the map without the deformation, from world RAS to
-    the target's coordinates.
+    etas: increasing values, 0 to 1. keyframes: the deformation in world RAS, float32 arrays (k, j, i, 3) in mm, one for
+    each eta. origin, spacing, direction: the grid in world RAS, direction with the axes as columns.
+    ring: its width in grid points. alignment: 4x4 matrix from world RAS to the target's coordinates.
     """
 
     def __init__(self, grid, etas, vectors, source, movingPoint, maximumPoints=MAXIMUM_POINTS):
@@ -39,8 +38,7 @@ class FieldTrajectory:
         self.ring = max(_ringWidth(field, indexToPhysical[:-1, :-1]) for field in fields)
         self._setGeometry(source, indexToPhysical)
         self.alignment = _frame(movingPoint) @ np.linalg.inv(_frame(source.toWorld))
-        alignmentOnly = self._alignmentOnly(shape, (movingPoint - source.toWorld) @ indexToPhysical)
-        self.keyframes = [self._keyframe(field, movingPoint, alignmentOnly) for field in fields]
+        self.keyframes = [self._keyframe(field, source.toWorld) for field in fields]
 
     @staticmethod
     def ofRegistration(registration, fixed, moving, movingFromWorld=None, **limits):
@@ -90,30 +88,30 @@ class FieldTrajectory:
         self.direction = axes / self.spacing
         self.origin = first - axes @ np.array([self.ring, self.ring, self.ring if source.dimensions == 3 else 1])
 
-    def _alignmentOnly(self, shape, difference):
-        """Displacement (k, j, i, 3) of the alignment at every grid point, the ring included.
+    def whole(self, deformation):
+        """Deformation and alignment as one displacement (k, j, i, 3), for formats that hold a single grid.
 
-        difference: 4 x (dimensions + 1) matrix from a grid index to that displacement.
+        deformation: a keyframe, or a blend of two.
         """
-        displacement = difference[:3, -1]
-        for axis, length in enumerate(reversed(shape)):
-            step = np.arange(-self.ring, length + self.ring, dtype=float)[:, None] * difference[:3, axis]
-            place = [None] * len(shape) + [slice(None)]
-            place[len(shape) - 1 - axis] = slice(None)
+        difference = self.alignment - np.eye(4)
+        displacement = difference[:3, :3] @ self.origin + difference[:3, 3]
+        for axis, length in enumerate(reversed(deformation.shape[:3])):
+            place = [None, None, None, slice(None)]
+            place[2 - axis] = slice(None)
+            step = np.arange(length)[:, None] * (difference[:3, :3] @ self.direction[:, axis] * self.spacing[axis])
             displacement = displacement + step[tuple(place)]
-        return displacement.astype(np.float32)
+        return (displacement + deformation @ self.alignment[:3, :3].T).astype(np.float32)
 
-    def _keyframe(self, vectors, movingPoint, alignmentOnly):
+    def _keyframe(self, vectors, toWorld):
         ring = self.ring
         dimensions = vectors.shape[-1]
-        turned = vectors @ movingPoint[:3, :dimensions].T.astype(np.float32)
+        turned = vectors @ toWorld[:3, :dimensions].T.astype(np.float32)
         padded = np.pad(turned, [(ring, ring)] * dimensions + [(0, 0)], mode="edge")
         for axis in range(dimensions):
             weight = np.ones(padded.shape[axis], dtype=np.float32)
             weight[:ring] = np.arange(ring) / ring
             weight[-ring:] = weight[:ring][::-1]
             padded *= weight.reshape([-1 if a == axis else 1 for a in range(dimensions + 1)])
-        padded += alignmentOnly
         if dimensions == 2:
             # A single slice gets a neighbour on either side, so that the grid has a thickness.
             padded = np.repeat(padded[None], 3, axis=0)

@@ -167,8 +167,6 @@ class DiffuseMorphSlicerLogic(ScriptedLoadableModuleLogic, VTKObservationMixin):
         """Move a registration to eta, 0 (aligned only) to 1 (registered). Returns whether anything changed."""
         result = self.result(transformNode)
         changed = result.etaTransform.setEta(eta)
-        if changed:
-            FieldDisplay.refresh(result.transformNode)
         parameterNode = self.getParameterNode()
         if parameterNode.outputTransform == result.transformNode and parameterNode.eta != result.eta:
             parameterNode.eta = result.eta

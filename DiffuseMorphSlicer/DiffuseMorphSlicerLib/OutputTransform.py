@@ -1,5 +1,6 @@
 import numpy as np
 import slicer
+import vtk
 
 from .VolumeImage import VolumeImage
 
@@ -11,14 +12,12 @@ class OutputTransform:
     MOVING = "spatialRegistrationMoving"
     FIXED = "spatialRegistrationFixed"
     PARENT = "DiffuseMorph.MovingParent"
-    ALIGNMENT = "DiffuseMorph.Alignment"
     LARGEST = "DiffuseMorph.LargestDisplacement"
 
     @staticmethod
-    def mark(node, fixedNode, movingNode, parentNode, alignment, largest):
-        """alignment: 4x4 matrix of the map without the deformation. largest: longest displacement at eta 1, in mm."""
+    def mark(node, fixedNode, movingNode, parentNode, largest):
+        """largest: longest displacement at eta 1, in mm."""
         node.SetAttribute(OutputTransform.ATTRIBUTE, "1")
-        node.SetAttribute(OutputTransform.ALIGNMENT, " ".join(repr(float(value)) for value in alignment.ravel()))
         node.SetAttribute(OutputTransform.LARGEST, f"{largest:.6g}")
         OutputTransform.remember(node, fixedNode, movingNode)
         node.SetNodeReferenceID(OutputTransform.PARENT, parentNode.GetID() if parentNode else None)
@@ -44,9 +43,11 @@ class OutputTransform:
                     child.SetAndObserveTransformNodeID(original)
 
     @staticmethod
-    def alignment(node):
-        """4x4 matrix from world RAS to the coordinates under the node, without the deformation."""
-        return np.array(node.GetAttribute(OutputTransform.ALIGNMENT).split(), dtype=float).reshape(4, 4)
+    def deformation(node):
+        """The part of an output that deforms: its vtkOrientedGridTransform in fixed space, without the alignment."""
+        parts = vtk.vtkCollection()
+        slicer.vtkMRMLTransformNode.FlattenGeneralTransform(parts, node.GetTransformFromParent())
+        return next(part for part in parts if part.IsA("vtkOrientedGridTransform"))
 
     @staticmethod
     def largestDisplacement(node):

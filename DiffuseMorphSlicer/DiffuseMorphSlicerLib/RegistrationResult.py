@@ -10,7 +10,7 @@ class RegistrationResult:
     """What register() gives back: the nodes in the scene, and the registration behind them.
 
     transformNode, volumeNode: output nodes, None where not asked for. registration: DiffuseMorphCore's result.
-    report: dictionary of figures. dice: {label: (before, after)} or None. etaTransform: the live grid transform.
+    report: dictionary of figures. dice: {label: (before, after)} or None. etaTransform: the live transform.
     """
 
     def __init__(self, job):
@@ -49,7 +49,6 @@ class RegistrationResult:
                 self.fixedNode,
                 self.movingNode,
                 self.job.movingParentNode,
-                self.job.trajectory.alignment,
                 self.report["displacement_mm"]["max"],
             )
             node.SetAndObserveTransformFromParent(self.etaTransform.transform)

@@ -4,6 +4,7 @@ import numpy as np
 import slicer
 import vtk
 from slicer.i18n import tr as _
+from vtk.util import numpy_support
 
 from DiffuseMorphCore.errors import DiffuseMorphError
 
@@ -28,8 +29,10 @@ class ResultExporter:
         self._result = result
 
     def transform(self, eta=None, *, inverse=False, node=None):
-        """The transform at eta (None: the current one) as a node of its own. inverse: for nodes that lie on the fixed
-        volume, to bring them onto the moving one."""
+        """The transform at eta (None: the current one) as a node of its own, a deformation and then a linear alignment.
+
+        inverse: for nodes that lie on the fixed volume, to bring them onto the moving one.
+        """
         return self._make("inverse" if inverse else "transform", eta, node)
 
     def volume(self, eta=None, *, node=None):
@@ -44,7 +47,9 @@ class ResultExporter:
         """The trajectory as a Sequence node with index eta, and a browser to play it. Returns the sequence node.
 
         frames: number of transforms from eta 0 to 1. path: also write it to one .seq.nrrd file. The transforms are on a
-        coarser grid of at most SEQUENCE_POINTS points, so that they can be played and kept.
+        coarser grid of at most SEQUENCE_POINTS points, so that they can be played and kept. Such a file holds one grid a
+        step, therefore the alignment is in it: what goes the inverse way, markups and models, is right while the alignment
+        turns by less than about 60 degrees. For every angle there is transform().
         """
         if frames < 2:
             raise DiffuseMorphError(_("A trajectory needs at least two frames: ask for 2 or more."))
@@ -152,8 +157,10 @@ class ResultExporter:
 
     def _deliverTrajectory(self, trajectory, frames, path=None):
         live = EtaTransform(trajectory, 0.0)
+        whole = slicer.vtkOrientedGridTransform()
+        whole.DeepCopy(live.grid)
         frame = slicer.vtkMRMLTransformNode()
-        frame.SetAndObserveTransformFromParent(live.transform)
+        frame.SetAndObserveTransformFromParent(whole)
         sequence = slicer.mrmlScene.AddNewNodeByClass(
             "vtkMRMLSequenceNode", slicer.mrmlScene.GenerateUniqueName(_("{node} trajectory").format(node=self._name))
         )
@@ -162,6 +169,10 @@ class ResultExporter:
         sequence.SetIndexType(slicer.vtkMRMLSequenceNode.NumericIndex)
         for eta in np.linspace(0.0, 1.0, frames):
             live.setEta(eta)
+            grid = vtk.vtkImageData()
+            grid.DeepCopy(live.image)
+            numpy_support.vtk_to_numpy(grid.GetPointData().GetScalars())[:] = trajectory.whole(live.array).reshape(-1, 3)
+            whole.SetDisplacementGridData(grid)
             sequence.SetDataNodeAtValue(frame, f"{eta:.4g}")
         browser = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSequenceBrowserNode", sequence.GetName() + " browser")
         browser.SetAndObserveMasterSequenceNodeID(sequence.GetID())

@@ -77,7 +77,7 @@ def measure(application, shape, ticks: int) -> None:
     live = EtaTransform(trajectory, 1.0)
     node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLTransformNode", "Transform")
     node.SetAndObserveTransformFromParent(live.transform)
-    OutputTransform.mark(node, fixedNode, movingNode, None, trajectory.alignment, 6.0)
+    OutputTransform.mark(node, fixedNode, movingNode, None, 6.0)
     etas = [0.02 + 0.96 * (index * 7 % ticks) / ticks for index in range(ticks)]
     points = live.image.GetNumberOfPoints()
     print(f"\nField of {points:,} points with its ring ({points * 12 / 2**20:.0f} MiB), {KEYFRAMES} keyframes")
@@ -93,13 +93,12 @@ def measure(application, shape, ticks: int) -> None:
 
         def again(_index):
             # What the same views cost when nothing was written: the transform is only said to have changed.
+            live.grid.Modified()
             live.transform.Modified()
-            FieldDisplay.refresh(node)
             layoutManager.render()
 
         def tick(index):
             live.setEta(etas[index])
-            FieldDisplay.refresh(node)
             layoutManager.render()
 
         again(0)

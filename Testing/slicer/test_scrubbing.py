@@ -112,9 +112,10 @@ def simple(logic):
 def test_one_event_a_tick_and_the_same_objects(logic, simple):
     import slicer
     import vtk
+    from DiffuseMorphSlicerLib.OutputTransform import OutputTransform
 
     events = []
-    node, transform = simple.transformNode, simple.etaTransform.transform
+    node, transform, grid = simple.transformNode, simple.etaTransform.transform, simple.etaTransform.grid
     node.AddObserver(slicer.vtkMRMLTransformableNode.TransformModifiedEvent, lambda *_: events.append("node"))
     simple.movingNode.AddObserver(
         slicer.vtkMRMLTransformableNode.TransformModifiedEvent, lambda *_: events.append("volume")
@@ -124,8 +125,8 @@ def test_one_event_a_tick_and_the_same_objects(logic, simple):
     for eta in (0.2, 0.4, 0.4, 0.9):
         logic.setEta(eta)
     assert events.count("node") == 3 and events.count("volume") == 3 and events.count("modified") <= 3
-    grid = node.GetTransformFromParentAs("vtkOrientedGridTransform", False)
-    assert grid is transform and grid.GetInterpolationMode() == 1, "linear interpolation"
+    assert node.GetTransformFromParent() is transform and OutputTransform.deformation(node) is grid
+    assert grid.GetInterpolationMode() == 1, "linear interpolation"
     assert grid.GetDisplacementGrid().GetScalarTypeAsString() == "float"
     assert simple.etaTransform.array.__array_interface__["data"][0] == memory
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 import types
 
 import slicer
@@ -41,6 +42,7 @@ class Application:
         self.messages: list[str] = []
         self._layoutManager = None
         self.temporaryPath = None
+        self._cacheFolder = tempfile.TemporaryDirectory()
         self.connections: dict[str, list] = {}
 
     def moduleManager(self):
@@ -93,13 +95,12 @@ class Application:
         self.logic.SetColorLogic(colorLogic)
         self._colorLogic = colorLogic
         slicer.mrmlScene = scene
-        if self.temporaryPath is not None:
-            # Bundles (.mrb) are unpacked there.
-            self._dataManager, self._cache = slicer.vtkDataIOManager(), slicer.vtkCacheManager()
-            self._cache.SetRemoteCacheDirectory(self.temporaryPath)
-            self._dataManager.SetCacheManager(self._cache)
-            scene.SetDataIOManager(self._dataManager)
-            scene.SetCacheManager(self._cache)
+        # Bundles (.mrb) are unpacked in the cache.
+        self._dataManager, self._cache = slicer.vtkDataIOManager(), slicer.vtkCacheManager()
+        self._cache.SetRemoteCacheDirectory(self._cacheFolder.name)
+        self._dataManager.SetCacheManager(self._cache)
+        scene.SetDataIOManager(self._dataManager)
+        scene.SetCacheManager(self._cache)
         slicer.vtkMRMLSliceNode.AddDefaultSliceOrientationPresets(scene)
         for storage in (
             "vtkMRMLScriptedModuleNode",
