@@ -11,6 +11,7 @@ from DiffuseMorphCore.errors import DiffuseMorphError
 
 from .BackgroundRun import BackgroundRun
 from .FieldDisplay import FieldDisplay
+from .OutputCheck import OutputCheck
 from .OutputTransform import OutputTransform
 from .ParameterNode import DiffuseMorphSlicerParameterNode
 from .RegistrationJob import RegistrationJob
@@ -68,13 +69,14 @@ class DiffuseMorphSlicerLogic(ScriptedLoadableModuleLogic, VTKObservationMixin):
         movingLabels: label map or segmentation to carry along; with fixedLabels the Dice overlap is computed too.
         eta: where the outputs stand at first. outputTransform, outputVolume: nodes to write to, new ones if None.
         makeTransform, makeVolume: whether to make them. apply: put the moving volume and labels under the transform.
+        A volume under an output of an earlier registration counts as it was before, and a fixed one goes back there.
 
         Raises DiffuseMorphError for input that cannot be registered, and when PyTorch is missing.
         """
         self._checkFree()
-        if makeVolume and outputVolume is not None and outputVolume in (fixed, moving):
-            raise DiffuseMorphError(_("'{name}' is an input: choose another output volume, or none to make a new "
-                                      "one.").format(name=outputVolume.GetName()))
+        inputs = (fixed, moving, fixedMask, movingMask, movingLabels, fixedLabels)
+        OutputCheck.volume(outputVolume if makeVolume else None, inputs)
+        OutputCheck.transform(outputTransform if makeTransform else None, inputs, initialTransform)
         job = RegistrationJob(fixed, moving, fixedMask=fixedMask, movingMask=movingMask, eta=eta,
                               initialTransform=initialTransform, movingLabels=movingLabels, fixedLabels=fixedLabels,
                               makeVolume=makeVolume, model=model, device=device, align=align, refine=refine,
@@ -110,6 +112,7 @@ class DiffuseMorphSlicerLogic(ScriptedLoadableModuleLogic, VTKObservationMixin):
         volume node with intensities 0 to 1 on the fixed grid.
         """
         self._checkFree()
+        OutputCheck.volume(outputVolume, (fixed, moving))
         job = RegistrationJob(fixed, moving)
         TorchProvider.ensure()
 

@@ -43,6 +43,13 @@ class OutputTransform:
                     child.SetAndObserveTransformNodeID(original)
 
     @staticmethod
+    def restore(node):
+        """Take a node out of the output transform it is under, if it is, and back under the parent it had."""
+        original = OutputTransform.originalParent(node)
+        if node.GetParentTransformNode() is not original:
+            node.SetAndObserveTransformNodeID(original.GetID() if original is not None else None)
+
+    @staticmethod
     def deformation(node):
         """The part of an output that deforms: its vtkOrientedGridTransform in fixed space, without the alignment."""
         parts = vtk.vtkCollection()

@@ -48,7 +48,8 @@ class RegistrationJob:
         self.movingLabelsNode = movingLabels
         self.movingParentNode = OutputTransform.originalParent(movingNode)
         self.movingToWorld = OutputTransform.originalMatrix(movingNode)
-        self.fixed = VolumeImage.fromNode(fixedNode)
+        self._checkMovingVolume()
+        self.fixed = VolumeImage.fromNode(fixedNode, OutputTransform.originalMatrix(fixedNode))
         self.moving = VolumeImage.fromNode(movingNode, self.movingToWorld)
         if self.fixed.dimensions != self.moving.dimensions:
             single, other = sorted((self.fixed, self.moving), key=lambda volume: volume.dimensions)
@@ -58,20 +59,29 @@ class RegistrationJob:
                 )
             )
         self._options = options
-        self._options["fixed_mask"] = self._mask(fixedMask, self.fixed, None)
-        self._options["moving_mask"] = self._mask(movingMask, self.moving, self.movingToWorld)
+        self._options["fixed_mask"] = self._mask(fixedMask, self.fixed)
+        self._options["moving_mask"] = self._mask(movingMask, self.moving)
         self._options["initial_transform"] = self._initial(initialTransform)
         self._readLabels(fixedLabels, movingLabels)
         self._makeVolume, self._eta = makeVolume, eta
         self.registration = self.trajectory = self.warped = self.warpedLabels = self.dice = None
 
+    def _checkMovingVolume(self):
+        if self.movingNode.IsA("vtkMRMLLabelMapVolumeNode"):
+            raise DiffuseMorphError(
+                _(
+                    "'{name}' is a label map, and labels cannot be blended: choose the scan it was drawn on as the moving "
+                    "volume and '{name}' as the moving labels."
+                ).format(name=self.movingNode.GetName())
+            )
+
     @staticmethod
-    def _mask(node, volume, parentToWorld):
+    def _mask(node, volume):
         if node is None:
             return None
         import SimpleITK as sitk
 
-        labels = LabelImage.fromNode(node, volume, parentToWorld=parentToWorld)
+        labels = LabelImage.fromNode(node, volume, parentToWorld=OutputTransform.originalMatrix(node))
         return sitk.Cast(sitk.NotEqual(labels.image, 0), sitk.sitkUInt8)
 
     def _readLabels(self, fixedLabels, movingLabels):
@@ -85,9 +95,19 @@ class RegistrationJob:
                     fixed=fixedLabels.GetName(), moving=movingLabels.GetName()
                 )
             )
+        if movingLabels is not None and not np.allclose(
+            OutputTransform.originalMatrix(movingLabels), self.movingToWorld, atol=1e-6
+        ):
+            raise DiffuseMorphError(
+                _("'{labels}' is under another transform than '{moving}': put both under the same one.").format(
+                    labels=movingLabels.GetName(), moving=self.movingNode.GetName()
+                )
+            )
         values = {}
-        self.fixedLabels = fixedLabels and LabelImage.fromNode(fixedLabels, self.fixed, values)
-        self.movingLabels = movingLabels and LabelImage.fromNode(movingLabels, self.moving, values, self.movingToWorld)
+        self.fixedLabels, self.movingLabels = (
+            node and LabelImage.fromNode(node, volume, values, OutputTransform.originalMatrix(node))
+            for node, volume in ((fixedLabels, self.fixed), (movingLabels, self.moving))
+        )
 
     def _initial(self, node):
         """The transform from fixed to moving points that a linear transform node on the moving volume stands for."""

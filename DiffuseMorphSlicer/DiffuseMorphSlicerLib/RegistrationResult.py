@@ -54,6 +54,9 @@ class RegistrationResult:
             node.SetAndObserveTransformFromParent(self.etaTransform.transform)
         self.transformNode = node
         if apply:
+            for fixed in (self.fixedNode, self.job.fixedLabels and self.job.fixedLabels.node):
+                if fixed is not None:
+                    OutputTransform.restore(fixed)
             self.movingNode.SetAndObserveTransformNodeID(node.GetID())
             if self.job.movingLabelsNode is not None:
                 self.job.movingLabelsNode.SetAndObserveTransformNodeID(node.GetID())

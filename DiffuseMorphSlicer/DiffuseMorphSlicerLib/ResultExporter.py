@@ -11,6 +11,7 @@ from DiffuseMorphCore.errors import DiffuseMorphError
 from .ColorScales import colorScale
 from .EtaTransform import EtaTransform
 from .FieldTrajectory import FieldTrajectory
+from .OutputCheck import OutputCheck
 from .OutputTransform import OutputTransform
 from .VolumeWriter import VolumeWriter
 
@@ -85,8 +86,15 @@ class ResultExporter:
         return registration.jacobian(eta) if kind == "jacobian" else registration.uncertainty(progress=progress)
 
     def deliver(self, kind, eta, computed, node=None, frames=11):
-        """The node for what compute() gave, a new one where node is None. Main thread."""
+        """The node for what compute() gave, a new one where node is None. Main thread.
+
+        Raises DiffuseMorphError when node belongs to the registration itself.
+        """
         result = self._result
+        carried = result.job.movingLabels
+        inputs = (result.fixedNode, result.movingNode, result.transformNode, carried and carried.node)
+        OutputCheck.volume(node, inputs)
+        OutputCheck.transform(node, (result.fixedNode, result.movingNode))
         if kind == "trajectory":
             return self._deliverTrajectory(computed, frames)
         if kind in ("jacobian", "uncertainty"):
@@ -97,7 +105,6 @@ class ResultExporter:
             "volume": _("{moving} on {fixed} at eta {eta:.2f}"),
             "labels": _("{labels} on {fixed} at eta {eta:.2f}"),
         }
-        carried = result.job.movingLabels
         name = names[kind].format(
             node=self._name,
             eta=eta,
@@ -137,7 +144,7 @@ class ResultExporter:
         merged = slicer.vtkSlicerSegmentationsModuleLogic.CreateOrientedImageDataFromVolumeNode(labelmap)
         merged.UnRegister(None)
         node.SetReferenceImageGeometryParameterFromVolumeNode(self._result.fixedNode)
-        node.SetAndObserveTransformNodeID(self._result.fixedNode.GetTransformNodeID())
+        node.SetAndObserveTransformNodeID(labelmap.GetTransformNodeID())
         source = carried.node.GetSegmentation()
         for label, segmentName in carried.names.items():
             threshold = vtk.vtkImageThreshold()

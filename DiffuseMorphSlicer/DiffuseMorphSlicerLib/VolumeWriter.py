@@ -2,6 +2,8 @@ import numpy as np
 import slicer
 import vtk
 
+from .OutputTransform import OutputTransform
+
 
 class VolumeWriter:
     """Writes images on the grid of a volume node into volume nodes, and leaves every other node alone."""
@@ -14,7 +16,8 @@ class VolumeWriter:
     def write(node, image, reference, like=None):
         """image: SimpleITK image on the grid of the volume node `reference`, 2-D for a single slice.
 
-        The scalar type is the image's. like: volume node whose window, level and colours the output takes over.
+        It is put under the parent that the reference has, or had before it came under an output of this module. The
+        scalar type is the image's. like: volume node whose window, level and colours the output takes over.
         """
         import SimpleITK as sitk
 
@@ -26,7 +29,8 @@ class VolumeWriter:
         with slicer.util.NodeModify(node):
             slicer.util.updateVolumeFromArray(node, array)
             node.SetIJKToRASMatrix(matrix)
-            node.SetAndObserveTransformNodeID(reference.GetTransformNodeID())
+            parent = OutputTransform.originalParent(reference)
+            node.SetAndObserveTransformNodeID(parent.GetID() if parent is not None else None)
         if node.GetDisplayNode() is None:
             node.CreateDefaultDisplayNodes()
         display, source = node.GetDisplayNode(), like.GetDisplayNode() if like is not None else None
