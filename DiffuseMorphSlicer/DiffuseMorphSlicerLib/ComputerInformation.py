@@ -1,10 +1,16 @@
 import importlib.util
 import math
 import os
-import sys
 from dataclasses import dataclass
 
 from slicer.i18n import tr as _
+
+from .TorchProvider import TorchProvider
+
+# What the whole images take beside the work on the coarser grid, measured with volumes of 16-bit voxels: the copies that
+# are held while the work goes on, and the most there is when the results are made.
+BYTES_PER_VOXEL_HELD = 12
+BYTES_PER_VOXEL_DELIVERED = 23
 
 
 @dataclass(frozen=True)
@@ -55,7 +61,7 @@ class ComputerInformation:
     def describeFile(path):
         """The same of a model file; while PyTorch is not imported, and for a file that is none, its name."""
         name = _("Model from a file: {path}").format(path=path)
-        if "torch" not in sys.modules or not os.path.isfile(path):
+        if TorchProvider.imported() is None or not os.path.isfile(path):
             return name
         from DiffuseMorphCore.errors import DiffuseMorphError
         from DiffuseMorphCore.networks import model_entry
@@ -66,19 +72,22 @@ class ComputerInformation:
             return str(error)
 
     @staticmethod
-    def estimatedNeed(volumeNode, modality):
-        """Bytes that registering to a volume is estimated to need; None while the volume or PyTorch is missing.
+    def estimatedNeed(fixedNode, movingNode, modality):
+        """What a registration is estimated to need: (bytes of the device, bytes of the computer's memory).
 
-        modality: "same" or "different".
+        The first is for the work on the working grid; where the device is the processor, the second has it in it. None
+        while a volume or PyTorch is missing. modality: "same" or "different".
         """
-        if volumeNode is None or volumeNode.GetImageData() is None or "torch" not in sys.modules:
+        if TorchProvider.imported() is None or None in (fixedNode, movingNode):
+            return None
+        if fixedNode.GetImageData() is None or movingNode.GetImageData() is None:
             return None
         from DiffuseMorphCore.registration import working_grid
         from DiffuseMorphCore.registration.grid import Grid
 
         sides = [
             (size, step)
-            for size, step in zip(volumeNode.GetImageData().GetDimensions(), volumeNode.GetSpacing())
+            for size, step in zip(fixedNode.GetImageData().GetDimensions(), fixedNode.GetSpacing())
             if size > 1
         ]
         if len(sides) not in working_grid.VOXELS:
@@ -91,4 +100,6 @@ class ComputerInformation:
             tuple(float(i == j) for i in range(len(sides)) for j in range(len(sides))),
         )
         voxels = math.prod(working_grid.working_shape(grid, working_grid.VOXELS[len(sides)]))
-        return voxels * working_grid.BYTES_PER_VOXEL[modality]
+        work = voxels * working_grid.BYTES_PER_VOXEL[modality]
+        images = sum(math.prod(node.GetImageData().GetDimensions()) for node in (fixedNode, movingNode)) / 2
+        return work, max(work + BYTES_PER_VOXEL_HELD * images, BYTES_PER_VOXEL_DELIVERED * images)

@@ -1,3 +1,4 @@
+import math
 import time
 
 import qt
@@ -103,6 +104,7 @@ class ExplorePanel:
         )
         if node is None or wanted == self._shownField:
             return
+        self._ui.fieldSpacingSlider.minimum = math.ceil(10 * FieldDisplay.smallestSpacing(node)) / 10
         before = slicer.mrmlScene.GetNodeByID((self._shownField or [""])[0])
         if before is not None and before != node:
             FieldDisplay.show(before, False)

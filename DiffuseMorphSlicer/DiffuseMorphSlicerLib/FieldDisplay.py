@@ -18,7 +18,7 @@ class FieldDisplay:
 
     @staticmethod
     def show(transformNode, visible=True, *, glyphs=False, spacing=None, color=None):
-        """spacing: mm between grid lines or arrows, see suggestedSpacing if None.
+        """spacing: mm between grid lines or arrows, at least smallestSpacing; suggestedSpacing if None.
 
         color: (r, g, b) in 0 to 1 for one colour, None to colour by the size of the displacement in mm.
         """
@@ -28,11 +28,12 @@ class FieldDisplay:
         node = node or FieldDisplay._newNode(transformNode)
         node.SetAndObserveTransformFromParent(OutputTransform.deformation(transformNode) if visible else None)
         display = node.GetDisplayNode()
-        spacing = spacing or FieldDisplay.suggestedSpacing(transformNode)
+        smallest = FieldDisplay.smallestSpacing(transformNode)
+        spacing = max(spacing or FieldDisplay.suggestedSpacing(transformNode), smallest)
         with slicer.util.NodeModify(display):
             display.SetVisualizationMode(display.VIS_MODE_GLYPH if glyphs else display.VIS_MODE_GRID)
             display.SetGridSpacingMm(spacing)
-            display.SetGridResolutionMm(spacing / 3)
+            display.SetGridResolutionMm(max(spacing / 3, smallest))
             display.SetGlyphSpacingMm(spacing)
             # An arrow at a point that hardly moves is noise.
             display.SetGlyphDisplayRangeMinMm(spacing / 100)
@@ -52,6 +53,11 @@ class FieldDisplay:
         """A twentieth of the longest side of the grid, in mm."""
         grid = OutputTransform.deformation(transformNode).GetDisplacementGrid()
         return max(size * step for size, step in zip(grid.GetDimensions(), grid.GetSpacing())) / 20
+
+    @staticmethod
+    def smallestSpacing(transformNode):
+        """A tenth of the suggested spacing, in mm: each line is sampled at every crossing, and finer ones stall the views."""
+        return FieldDisplay.suggestedSpacing(transformNode) / 10
 
     @staticmethod
     def _newNode(transformNode):

@@ -178,8 +178,8 @@ class DiffuseMorphSlicerLogic(ScriptedLoadableModuleLogic, VTKObservationMixin):
     def showGrid(self, visible=True, *, glyphs=False, spacing=None, color=None, transformNode=None):
         """Show the deformation in the slice views as a grid, or as glyphs.
 
-        spacing: mm between lines, about a twentieth of the volume if None. color: (r, g, b) in 0 to 1, or None to
-        color by the size of the displacement.
+        spacing: mm between lines, a twentieth of the volume if None, at least a 200th. color: (r, g, b) in 0 to 1, or
+        None to color by the size of the displacement.
         """
         node = transformNode or slicer.mrmlScene.GetNodeByID(self._latest or "")
         if node is None:
@@ -235,12 +235,12 @@ class DiffuseMorphSlicerLogic(ScriptedLoadableModuleLogic, VTKObservationMixin):
         TorchProvider.releaseMemory()
 
     def cleanup(self):
+        self.removeObservers()
         run = self._run
         self.releaseMemory()
         if run is not None:
             # The application may be about to exit, and the thread should not be in the middle of something then.
             run.poll(EXIT_WAIT_SECONDS)
-        self.removeObservers()
 
     def _begin(self, work, weights, deliver):
         self._run = BackgroundRun(work, weights, deliver)

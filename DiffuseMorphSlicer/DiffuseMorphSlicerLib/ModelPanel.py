@@ -58,7 +58,8 @@ class ModelPanel:
         p = self._parameterNode
         if p is None:
             return
-        wanted = (p.model, p.device, p.modality, p.fixedVolume and p.fixedVolume.GetID(), self._information)
+        volumes = [node and (node.GetID(), node.GetImageData()) for node in (p.fixedVolume, p.movingVolume)]
+        wanted = (p.model, p.device, p.modality, *volumes, self._information)
         if wanted == self._shown:
             return
         self._shown = wanted
@@ -138,11 +139,15 @@ class ModelPanel:
         chosen = self._parameterNode.device
         device = next((d for d in self._information.devices if d[0] == chosen), self._information.devices[0])
         text = _("{device}: {free:.1f} GB free").format(device=device[1], free=device[2] / 1e9)
-        need = ComputerInformation.estimatedNeed(self._parameterNode.fixedVolume, self._parameterNode.modality.value)
-        return (
-            text
-            if need is None
-            else _("{text}, about {need:.1f} GB needed").format(text=text, need=max(need / 1e9, 0.1))
+        p = self._parameterNode
+        need = ComputerInformation.estimatedNeed(p.fixedVolume, p.movingVolume, p.modality.value)
+        if need is None:
+            return text
+        work, computer = (max(amount / 1e9, 0.1) for amount in need)
+        if device[0] == "cpu":
+            return _("{text}, about {need:.1f} GB needed").format(text=text, need=computer)
+        return _("{text}, about {need:.1f} GB needed there and {computer:.1f} GB of the computer's memory").format(
+            text=text, need=work, computer=computer
         )
 
     def _poll(self):

@@ -2,6 +2,7 @@ import logging
 import time
 
 import qt
+import slicer
 from slicer.i18n import tr as _
 
 from DiffuseMorphCore.errors import Cancelled, DiffuseMorphError
@@ -23,6 +24,7 @@ class RunPanel:
         self._ui = ui
         self._onStateChanged = onStateChanged
         self._run = self._done = None
+        self._beginning = False
         self._cancelledAt = 0.0
         self._timer = qt.QTimer()
         self._timer.interval = POLL_MILLISECONDS
@@ -41,7 +43,7 @@ class RunPanel:
 
     @property
     def busy(self):
-        return self._run is not None
+        return self._beginning or self._run is not None
 
     def say(self, text):
         self._ui.statusLabel.text = text
@@ -49,14 +51,27 @@ class RunPanel:
     def attempt(self, begin, done):
         """begin: function that starts and returns a BackgroundRun. done: called with what the run gives.
 
-        Returns whether it started; what hinders it is said in the status line.
+        Returns whether it started; what hinders it is said in the status line. While it begins PyTorch may be installed,
+        which takes minutes in which every button of the application can be pressed.
         """
+        if self.busy:
+            return False
+        self._beginning = True
+        installed = TorchProvider.installed()
+        self.say(_("Starting") if installed else _("Installing PyTorch, this takes some minutes"))
+        self._onStateChanged()
+        slicer.app.setOverrideCursor(qt.Qt.WaitCursor)
         try:
-            run = begin()
+            self._run = begin()
         except DiffuseMorphError as error:
             self.say(str(error))
             return False
-        self._run, self._done = run, done
+        finally:
+            slicer.app.restoreOverrideCursor()
+            self._beginning = False
+            if self._run is None:
+                self._onStateChanged()
+        self._done = done
         self._ui.progressBar.value = 0
         self._ui.progressBar.visible = self._ui.cancelButton.visible = True
         self._ui.cancelButton.enabled = True

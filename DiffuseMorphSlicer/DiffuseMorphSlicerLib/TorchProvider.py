@@ -12,6 +12,14 @@ MINIMUM_VERSION = "2.4"
 class TorchProvider:
     """PyTorch, as the PyTorch extension installs it. Nothing is installed or imported before ensure() is called."""
 
+    _installing = False
+
+    @staticmethod
+    def imported():
+        """The torch module; None while it is not imported, and while a thread is in the middle of importing it."""
+        torch = sys.modules.get("torch")
+        return None if getattr(getattr(torch, "__spec__", None), "_initializing", False) else torch
+
     @staticmethod
     def installed():
         """Whether torch could be imported, found out without importing it."""
@@ -29,6 +37,18 @@ class TorchProvider:
 
     @staticmethod
     def _install():
+        # The installation lets the application go on, in which the user may ask for it again.
+        if TorchProvider._installing:
+            raise DiffuseMorphError(_("PyTorch is being installed: wait until that is done."))
+        TorchProvider._installing = True
+        try:
+            TorchProvider._installByExtension()
+            importlib.invalidate_caches()
+        finally:
+            TorchProvider._installing = False
+
+    @staticmethod
+    def _installByExtension():
         try:
             import PyTorchUtils
         except ImportError as error:
@@ -79,7 +99,7 @@ class TorchProvider:
     @staticmethod
     def releaseMemory():
         """Give unused memory of the graphics processor back."""
-        torch = sys.modules.get("torch")
+        torch = TorchProvider.imported()
         if torch is None:
             return
         import gc
@@ -95,7 +115,7 @@ class TorchProvider:
         """The sentence to show for an exception that stopped the work."""
         if isinstance(error, DiffuseMorphError):
             return str(error)
-        torch = sys.modules.get("torch")
+        torch = TorchProvider.imported()
         if isinstance(error, MemoryError) or (torch is not None and isinstance(error, torch.cuda.OutOfMemoryError)):
             return _(
                 "There was not enough memory: choose the device CPU, close other volumes, or crop the volumes, and "

@@ -36,7 +36,7 @@ class DiffuseMorphSlicerWidget(ScriptedLoadableModuleWidget, VTKObservationMixin
         self.ui = slicer.util.childWidgetVariables(panel)
         panel.setMRMLScene(slicer.mrmlScene)
         self.logic = DiffuseMorphSlicerLogic()
-        self.runPanel = RunPanel(self.ui, self.update)
+        self.runPanel = RunPanel(self.ui, self._onRunStateChanged)
         self.modelPanel = ModelPanel(self.ui)
         self.explorePanel = ExplorePanel(self.ui, self.logic, self._startExport)
         self.exportPanel = ExportPanel(self.ui, self.logic, self._startExport, self.runPanel.say)
@@ -59,12 +59,13 @@ class DiffuseMorphSlicerWidget(ScriptedLoadableModuleWidget, VTKObservationMixin
         self.setParameterNode(None)
 
     def cleanup(self):
+        # First of all, for an observer left behind would call a panel that is gone.
+        self.removeObservers()
+        self.setParameterNode(None)
         self.runPanel.abandon()
         self.modelPanel.stop()
         self.explorePanel.clear()
-        self.setParameterNode(None)
         self.logic.cleanup()
-        self.removeObservers()
 
     def onReload(self):
         """Reload the module with its library and the core, not the module file alone."""
@@ -123,6 +124,11 @@ class DiffuseMorphSlicerWidget(ScriptedLoadableModuleWidget, VTKObservationMixin
         self.modelPanel.update()
         self.explorePanel.update()
         self.exportPanel.update()
+
+    def _onRunStateChanged(self):
+        # PyTorch may have been installed meanwhile.
+        self.modelPanel.readInformation()
+        self.update()
 
     def _missingVolumes(self):
         parameters = self._parameterNode

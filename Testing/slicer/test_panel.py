@@ -197,6 +197,7 @@ def test_play_runs_there_and_back_and_stops(panel, pair):
 
 def test_views_modes_and_field(panel, pair):
     import slicer
+    from DiffuseMorphSlicerLib.FieldDisplay import FieldDisplay
 
     fixed, moving = pair
     register(panel)
@@ -218,6 +219,10 @@ def test_views_modes_and_field(panel, pair):
     assert display.GetVisibility2D() and display.GetVisualizationMode() == display.VIS_MODE_GRID
     ui.fieldSpacingSlider.setProperty("value", 7.0)
     assert display.GetGridSpacingMm() == 7.0
+    smallest = FieldDisplay.smallestSpacing(parameters.outputTransform)
+    ui.fieldSpacingSlider.setProperty("value", 0.1)
+    assert smallest <= parameters.fieldSpacing <= smallest + 0.1
+    assert display.GetGridSpacingMm() == pytest.approx(parameters.fieldSpacing)
     ui.fieldModeComboBox.setProperty("currentIndex", 0)
     assert not display.GetVisibility()
 

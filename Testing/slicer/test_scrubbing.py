@@ -151,6 +151,18 @@ def test_each_view_renders_once_a_tick(logic, simple, shown):
     assert layoutManager.render() == 0, "the same eta again draws nothing"
 
 
+def test_the_lines_of_the_grid_cannot_be_so_fine_that_they_stall_the_views(logic, simple):
+    from DiffuseMorphSlicerLib.FieldDisplay import FieldDisplay
+
+    suggested = FieldDisplay.suggestedSpacing(simple.transformNode)
+    for asked in (1e-3, 0.1, 2 * suggested):
+        logic.showGrid(True, spacing=asked)
+        display = simple.transformNode.GetNodeReference("DiffuseMorph.Display").GetDisplayNode()
+        assert display.GetGridSpacingMm() == pytest.approx(max(asked, suggested / 10))
+        assert display.GetGlyphSpacingMm() == display.GetGridSpacingMm()
+        assert display.GetGridResolutionMm() >= suggested / 10
+
+
 def test_the_border_fades_and_nothing_tears_or_folds(module, scene):
     """A field that moves the border by many voxels: outside the image it fades to the alignment, without a fold."""
     import SimpleITK as sitk

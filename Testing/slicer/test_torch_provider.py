@@ -15,8 +15,9 @@ def provider(module):
 
 @pytest.fixture
 def without_torch(monkeypatch, provider):
-    """As on a computer where PyTorch was never installed."""
-    for name in [name for name in sys.modules if name.split(".")[0] == "torch"]:
+    """As on a computer where PyTorch was never installed. Gives a function that installs it."""
+    modules = {name: loaded for name, loaded in sys.modules.items() if name.split(".")[0] == "torch"}
+    for name in modules:
         monkeypatch.delitem(sys.modules, name)
     real = provider.installed
     monkeypatch.setattr(
@@ -26,6 +27,13 @@ def without_torch(monkeypatch, provider):
         ),
     )
     assert not real()
+
+    def install():
+        for name, loaded in modules.items():
+            monkeypatch.setitem(sys.modules, name, loaded)
+        return modules["torch"]
+
+    return install
 
 
 def sentence(action):
@@ -39,9 +47,18 @@ def sentence(action):
 
 
 def offer(monkeypatch, install):
-    """A PyTorch extension whose installation does what `install` does."""
+    """A PyTorch extension whose installation does what `install` does, with the application going on meanwhile."""
+    import slicer
+
+    def installTorch(**options):
+        slicer.app.processEvents()
+        try:
+            return install(**options)
+        finally:
+            slicer.app.processEvents()
+
     module = types.ModuleType("PyTorchUtils")
-    module.PyTorchUtilsLogic = lambda: types.SimpleNamespace(installTorch=install)
+    module.PyTorchUtilsLogic = lambda: types.SimpleNamespace(installTorch=installTorch)
     monkeypatch.setitem(sys.modules, "PyTorchUtils", module)
 
 
@@ -94,6 +111,108 @@ def test_register_says_it_in_the_panel(without_torch, panel, monkeypatch):
     assert not panel.runPanel.busy
     assert "install the PyTorch extension" in panel.ui.statusLabel.property("text")
     assert panel.ui.registerButton.property("enabled")
+
+
+def ask_for_a_registration(panel):
+    from ball_volumes import add_ball
+
+    parameters = panel.logic.getParameterNode()
+    parameters.fixedVolume, parameters.movingVolume = add_ball("Fixed"), add_ball("Moving", (3, -2, 1), 13)
+    parameters.model, parameters.device, parameters.refinement = "none", "cpu", 2
+    parameters.alignment = type(parameters.alignment).center
+
+
+def test_buttons_pressed_during_the_installation_start_nothing(without_torch, panel, monkeypatch):
+    """The user sees that it goes on, presses again all the same, and gets one installation and one registration."""
+    import slicer
+    from panel_driver import get, wait_for
+
+    installations, seen = [], {}
+
+    def install(**options):
+        installations.append(options)
+        for button in (panel.ui.registerButton, panel.ui.synthesizeButton):
+            seen[button.name] = get(button, "enabled")
+            button.click()
+        panel.onRegister()
+        panel.onSynthesize()
+        seen["status"], seen["cursor"] = get(panel.ui.statusLabel), list(slicer.app.cursors)
+        return without_torch()
+
+    offer(monkeypatch, install)
+    ask_for_a_registration(panel)
+    assert "not installed" in get(panel.ui.memoryLabel)
+    panel.ui.registerButton.click()
+    assert len(installations) == 1
+    assert seen["registerButton"] is False and seen["synthesizeButton"] is False
+    assert seen["status"] == "Installing PyTorch, this takes some minutes" and len(seen["cursor"]) == 1
+    assert slicer.app.cursors == []
+    wait_for(lambda: not panel.runPanel.busy)
+    assert get(panel.ui.statusLabel).startswith("Done"), get(panel.ui.statusLabel)
+    wait_for(lambda: not panel.modelPanel.reading)
+    assert "GB free" in get(panel.ui.memoryLabel), "the panel knows that PyTorch is there now"
+
+
+def test_a_declined_installation_leaves_the_panel_ready(without_torch, panel, monkeypatch):
+    import slicer
+    from panel_driver import get
+
+    offer(monkeypatch, lambda **options: None)
+    ask_for_a_registration(panel)
+    panel.ui.registerButton.click()
+    assert "was not installed" in get(panel.ui.statusLabel) and slicer.app.cursors == []
+    assert get(panel.ui.registerButton) == "Register" and get(panel.ui.registerButton, "enabled")
+
+
+def test_the_console_cannot_start_a_second_installation(provider, without_torch, monkeypatch):
+    said = []
+
+    def install(**options):
+        said.append(sentence(provider.ensure))
+        return without_torch()
+
+    offer(monkeypatch, install)
+    provider.ensure()
+    assert said == ["PyTorch is being installed: wait until that is done."]
+    provider.ensure()
+
+
+@pytest.fixture
+def half_imported_torch(monkeypatch):
+    """As while another thread is in the middle of importing torch: in sys.modules, and without anything in it."""
+    import importlib.machinery
+
+    torch = types.ModuleType("torch")
+    torch.__spec__ = importlib.machinery.ModuleSpec("torch", None)
+    torch.__spec__._initializing = True
+    monkeypatch.setitem(sys.modules, "torch", torch)
+
+
+def test_a_half_imported_torch_is_left_alone(provider, module, panel, half_imported_torch, capfd):
+    import slicer
+    from ball_volumes import add_ball
+    from panel_driver import get
+
+    assert provider.imported() is None
+    provider.releaseMemory()
+    assert "ValueError" in provider.explain(ValueError("odd"))
+    parameters = panel.logic.getParameterNode()
+    parameters.fixedVolume, parameters.movingVolume = add_ball("Fixed"), add_ball("Moving")
+    parameters.model = __file__
+    assert "from a file" in get(panel.ui.modelDescriptionLabel)
+    slicer.mrmlScene.Clear(False)
+    assert "Traceback" not in capfd.readouterr().err
+
+
+def test_observers_are_removed_whatever_happens(module, scene, provider, monkeypatch):
+    from standins.modules import make_panel
+
+    panel = make_panel(module)
+    panel.parent.enter()
+    monkeypatch.setattr(provider, "releaseMemory", staticmethod(lambda: 1 / 0))
+    with pytest.raises(ZeroDivisionError):
+        panel.cleanup()
+    assert not panel.Observations and not panel.logic.Observations
 
 
 def test_importing_the_module_and_opening_the_panel_import_no_torch(tmp_path):

@@ -40,6 +40,7 @@ class Application:
     def __init__(self, qtApplication):
         self._qt = qtApplication
         self.messages: list[str] = []
+        self.cursors: list = []
         self._layoutManager = None
         self.temporaryPath = None
         self._cacheFolder = tempfile.TemporaryDirectory()
@@ -70,10 +71,10 @@ class Application:
         pass
 
     def setOverrideCursor(self, cursor):
-        pass
+        self.cursors.append(cursor)
 
     def restoreOverrideCursor(self):
-        pass
+        self.cursors.pop()
 
     def translate(self, context, text):
         return text
