@@ -1,6 +1,6 @@
 """Registration of two scans in five steps: prepare, align, predict, refine, deliver (one file each)."""
 
-from DiffuseMorphCore.registration.grid import Grid
+from DiffuseMorphCore.grid import Grid
 from DiffuseMorphCore.registration.pipeline import register
 from DiffuseMorphCore.registration.result import Registration
 from DiffuseMorphCore.registration.synthesis import synthesize_image

@@ -16,7 +16,7 @@ import SimpleITK as sitk
 
 from DiffuseMorphCore.errors import DiffuseMorphError
 from DiffuseMorphCore.progress import Progress, advance
-from DiffuseMorphCore.registration.grid import Grid
+from DiffuseMorphCore.grid import Grid
 from DiffuseMorphCore.registration.prepare import Scan
 
 ALIGNMENTS = ("none", "center", "rigid", "affine")

@@ -1,4 +1,4 @@
-"""Predict, refine and repair one pair on its working grid: tensors in, a fold-free trajectory out."""
+"""Deform: initialise, optimise and repair one pair on its working grid; tensors in, a fold-free path out."""
 
 from __future__ import annotations
 
@@ -7,97 +7,115 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
+from DiffuseMorphCore.displacement import Displacement
+from DiffuseMorphCore.grid import Grid
 from DiffuseMorphCore.networks import DiffuseMorph
 from DiffuseMorphCore.progress import Progress, advance
-from DiffuseMorphCore.registration.predict import predict
 from DiffuseMorphCore.registration.descent import RefinementSettings
+from DiffuseMorphCore.registration.initialise import TWO_STARTS, Start, choose_result, choose_starts
+from DiffuseMorphCore.registration.predict import predict
 from DiffuseMorphCore.registration.refine import AUTOMATIC_STEPS, EARLY_STOPPING, LARGE_GRID, refine
+from DiffuseMorphCore.registration.repair import Repair, unfold
 from DiffuseMorphCore.registration.stages import Stopwatch
-from DiffuseMorphCore.samplers import even_etas
-from DiffuseMorphCore.similarity import MODALITIES, ImagePair
-from DiffuseMorphCore.warp import resize_displacement, unfold
-
-
-TWO_STARTS, CLEARLY = 300_000, 1.01
-"""On working grids of at most so many voxels, where it costs little, the refinement is tried from zero too; what the network
-began is dropped where the match without it is so many times as good."""
+from DiffuseMorphCore.samplers import EtaPath, even_etas
+from DiffuseMorphCore.similarity import ImagePair, Similarity
+from DiffuseMorphCore.warp import resize_displacement
 
 
 @dataclass(frozen=True)
 class Task:
-    """What is asked for: modality, steps of the refinement (``"auto"`` or a number), form and keyframes of the trajectory."""
+    """What is asked for: similarity to maximise, steps of the refinement (``"auto"`` or a number), form and keyframes of the
+    path."""
 
-    modality: str
+    similarity: Similarity
     refine: str | int
     trajectory: str
     keyframes: int
 
+    @property
+    def steps(self) -> int:
+        """Steps of the refinement on the finest grid."""
+        return AUTOMATIC_STEPS if self.refine == "auto" else self.refine
+
+    def settings(self, voxels: int) -> RefinementSettings:
+        """Settings of the refinement on a working grid of so many voxels."""
+        return EARLY_STOPPING if self.refine == "auto" and voxels > LARGE_GRID else RefinementSettings()
+
 
 @dataclass(frozen=True)
 class Deformation:
-    """A trajectory on the processor, (K, ndim, *spatial) displacements in voxels of the delivered grid, and its making."""
+    """The path, on the processor, and its making: similarity along the way, the repair, and notes for the report."""
 
-    etas: tuple[float, ...]
-    keyframes: Tensor
+    path: EtaPath
     similarity: dict[str, float]
-    repaired: int
+    repair: Repair
     notes: list[str] = field(default_factory=list)
 
 
+class Deforming:
+    """The work on one pair on its device: ``grid`` is where the path is delivered, over the pair's field of view."""
+
+    def __init__(self, pair: ImagePair, grid: Grid, task: Task, progress: Progress | None) -> None:
+        self.pair, self.grid, self.task, self.progress = pair, grid, task, progress
+        self.voxels = torch.Size(pair.shape).numel()
+
+    def similarity(self, displacement: Displacement) -> float:
+        """Of the images under a displacement on any grid over their field of view."""
+        return self.task.similarity.evaluate(self.pair, displacement.at(self.pair.shape).values)
+
+    def start(self, name: str, path: EtaPath) -> Start:
+        return Start(name, path, self.similarity(path.end))
+
+    def predicted(self, network: DiffuseMorph) -> EtaPath:
+        """The network's path; what it adds in further passes is left to the refinement, if there is one."""
+        nothing = Displacement.zero(self.grid, self.pair.fixed.device).at(self.pair.shape)
+        seen = self.task.similarity.network_pair(self.pair, nothing.values)
+        return predict(network, seen, self.grid, even_etas(self.task.keyframes), self.task.trajectory,
+                       further=not self.task.steps)
+
+    def optimised(self, start: Start, index: int, count: int) -> Start:
+        """Refined from where a start ends, one of ``count``; only several have their similarity measured, to be compared."""
+        begin: Tensor = start.path.end.at(self.pair.shape).values
+        found = refine(self.pair, begin, steps=self.task.steps, similarity=self.task.similarity,
+                       settings=self.task.settings(self.voxels),
+                       advance=lambda fraction: advance(self.progress, "refine", (index + fraction) / count))
+        change = resize_displacement(found - begin, self.grid.shape)
+        return start.optimised(change, self.task.similarity.evaluate(self.pair, found) if count > 1 else start.similarity)
+
+
 @torch.no_grad()
-def deform(pair: ImagePair, shape: tuple[int, ...], fixed_shape: tuple[int, ...], network: DiffuseMorph | None,
-           device: torch.device, task: Task, stopwatch: Stopwatch, progress: Progress | None) -> Deformation:
-    """Run the network and the refinement on ``device``; the trajectory lies on ``shape``, fold-free on ``fixed_shape``.
+def deform(pair: ImagePair, grid: Grid, fixed_shape: tuple[int, ...], network: DiffuseMorph | None, device: torch.device,
+           task: Task, stopwatch: Stopwatch, progress: Progress | None, given: Displacement | None = None) -> Deformation:
+    """Run the network and the refinement on ``device``; the path lies on ``grid``, fold-free on ``fixed_shape``.
 
-    The correction by the refinement is a displacement scaled with eta: nothing at 0, whole at 1. The network's answer is
-    kept only where it makes the images more alike, and does not lead the refinement astray.
+    The correction by the refinement is a displacement scaled with eta: nothing at 0, whole at 1. The network's answer, or
+    a displacement that is ``given``, is kept only where it makes the images more similar, and does not lead the refinement
+    astray.
     """
-    pair = pair.to(device)
+    work = Deforming(pair.to(device), grid, task, progress)
     notes: list[str] = []
-    goal = MODALITIES[task.modality]
-    rest = torch.zeros((1, len(shape), *shape), device=device)
-
-    def similar(displacement: Tensor) -> float:
-        return goal.evaluate(pair, resize_displacement(displacement, pair.shape))
-
-    similarity = {"aligned": similar(rest)}
-    etas, keyframes = (0.0, 1.0), torch.cat([rest, rest])
-    steps = AUTOMATIC_STEPS if task.refine == "auto" else task.refine
-    settings = EARLY_STOPPING if task.refine == "auto" and pair.fixed.numel() > LARGE_GRID else RefinementSettings()
+    zero = work.start("state before", EtaPath.straight(Displacement.zero(grid, device)))
+    similarity = {"aligned": zero.similarity}
+    others = [] if given is None else [work.start("given displacement", EtaPath.straight(given.at(grid.shape).to(device)))]
     with stopwatch("predict"):
         if network is not None:
             advance(progress, "predict", 0.0)
-            etas = even_etas(task.keyframes)
-            seen = goal.network_pair(pair, resize_displacement(rest, pair.shape))
-            keyframes = predict(network.to(device), seen, shape, etas, task.trajectory, further=not steps)
-            similarity["network"] = similar(keyframes[-1:])
-            if similarity["network"] <= similarity["aligned"]:
-                notes.append("The network did not make the images more alike, so its answer was not used.")
-                network, etas, keyframes = None, (0.0, 1.0), torch.cat([rest, rest])
+            others.append(work.start("network's answer", work.predicted(network.to(device))))
+            similarity["network"] = others[-1].similarity
             advance(progress, "predict", 1.0)
+        starts = choose_starts(zero, others, bool(task.steps) and work.voxels <= TWO_STARTS, notes)
     with stopwatch("refine"):
-        if steps:
-            start = resize_displacement(keyframes[-1:], pair.shape)
-            both = network is not None and pair.fixed.numel() <= TWO_STARTS
-
-            def refined(begin: Tensor, done: float) -> Tensor:
-                return refine(pair, begin, steps=steps, similarity=goal, settings=settings,
-                              advance=lambda fraction: advance(progress, "refine", (done + fraction) / (2 if both else 1)))
-
-            better = refined(start, 0)
-            if both:
-                other = refined(torch.zeros_like(start), 1)
-                if goal.evaluate(pair, other) > CLEARLY * goal.evaluate(pair, better):
-                    notes.append("The refinement ended clearly better without the network's answer, so that was not used.")
-                    etas, keyframes, start, better = (0.0, 1.0), torch.cat([rest, rest]), torch.zeros_like(start), other
-            share = torch.tensor(etas, device=device).view(-1, *[1] * (better.dim() - 1))
-            keyframes = keyframes + share * resize_displacement(better - start, shape)
+        if task.steps:
+            starts = [work.optimised(start, index, len(starts)) for index, start in enumerate(starts)]
+        path = choose_result(starts, notes).path
         advance(progress, "refine", 1.0)
     with stopwatch("deliver"):
         advance(progress, "deliver", 0.0)
-        keyframes, repaired = unfold(keyframes, etas, fixed_shape,
-                                     advance=lambda fraction: advance(progress, "deliver", fraction))
-        similarity["registered"] = similar(keyframes[-1:])
+        repair = unfold(path, fixed_shape, advance=lambda fraction: advance(progress, "deliver", fraction))
+        if not repair.converged:
+            notes.append(f"The repair of folds did not come to an end: {sum(repair.folded_after.values())} cells of the fixed "
+                         "image's grid are left folded, so do not rely on the deformation there.")
+        similarity["registered"] = work.similarity(repair.path.end)
         if device.type == "cuda":
             torch.cuda.synchronize(device)
-    return Deformation(etas, keyframes.cpu(), similarity, repaired, notes)
+    return Deformation(repair.path.to("cpu"), similarity, repair, notes)

@@ -19,14 +19,15 @@ from DiffuseMorphCore.networks import DiffuseMorph
 from DiffuseMorphCore.progress import Progress, advance
 from DiffuseMorphCore.registration.align import ALIGNMENTS, align as align_linearly
 from DiffuseMorphCore.registration.deform import Deformation, Task, deform
-from DiffuseMorphCore.registration.grid import Grid
+from DiffuseMorphCore.grid import Grid
 from DiffuseMorphCore.registration.inputs import Image, load_pair, resolve_model
 from DiffuseMorphCore.registration.prepare import Scan, aligned_tensor
+from DiffuseMorphCore.registration.repair import CHECKS
 from DiffuseMorphCore.registration.result import Registration
 from DiffuseMorphCore.registration.stages import Stopwatch
 from DiffuseMorphCore.registration.working_grid import choose_grid, delivered_grid
 from DiffuseMorphCore.samplers.trajectory import FORMS
-from DiffuseMorphCore.similarity import MODALITIES, ImagePair
+from DiffuseMorphCore.similarity import MODALITIES, ImagePair, Similarity
 from DiffuseMorphCore.threads import with_threads
 from DiffuseMorphCore.transforms import read_transform
 from DiffuseMorphCore.warp import folding
@@ -68,7 +69,7 @@ def register(fixed: Image, moving: Image, *, model: str | Path | DiffuseMorph | 
     DiffuseMorphError : an input or option that cannot be used, in one sentence; Cancelled when ``progress`` cancels.
     """
     _check_options(align, refine, modality, trajectory, keyframes)
-    target, task, stopwatch, notes = choose_device(device), Task(modality, refine, trajectory, keyframes), Stopwatch(), []
+    target, task, stopwatch, notes = choose_device(device), Task(MODALITIES[modality], refine, trajectory, keyframes), Stopwatch(), []
     with stopwatch("prepare"):
         advance(progress, "prepare", 0.0)
         scans = load_pair(fixed, moving, fixed_mask, moving_mask, notes)
@@ -82,9 +83,9 @@ def register(fixed: Image, moving: Image, *, model: str | Path | DiffuseMorph | 
         advance(progress, "align", 0.0)
         alignment = align_linearly(*scans, align, initial, progress)
         advance(progress, "align", 1.0)
-    grid, pair, deformation, used = _deform_within_memory(scans, alignment, network, target, task, notes, stopwatch, progress)
+    pair, deformation, used = _deform_within_memory(scans, alignment, network, target, task, notes, stopwatch, progress)
     with stopwatch("deliver"):
-        report = _quality(scans, grid, pair, deformation, modality, used)
+        report = _quality(scans, pair, deformation, task.similarity, used)
         advance(progress, "deliver", 1.0)
     report |= {
         "seconds": {stage: round(value, 3) for stage, value in stopwatch.seconds.items()},
@@ -97,8 +98,8 @@ def register(fixed: Image, moving: Image, *, model: str | Path | DiffuseMorph | 
         "versions": versions(),
         "notes": notes + deformation.notes}
     planes = None if scans[0].plane is None else (scans[0].plane, scans[1].plane)
-    return Registration(scans[0].original, scans[1].original, alignment, grid, deformation.etas, deformation.keyframes,
-                        report, alignment_follows_eta, planes, network, pair)
+    return Registration(scans[0].original, scans[1].original, alignment, deformation.path, report,
+                        alignment_follows_eta, planes, network, pair)
 
 
 def versions() -> dict[str, str]:
@@ -120,17 +121,16 @@ def _check_options(kind: str, steps: str | int, modality: str, form: str, keyfra
 
 def _deform_within_memory(scans: tuple[Scan, Scan], alignment: sitk.AffineTransform, network: DiffuseMorph | None,
                           device: torch.device, task: Task, notes: list[str], stopwatch: Stopwatch,
-                          progress: Progress | None) -> tuple[Grid, ImagePair, Deformation, torch.device]:
+                          progress: Progress | None) -> tuple[ImagePair, Deformation, torch.device]:
     """Deform on the device; where its memory does not suffice, on a coarser grid, and at last on the processor."""
     reduction = 1
     while True:
         with stopwatch("prepare"):
-            working = choose_grid(scans[0].grid, device, task.modality, notes, reduction)
+            working = choose_grid(scans[0].grid, device, task.similarity, notes, reduction)
             grid = delivered_grid(working)
-            pair = working_pair(scans, working, alignment, tissue=MODALITIES[task.modality].uses_tissue)
+            pair = working_pair(scans, working, alignment, tissue=task.similarity.uses_tissue)
         try:
-            return grid, pair, deform(pair, grid.shape, scans[0].grid.shape, network, device, task, stopwatch,
-                                      progress), device
+            return pair, deform(pair, grid, scans[0].grid.shape, network, device, task, stopwatch, progress), device
         except torch.cuda.OutOfMemoryError:
             torch.cuda.empty_cache()
             reduction *= 4
@@ -190,23 +190,24 @@ def _is_cut(scan: Scan) -> bool:
     return max(float(face.mean()) for face in faces) > 0.05
 
 
-def _quality(scans: tuple[Scan, Scan], grid: Grid, pair: ImagePair, deformation: Deformation,
-             modality: str, device: torch.device) -> dict[str, Any]:
+def _quality(scans: tuple[Scan, Scan], pair: ImagePair, deformation: Deformation, similarity: Similarity,
+             device: torch.device) -> dict[str, Any]:
     """Similarity along the way, folding on the fixed image's grid, lengths of the displacement; computed on ``device``."""
-    final = deformation.keyframes[-1:]
+    final, grid = deformation.path.end, deformation.path.grid
     try:
         working = scans[0].grid.resampled(tuple(pair.fixed.shape[2:]))
         unaligned = working_pair(scans, working, sitk.AffineTransform(grid.ndim), pair)
         nothing = torch.zeros((1, grid.ndim, *working.shape), device=device)
-        initial = MODALITIES[modality].evaluate(unaligned.to(device), nothing)
+        initial = similarity.evaluate(unaligned.to(device), nothing)
     except DiffuseMorphError:
         initial = 0.0  # the headers put the images apart
-    folds = folding(final.to(device), shape=scans[0].grid.shape)
-    lengths = np.linalg.norm(grid.voxels_to_vectors(final), axis=-1)
+    folds = folding(final.to(device).values, shape=scans[0].grid.shape)
+    lengths = np.linalg.norm(final.vectors(), axis=-1)
     return {
-        "similarity": {"measure": MODALITIES[modality].measure, "initial": initial, **deformation.similarity},
+        "similarity": {"measure": similarity.measure, "initial": initial, **deformation.similarity},
         "folding": {"share": folds.share, "volume": folds.volume, "minimum": folds.minimum,
-                    "repaired_cells": deformation.repaired},
+                    "repaired_cells": deformation.repair.folded_before, "repair_converged": deformation.repair.converged,
+                    "folded_cells_by_eta": {f"{eta:g}": deformation.repair.folded_after.get(eta, 0) for eta in CHECKS}},
         "displacement_mm": {"mean": float(lengths.mean()), "max": float(lengths.max())},
         "grids": {"working": list(reversed(pair.fixed.shape[2:])), "delivered": list(grid.size),
                   "delivered_spacing_mm": list(grid.spacing)}}

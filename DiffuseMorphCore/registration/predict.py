@@ -8,11 +8,11 @@ follows, the first pass is enough: the refinement's coarse grids do more than fu
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor
 
+from DiffuseMorphCore.grid import Grid
 from DiffuseMorphCore.networks import DiffuseMorph
-from DiffuseMorphCore.samplers import Trajectory
+from DiffuseMorphCore.samplers import EtaPath, Trajectory
 from DiffuseMorphCore.similarity import ImagePair
 from DiffuseMorphCore.warp import compose, downsample, resize_displacement, warp
 
@@ -33,26 +33,26 @@ def network_images(model: DiffuseMorph, pair: ImagePair, shape: tuple[int, ...] 
     shape : of a further pass; by default the model's first grid. displacement : moves the moving image before,
     (1, ndim, *spatial) in voxels of the working grid.
     """
-    shape = shape or pass_shapes(model, tuple(pair.fixed.shape[2:]))[0]
+    shape = shape or pass_shapes(model, pair.shape)[0]
     moving = pair.moving if displacement is None else warp(pair.moving, displacement)
     moving, fixed = (downsample(image.to(model.device), shape) * 2 - 1 for image in (moving, pair.fixed))
     return moving, fixed
 
 
-def predict(model: DiffuseMorph, pair: ImagePair, shape: tuple[int, ...], etas: tuple[float, ...], form: str,
-            further: bool = True) -> Tensor:
-    """Displacements of Algorithm 1 at ``etas``, (K, ndim, *shape) in voxels of a grid of ``shape``.
+def predict(model: DiffuseMorph, pair: ImagePair, grid: Grid, etas: tuple[float, ...], form: str,
+            further: bool = True) -> EtaPath:
+    """The path of Algorithm 1 through ``etas``, on ``grid``.
 
-    pair : the images on the working grid. form : ``"anchored"`` or ``"faithful"``. further : with the model's further passes.
+    pair : the images on the working grid, which spans the same field of view. form : ``"anchored"`` or ``"faithful"``. further : with the model's further passes.
     """
-    keyframes = resize_displacement(Trajectory(model, *network_images(model, pair), form).keyframes(etas), shape)
-    working = tuple(pair.fixed.shape[2:])
+    keyframes = Trajectory(model, *network_images(model, pair), form).keyframes(etas)
+    path = EtaPath(etas, resize_displacement(keyframes, grid.shape), grid)
+    working = pair.shape
     finer_grids = pass_shapes(model, working)[1:] if further else []
     if not finer_grids:
-        return keyframes
-    start = total = resize_displacement(keyframes[-1:], working)
+        return path
+    start = total = path.end.at(working).values
     for finer in finer_grids:
         change = Trajectory(model, *network_images(model, pair, finer, total), form).exact(1.0)
         total = compose(total, resize_displacement(change, working))
-    share = torch.tensor(etas, device=keyframes.device).view(-1, *[1] * (keyframes.dim() - 1))
-    return keyframes + share * resize_displacement(total - start, shape)
+    return path.plus(resize_displacement(total - start, grid.shape))

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from DiffuseMorphCore.errors import DiffuseMorphError
-from DiffuseMorphCore.registration.grid import Grid
+from DiffuseMorphCore.grid import Grid
 from DiffuseMorphCore.warp import downsample
 
 CT_RANGE = (-1000.0, 1000.0)

@@ -9,18 +9,19 @@ import numpy as np
 import SimpleITK as sitk
 from torch import Tensor
 
+from DiffuseMorphCore.displacement import Displacement
 from DiffuseMorphCore.errors import DiffuseMorphError
 from DiffuseMorphCore.networks import DiffuseMorph
 from DiffuseMorphCore.progress import Progress, advance
-from DiffuseMorphCore.registration.grid import Grid
+from DiffuseMorphCore.grid import Grid
 from DiffuseMorphCore.registration.prepare import Plane
 from DiffuseMorphCore.registration.transforms import (backward, displacement_transform, forward, lifted_grid,
                                                       scaled_alignment)
 from DiffuseMorphCore.registration.uncertainty import uncertainty
-from DiffuseMorphCore.registration.working_grid import inverse_grid
-from DiffuseMorphCore.samplers import check_eta, interpolate
+from DiffuseMorphCore.registration.working_grid import inverse_shape
+from DiffuseMorphCore.samplers import EtaPath, check_eta
 from DiffuseMorphCore.similarity import MODALITIES, ImagePair
-from DiffuseMorphCore.warp import invert_evenly, jacobian_determinant, resize
+from DiffuseMorphCore.warp import resize
 
 _INTERPOLATORS = {"linear": sitk.sitkLinear, "nearest": sitk.sitkNearestNeighbor, "bspline": sitk.sitkBSpline}
 
@@ -36,46 +37,53 @@ class Registration:
     ----------
     fixed, moving : the images as SimpleITK images.
     alignment : linear transform from fixed points to points of the moving image, mm, LPS.
-    grid : working grid of the deformation; it spans the fixed image, its end voxels' centres are the image's.
-    etas, keyframes : the trajectory, (K, ndim, *spatial) displacements in voxels of ``grid``, on the processor.
+    path : the deformation from eta 0 to 1, on the processor; its grid spans the fixed image, the centres of its end voxels
+        are the image's.
     report : quality figures, times, settings; plain types, ready for JSON.
     """
 
     fixed: sitk.Image
     moving: sitk.Image
     alignment: sitk.AffineTransform
-    grid: Grid
-    etas: tuple[float, ...]
-    keyframes: Tensor
+    path: EtaPath
     report: dict[str, Any]
     alignment_follows_eta: bool = False
     planes: tuple[Plane, Plane] | None = None
     _model: DiffuseMorph | None = field(default=None, repr=False)
     _pair: ImagePair | None = field(default=None, repr=False)
 
+    @property
+    def grid(self) -> Grid:
+        """The grid of the deformation."""
+        return self.path.grid
+
+    @property
+    def etas(self) -> tuple[float, ...]:
+        """The etas of the path's keyframes."""
+        return self.path.etas
+
     def displacement(self, eta: float = 1.0) -> Tensor:
         """The deformation at ``eta``: (1, ndim, *spatial) in voxels of ``grid``, pulling; without the alignment.
 
         Costs milliseconds. Raises DiffuseMorphError when eta is not in [0, 1].
         """
-        return interpolate(self.keyframes, self.etas, check_eta(eta))
+        return self.path.at(eta).values
 
     def vectors(self, eta: float = 1.0) -> np.ndarray:
         """The deformation at ``eta`` as (*spatial, ndim) vectors in mm, components x, y[, z] in LPS, on ``grid``."""
-        return self.grid.voxels_to_vectors(self.displacement(eta)).astype(np.float32)
+        return self.path.at(eta).vectors().astype(np.float32)
 
     def transform(self, eta: float = 1.0) -> sitk.CompositeTransform:
         """Fixed points to moving points, for ``SimpleITK.Resample(moving, fixed, transform)``."""
-        return forward(self._alignment(eta), self._field(self.displacement(eta), self.grid), self.planes)
+        return forward(self._alignment(eta), self._field(self.path.at(eta)), self.planes)
 
     def inverse_transform(self, eta: float = 1.0) -> sitk.CompositeTransform:
         """Moving points to fixed points, for points, surfaces and for warping the fixed image to the moving one.
 
         It lies on a grid a third finer than ``grid``, because an inverse bends between the voxels of the field it belongs to.
         """
-        grid = inverse_grid(self.grid)
-        inverse = invert_evenly(self.displacement(eta), grid.shape)
-        return backward(self._alignment(eta), self._field(inverse, grid), self.planes)
+        inverse = self.path.at(eta).inverse(inverse_shape(self.grid.shape))
+        return backward(self._alignment(eta), self._field(inverse), self.planes)
 
     def warp(self, image: sitk.Image | None = None, eta: float = 1.0, interpolation: str = "linear") -> sitk.Image:
         """An image of the moving space (by default the moving image) on the fixed grid, in its own intensities and type.
@@ -105,7 +113,7 @@ class Registration:
     def jacobian(self, eta: float = 1.0) -> sitk.Image:
         """Volume of the moving image that goes into a unit of the fixed one's: above 1 where it is compressed, below 1
         where it is stretched, 1 where unchanged. The alignment is not counted. Float32 on the fixed grid."""
-        return self._on_fixed(jacobian_determinant(self.displacement(eta)))
+        return self._on_fixed(self.path.at(eta).jacobian())
 
     def uncertainty(self, samples: int = 4, seed: int | None = None, progress: Progress | None = None) -> sitk.Image:
         """Within how many millimetres the images do not determine the deformation at eta = 1; float32, fixed grid.
@@ -122,18 +130,18 @@ class Registration:
             raise DiffuseMorphError(f"Uncertainty needs at least 1 sample, not {samples}.")
         settings = self.report["settings"]
         return self._on_fixed(uncertainty(
-            self._pair, self._model, self.displacement(), self.grid, MODALITIES[settings["modality"]], samples,
+            self._pair, self._model, self.path.end, MODALITIES[settings["modality"]], samples,
             settings["seed"] if seed is None else seed, lambda fraction: advance(progress, "uncertainty", fraction)))
 
     def _alignment(self, eta: float) -> sitk.AffineTransform:
         return scaled_alignment(self.alignment, check_eta(eta)) if self.alignment_follows_eta else self.alignment
 
-    def _field(self, displacement: Tensor, grid: Grid) -> sitk.DisplacementFieldTransform:
-        vectors = grid.voxels_to_vectors(displacement)
+    def _field(self, displacement: Displacement) -> sitk.DisplacementFieldTransform:
         if self.planes is None:
-            return displacement_transform(grid, vectors)
+            return displacement.transform()
+        vectors = displacement.vectors()
         upright = np.concatenate([vectors, np.zeros_like(vectors[..., :1])], axis=-1)[None]
-        return displacement_transform(lifted_grid(grid, self.planes[0]), upright)
+        return displacement_transform(lifted_grid(displacement.grid, self.planes[0]), upright)
 
     def _on_fixed(self, values: Tensor) -> sitk.Image:
         """(1, 1, *working) values as a float image on the fixed image's own grid."""

@@ -16,6 +16,7 @@ from DiffuseMorphCore.registration.pipeline import working_pair
 from DiffuseMorphCore.registration.predict import network_images
 from DiffuseMorphCore.registration.working_grid import choose_grid
 from DiffuseMorphCore.samplers import synthesize
+from DiffuseMorphCore.similarity import MODALITIES
 from DiffuseMorphCore.threads import with_threads
 from DiffuseMorphCore.warp import resize
 
@@ -51,7 +52,7 @@ def synthesize_image(fixed: Image, moving: Image, *, model: str | Path | Diffuse
     if network is None or network.diffusion is None:
         raise DiffuseMorphError("Synthesis needs a model with a diffusion network: name one with the option model.")
     alignment = align_linearly(*scans, align, None, progress)
-    grid = choose_grid(scans[0].grid, target, "same", notes)
+    grid = choose_grid(scans[0].grid, target, MODALITIES["same"], notes)
     images = network_images(network, working_pair(scans, grid, alignment))
     generated = synthesize(network, *images, start=start, steps=steps, seed=seed, progress=progress)
     values = resize((generated.float().cpu() + 1) / 2, scans[0].grid.shape)[0, 0].numpy()

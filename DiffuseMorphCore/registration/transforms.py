@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 import SimpleITK as sitk
 
-from DiffuseMorphCore.registration.grid import Grid
+from DiffuseMorphCore.grid import Grid
 from DiffuseMorphCore.registration.prepare import Plane
 
 

@@ -17,7 +17,8 @@ import torch
 from torch import Tensor
 
 from DiffuseMorphCore.networks import DiffuseMorph
-from DiffuseMorphCore.registration.grid import Grid
+from DiffuseMorphCore.displacement import Displacement
+from DiffuseMorphCore.grid import Grid
 from DiffuseMorphCore.registration.predict import network_images
 from DiffuseMorphCore.registration.descent import RefinementSettings
 from DiffuseMorphCore.registration.refine import refine
@@ -32,7 +33,7 @@ _SLIP = 2 / 3  # voxels of the coarse grid
 
 
 @torch.no_grad()
-def uncertainty(pair: ImagePair, model: DiffuseMorph | None, displacement: Tensor, grid: Grid, similarity: Similarity,
+def uncertainty(pair: ImagePair, model: DiffuseMorph | None, displacement: Displacement, similarity: Similarity,
                 samples: int, seed: int, advance: Callable[[float], None] = lambda fraction: None) -> Tensor:
     """Uncertainty of a deformation in mm, from short registrations at half the working resolution.
 
@@ -41,20 +42,20 @@ def uncertainty(pair: ImagePair, model: DiffuseMorph | None, displacement: Tenso
 
     Parameters
     ----------
-    pair : the images on the working grid, which spans the same field of view as ``grid``.
-    displacement : (1, ndim, *spatial) in voxels of ``grid``, pulling.
+    pair : the images on the working grid, which spans the same field of view as the displacement's.
+    displacement : the delivered one.
     similarity : what the registration maximised.
     samples : number of short registrations.
     advance : called with the fraction done; it may raise to stop.
 
     Returns
     -------
-    (1, 1, *coarse) on the processor, on a grid of half the working resolution that spans ``grid``.
+    (1, 1, *coarse) on the processor, on a grid of half the working resolution over the same field of view.
     """
     shape = tuple(min(side, max(4, (side + 1) // 2)) for side in pair.fixed.shape[2:])
     device = torch.device("cpu") if model is None else model.device
-    coarse, small = grid.resampled(shape), pair.to(device).at(shape)
-    rest = resize_displacement(displacement.to(device), shape)
+    delivered, small = displacement.to(device).at(shape), pair.to(device).at(shape)
+    coarse, rest = delivered.grid, delivered.values
     changed = _network_changes(model, pair, shape)
     total = torch.zeros(1, 1, *shape)
     only_here = RefinementSettings(coarsest=max(shape))  # no coarser grids
@@ -66,7 +67,7 @@ def uncertainty(pair: ImagePair, model: DiffuseMorph | None, displacement: Tenso
         total[0, 0] += torch.from_numpy(_lengths(coarse, ended - rest)).square() / samples
     advance(1.0)
     slip = _SLIP * float(np.prod(coarse.spacing)) ** (1 / coarse.ndim)
-    strain = resize(torch.from_numpy(_strain(grid, displacement))[None, None], shape)
+    strain = resize(torch.from_numpy(_strain(displacement))[None, None], shape)
     return (total + (slip * strain).square()).sqrt()
 
 
@@ -109,11 +110,11 @@ def _lengths(grid: Grid, displacement: Tensor) -> np.ndarray:
     return np.linalg.norm(grid.voxels_to_vectors(displacement), axis=-1)
 
 
-def _strain(grid: Grid, displacement: Tensor) -> np.ndarray:
+def _strain(displacement: Displacement) -> np.ndarray:
     """How much the displacement changes from place to place, without a unit: Frobenius norm of its derivative."""
-    vectors = grid.voxels_to_vectors(displacement)
+    vectors = displacement.vectors()
     square = np.zeros(vectors.shape[:-1], np.float32)
-    for axis, step in enumerate(grid.voxel_spacing):
+    for axis, step in enumerate(displacement.grid.voxel_spacing):
         if vectors.shape[axis] > 1:
             square += np.square(np.gradient(vectors, step, axis=axis)).sum(axis=-1)
     return np.sqrt(square)

@@ -1,9 +1,9 @@
-"""What runs the networks: the noise schedule, the trajectory in eta, and reverse diffusion."""
+"""What runs the networks: the noise schedule, the path in eta, and reverse diffusion."""
 
+from DiffuseMorphCore.samplers.path import EtaPath, bracket, check_eta, even_etas, interpolate
 from DiffuseMorphCore.samplers.schedule import NoiseSchedule
 from DiffuseMorphCore.samplers.synthesis import synthesize
-from DiffuseMorphCore.samplers.trajectory import (InterpolationError, Trajectory, check_eta, choose_etas, even_etas,
-                                                  interpolate, interpolation_error, latent_at)
+from DiffuseMorphCore.samplers.trajectory import Trajectory, latent_at
 
-__all__ = ["InterpolationError", "NoiseSchedule", "Trajectory", "check_eta", "choose_etas", "even_etas", "interpolate",
-           "interpolation_error", "latent_at", "synthesize"]
+__all__ = ["EtaPath", "NoiseSchedule", "Trajectory", "bracket", "check_eta", "even_etas", "interpolate", "latent_at",
+           "synthesize"]

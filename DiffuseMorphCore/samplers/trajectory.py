@@ -1,27 +1,19 @@
 """The trajectory from the moving image to the fixed one (Algorithm 1): fields at every eta from one latent."""
 from __future__ import annotations
 
-from bisect import bisect_right
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
 from DiffuseMorphCore.errors import DiffuseMorphError
-from DiffuseMorphCore.warp import interpolate
+from DiffuseMorphCore.samplers.path import check_eta
 
 if TYPE_CHECKING:
     from DiffuseMorphCore.networks.model import DiffuseMorph
 
 FORMS = ("anchored", "faithful")
-
-
-class InterpolationError(NamedTuple):
-    """Lengths, in voxels, of the difference between interpolated and exact displacements."""
-
-    mean: float
-    maximum: float
 
 
 class Trajectory:
@@ -77,7 +69,7 @@ class Trajectory:
         return self.model.displacement(self.field(eta))
 
     def keyframes(self, etas: Sequence[float]) -> Tensor:
-        """The displacements at several etas, (len(etas), ndim, *spatial), for `interpolate`.
+        """The displacements at several etas, (len(etas), ndim, *spatial), for an `EtaPath`.
 
         They are computed one by one, so that memory is needed for one pass only and each equals `exact` of its eta.
         """
@@ -91,14 +83,6 @@ class Trajectory:
         if self._rest is None:
             self._rest = self.model.field(self.moving, torch.zeros_like(self.latent))
         return self._rest
-
-
-def check_eta(eta: float) -> float:
-    """Return eta as a float. Raises DiffuseMorphError when it is not in [0, 1]."""
-    value = float(eta)
-    if not 0.0 <= value <= 1.0:
-        raise DiffuseMorphError(f"eta is {value:g}, but must be from 0 (the moving image) to 1 (registered).")
-    return value
 
 
 @torch.no_grad()
@@ -115,55 +99,3 @@ def latent_at(model: DiffuseMorph, moving: Tensor, fixed: Tensor, step: int, see
                                 f"{len(model.schedule) - 1}.")
     noise = torch.randn(fixed.shape, generator=torch.Generator("cpu").manual_seed(seed)).to(fixed.device)
     return model.latent(moving, fixed, model.schedule.add_noise(fixed, step, noise), step)
-
-
-def interpolation_error(trajectory: Trajectory, etas: Sequence[float], at: Sequence[float] | None = None
-                        ) -> InterpolationError:
-    """How far interpolated displacements are from exact ones, over all voxels and all etas in `at`.
-
-    etas: the keyframes. at: where to compare; by default midway between neighbours, where the error is about largest.
-    """
-    return _interpolation_error(trajectory.exact, etas, _midpoints(etas) if at is None else at)
-
-
-def choose_etas(trajectory: Trajectory, tolerance: float = 0.05, most: int = 33) -> tuple[float, ...]:
-    """The fewest evenly spaced keyframes from 0 to 1 whose mean interpolation error is below `tolerance` voxels.
-
-    The error is measured midway between keyframes. Raises DiffuseMorphError when `most` keyframes are not enough.
-    """
-    known: dict[float, Tensor] = {}
-
-    def exact(eta: float) -> Tensor:
-        if eta not in known:
-            known[eta] = trajectory.exact(eta)
-        return known[eta]
-
-    for count in range(2, most + 1):
-        etas = even_etas(count)
-        if _interpolation_error(exact, etas, _midpoints(etas)).mean < tolerance:
-            return etas
-    raise DiffuseMorphError(f"{most} keyframes do not bring the mean interpolation error below {tolerance:g} voxels: "
-                            "allow more keyframes or a larger error.")
-
-
-def even_etas(count: int) -> tuple[float, ...]:
-    """`count` evenly spaced etas from 0 to 1, both included."""
-    return tuple(index / (count - 1) for index in range(count))
-
-
-def _midpoints(etas: Sequence[float]) -> list[float]:
-    return [(before + after) / 2 for before, after in zip(etas, etas[1:])]
-
-
-def _interpolation_error(exact: Callable[[float], Tensor], etas: Sequence[float], at: Sequence[float]
-                         ) -> InterpolationError:
-    total, largest = 0.0, 0.0
-    for eta in at:
-        after = min(bisect_right(etas, eta), len(etas) - 1)
-        pair = (etas[after - 1], etas[after])
-        # Only the two keyframes around eta are held, so that full-size trajectories fit.
-        guess = interpolate(torch.cat([exact(value) for value in pair]), pair, eta)
-        lengths = (guess - exact(eta)).square().sum(dim=1).sqrt()
-        total += float(lengths.mean())
-        largest = max(largest, float(lengths.max()))
-    return InterpolationError(total / len(at), largest)

@@ -1,4 +1,4 @@
-"""Warps: sampling, composition, exponential, inverse, folding and its repair. All in voxels, all pulling.
+"""Warps: sampling, composition, exponential, inverse, filters and folding. All in voxels, all pulling; none knows eta.
 
 The one place that knows the coordinates of a grid; see :mod:`DiffuseMorphCore.warp.sampling` for the convention.
 """
@@ -6,10 +6,8 @@ The one place that knows the coordinates of a grid; see :mod:`DiffuseMorphCore.w
 from DiffuseMorphCore.warp.exponential import exponential, invert, invert_evenly
 from DiffuseMorphCore.warp.filters import box_mean, box_sum, downsample, smooth
 from DiffuseMorphCore.warp.folding import Folding, determinant_minimum, folding, jacobian_determinant
-from DiffuseMorphCore.warp.repair import unfold
-from DiffuseMorphCore.warp.sampling import (compose, interpolate, resize, resize_displacement, sample_points, warp,
-                                             warp_points)
+from DiffuseMorphCore.warp.sampling import compose, resize, resize_displacement, sample_points, warp, warp_points
 
 __all__ = ["Folding", "box_mean", "box_sum", "compose", "determinant_minimum", "downsample", "exponential", "folding",
-           "interpolate", "invert", "invert_evenly", "jacobian_determinant", "resize", "resize_displacement",
-           "sample_points", "smooth", "unfold", "warp", "warp_points"]
+           "invert", "invert_evenly", "jacobian_determinant", "resize", "resize_displacement",
+           "sample_points", "smooth", "warp", "warp_points"]

@@ -5,14 +5,11 @@ own grid, component order = axis order, and it pulls: warped(p) = image(p + u(p)
 the end points of an axis (``align_corners=True``); outside the grid the border value continues.
 """
 
-from bisect import bisect_right
 from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as functional
 from torch import Tensor
-
-from DiffuseMorphCore.errors import DiffuseMorphError
 
 _LINEAR = {1: "linear", 2: "bilinear", 3: "trilinear"}
 
@@ -105,25 +102,6 @@ def resize_planes(displacement: Tensor, shape: Sequence[int], planes: slice) -> 
     between = torch.lerp(displacement[:, lower], displacement[:, (lower + 1).clamp_(max=old[0] - 1)], weight)
     resized = resize(between, shape[1:])
     return resized * torch.tensor(ratios, device=displacement.device).to(resized).view(-1, *[1] * len(old))
-
-
-def interpolate(keyframes: Tensor, etas: Sequence[float], eta: float, out: Tensor | None = None) -> Tensor:
-    """The displacement at eta, linear between the two keyframes around it and exact at a keyframe.
-
-    keyframes: (len(etas), ndim, *spatial), any number and device. etas: ascending. out: (1, ndim, *spatial), written in
-    place and returned; for an animation it saves the time to allocate. Returns (1, ndim, *spatial).
-    Raises DiffuseMorphError when eta is outside the keyframes.
-    """
-    if len(etas) != len(keyframes):
-        raise ValueError(f"{len(keyframes)} keyframes need as many etas, not {len(etas)}.")
-    if not etas[0] <= eta <= etas[-1]:
-        raise DiffuseMorphError(f"eta is {eta:g}, but must be from {etas[0]:g} to {etas[-1]:g}.")
-    after = bisect_right(etas, eta)
-    before = after - 1
-    if etas[before] == eta:
-        return keyframes[before:after].clone() if out is None else out.copy_(keyframes[before:after])
-    weight = (eta - etas[before]) / (etas[after] - etas[before])
-    return torch.lerp(keyframes[before:after], keyframes[after:after + 1], weight, out=out)
 
 
 def sample_points(image: Tensor, points: Tensor, mode: str = "linear") -> Tensor:

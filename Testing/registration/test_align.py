@@ -5,7 +5,7 @@ import numpy as np
 import SimpleITK as sitk
 
 from DiffuseMorphCore.registration.align import _rounded
-from DiffuseMorphCore.registration.grid import Grid
+from DiffuseMorphCore.grid import Grid
 
 
 def test_last_digits_of_the_alignment_and_the_unit_of_the_image_do_not_matter():

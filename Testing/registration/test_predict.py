@@ -6,12 +6,17 @@ from dataclasses import replace
 import pytest
 import torch
 
+from DiffuseMorphCore.grid import Grid
 from DiffuseMorphCore.registration.predict import network_images, pass_shapes, predict
 from DiffuseMorphCore.samplers import Trajectory
 from DiffuseMorphCore.similarity import ImagePair
 from DiffuseMorphCore.warp import compose, downsample, resize_displacement, warp
 
 ETAS = (0.0, 0.25, 1.0)
+
+
+def grid(*shape):
+    return Grid(shape[::-1], (1.0, 1.0, 1.0), (0.0, 0.0, 0.0), (1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0))
 
 
 @pytest.fixture
@@ -38,7 +43,7 @@ def test_no_grid_is_finer_than_the_images_or_seen_twice(model):
 
 
 def test_one_pass_is_the_trajectory(model, pair):
-    found = predict(model(), pair, (12, 10, 8), ETAS, "anchored")
+    found = predict(model(), pair, grid(12, 10, 8), ETAS, "anchored").keyframes
     expected = Trajectory(model(), *network_images(model(), pair)).keyframes(ETAS)
     torch.testing.assert_close(found, expected)
 
@@ -46,8 +51,8 @@ def test_one_pass_is_the_trajectory(model, pair):
 def test_further_passes_start_where_the_last_one_ended(model, pair):
     shape = (24, 20, 16)
     network = model(16)
-    found = predict(network, pair, shape, ETAS, "anchored")
-    first = predict(model(), pair, shape, ETAS, "anchored")
+    found = predict(network, pair, grid(*shape), ETAS, "anchored").keyframes
+    first = predict(model(), pair, grid(*shape), ETAS, "anchored").keyframes
     images = [downsample(image, (16, 13, 11)) * 2 - 1 for image in (warp(pair.moving, first[-1:]), pair.fixed)]
     change = resize_displacement(Trajectory(network, *images).exact(1.0), shape)
     end = compose(first[-1:], change)
@@ -55,4 +60,4 @@ def test_further_passes_start_where_the_last_one_ended(model, pair):
     torch.testing.assert_close(found[-1:], end, atol=1e-4, rtol=0)
     torch.testing.assert_close(found[1:2] - first[1:2], 0.25 * (end - first[-1:]), atol=1e-4, rtol=0)
     assert not found[0].any()
-    torch.testing.assert_close(predict(network, pair, shape, ETAS, "anchored", further=False), first)
+    torch.testing.assert_close(predict(network, pair, grid(*shape), ETAS, "anchored", further=False).keyframes, first)

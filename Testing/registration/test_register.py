@@ -67,7 +67,7 @@ def test_the_trajectory_is_continuous_and_fold_free_on_the_fixed_grid(result):
     assert all(folding(field).share == 0 for field in fields)
     steps = [float((b - a).norm(dim=1).mean()) for a, b in itertools.pairwise(fields)]
     assert max(steps) < 5 * (sum(steps) / len(steps)) and min(steps) > 0
-    torch.testing.assert_close(result.displacement(1.0), result.keyframes[-1:])
+    torch.testing.assert_close(result.displacement(1.0), result.path.keyframes[-1:])
 
 
 def test_alignment_can_follow_eta(pair_3d):
@@ -207,7 +207,7 @@ def test_a_cut_moving_image_deforms_like_the_whole_one_where_it_is_known(texture
 
 def test_the_same_pair_twice_gives_the_same_bytes(pair_3d, small_model):
     first, second = (register(*pair_3d, model=small_model(3)) for _ in range(2))
-    assert torch.equal(first.keyframes, second.keyframes)
+    assert torch.equal(first.path.keyframes, second.path.keyframes)
     assert first.alignment.GetParameters() == second.alignment.GetParameters()
 
 

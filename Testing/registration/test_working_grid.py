@@ -6,11 +6,12 @@ import pytest
 import torch
 
 from DiffuseMorphCore import DiffuseMorphError, register
+from DiffuseMorphCore.grid import Grid
 from DiffuseMorphCore.registration import deform as deform_step
 from DiffuseMorphCore.registration import pipeline, working_grid
-from DiffuseMorphCore.registration.grid import Grid
 from DiffuseMorphCore.registration.refine import levels
 from DiffuseMorphCore.registration.working_grid import DELIVERED_VOXELS, VOXELS, choose_grid, delivered_grid, working_shape
+from DiffuseMorphCore.similarity import MODALITIES
 
 BRAIN = Grid((224, 192, 160), (1.0, 1.0, 1.0), (0.0, 0.0, 0.0), (1, 0, 0, 0, 1, 0, 0, 0, 1))
 THICK = Grid((512, 512, 30), (0.5, 0.5, 6.0), (0.0, 0.0, 0.0), (1, 0, 0, 0, 1, 0, 0, 0, 1))
@@ -50,12 +51,12 @@ def test_levels_halve_from_fine_to_coarse():
 def test_little_memory_means_a_coarser_grid_said_aloud(monkeypatch):
     monkeypatch.setattr(working_grid, "free_memory", lambda device: 200 * 2 ** 20)
     notes = []
-    grid = choose_grid(BRAIN, torch.device("cpu"), "same", notes)
+    grid = choose_grid(BRAIN, torch.device("cpu"), MODALITIES["same"], notes)
     assert math.prod(grid.size) < VOXELS[3] / 2
     assert len(notes) == 1 and "coarser grid" in notes[0] and "×".join(map(str, grid.size)) in notes[0]
     monkeypatch.setattr(working_grid, "free_memory", lambda device: 2 ** 20)
     with pytest.raises(DiffuseMorphError, match="MiB are free"):
-        choose_grid(BRAIN, torch.device("cpu"), "same", [])
+        choose_grid(BRAIN, torch.device("cpu"), MODALITIES["same"], [])
 
 
 def test_memory_that_runs_out_is_met_by_a_coarser_grid(monkeypatch, pair_3d):

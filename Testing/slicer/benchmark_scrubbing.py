@@ -53,14 +53,14 @@ def make_registration(fixed, shape):
     import SimpleITK as sitk
     import torch
     from DiffuseMorphCore.registration import Grid, Registration
+    from DiffuseMorphCore.samplers import EtaPath
 
     waves = np.ix_(*(np.sin(np.pi * np.linspace(0, 1, length)) for length in shape))
     bump = torch.from_numpy((waves[0] * waves[1] * waves[2]).astype(np.float32))
     etas = tuple(np.linspace(0, 1, KEYFRAMES))
     keyframes = torch.stack([torch.stack([3 * eta * bump, -4 * eta**2 * bump, 2 * eta * bump]) for eta in etas])
-    return Registration(
-        fixed.image, fixed.image, sitk.AffineTransform(3), Grid.of(fixed.image).resampled(shape), etas, keyframes, {}
-    )
+    path = EtaPath(etas, keyframes, Grid.of(fixed.image).resampled(shape))
+    return Registration(fixed.image, fixed.image, sitk.AffineTransform(3), path, {})
 
 
 def measure(application, shape, ticks: int) -> None:
@@ -125,7 +125,7 @@ def main() -> None:
     import slicer
     import torch
     from DiffuseMorphCore.registration import working_grid
-    from DiffuseMorphCore.registration.grid import Grid
+    from DiffuseMorphCore.grid import Grid
 
     torch.set_num_threads(arguments.threads)
     whole = Grid(SHAPE[::-1], (1.0,) * 3, (0.0,) * 3, (1.0, 0, 0, 0, 1, 0, 0, 0, 1))

@@ -40,12 +40,13 @@ def bent_registration(fixed, alignment):
     import SimpleITK as sitk
     import torch
     from DiffuseMorphCore.registration import Grid, Registration
+    from DiffuseMorphCore.samplers import EtaPath
 
     grid = Grid.of(fixed.image)
     waves = np.ix_(*(np.sin(np.pi * np.linspace(0, 1, length)) for length in grid.shape))
     bump = torch.from_numpy((waves[0] * waves[1] * waves[2]).astype(np.float32))
     keyframes = torch.stack([torch.stack([2.0 * eta * bump, -2.5 * eta * bump, 3.0 * eta * bump]) for eta in (0.0, 1.0)])
-    return Registration(fixed.image, fixed.image, alignment, grid, (0.0, 1.0), keyframes, {})
+    return Registration(fixed.image, fixed.image, alignment, EtaPath((0.0, 1.0), keyframes, grid), {})
 
 
 def affine(matrix, shift):

@@ -168,7 +168,9 @@ def test_the_border_fades_and_nothing_tears_or_folds(module, scene):
     import SimpleITK as sitk
     import torch
     from ball_volumes import add_ball
+    from DiffuseMorphCore.displacement import Displacement
     from DiffuseMorphCore.registration import Grid, Registration
+    from DiffuseMorphCore.samplers import EtaPath
     from DiffuseMorphCore.warp import folding
     from DiffuseMorphSlicerLib.EtaTransform import EtaTransform
     from DiffuseMorphSlicerLib.FieldTrajectory import FieldTrajectory
@@ -178,7 +180,7 @@ def test_the_border_fades_and_nothing_tears_or_folds(module, scene):
     grid = Grid.of(fixed.image)
     constant = torch.tensor([3.0, -6.0, 5.0]).reshape(1, 3, 1, 1, 1).expand(1, 3, *grid.shape)
     registration = Registration(
-        fixed.image, fixed.image, sitk.AffineTransform(3), grid, (0.0, 1.0), torch.cat([0 * constant, constant]), {}
+        fixed.image, fixed.image, sitk.AffineTransform(3), EtaPath.straight(Displacement(constant, grid)), {}
     )
     trajectory = FieldTrajectory.ofRegistration(registration, fixed, fixed)
     live = EtaTransform(trajectory, 1.0)

@@ -8,9 +8,8 @@ import pytest
 import SimpleITK as sitk
 import torch
 
-from DiffuseMorphCore.warp import (compose, determinant_minimum, exponential, folding, interpolate, invert,
-                                   invert_evenly, jacobian_determinant, resize_displacement, smooth, unfold, warp_points)
-from DiffuseMorphCore.warp.repair import CHECKS, MARGIN, folded
+from DiffuseMorphCore.warp import (compose, determinant_minimum, exponential, folding, invert, invert_evenly,
+                                   jacobian_determinant, resize_displacement, smooth, warp_points)
 
 
 def random_field(shape, sigma, strength, seed):
@@ -150,52 +149,3 @@ def test_folds_on_a_finer_grid_are_those_of_the_resized_field(monkeypatch, shape
     assert found.share == pytest.approx(expected.share, abs=2e-5) and found.share > 0
     assert found.minimum == pytest.approx(expected.minimum, abs=1e-4)
     assert found.volume == pytest.approx(expected.volume, rel=1e-3)
-
-
-@pytest.mark.parametrize("shape, fine", [((30, 34), (59, 67)), ((20, 24, 22), (39, 47, 43)), ((20, 24, 22), (57, 30, 31))])
-@pytest.mark.parametrize("sigma, strength", [(4, 3.0), (2, 1.2)])
-def test_repaired_trajectories_have_no_fold_at_any_checked_eta(shape, fine, sigma, strength):
-    end = random_field(shape, sigma, strength, 3)
-    keyframes = torch.cat([torch.zeros_like(end), 0.3 * end + 0.2 * random_field(shape, sigma, strength, 4), end])
-    etas = (0.0, 0.5, 1.0)
-    assert folding(resize_displacement(end, fine)).share > 0
-    repaired, count = unfold(keyframes, etas, fine)
-    assert count > 0 and float(repaired[0].abs().max()) == 0
-    for eta in CHECKS:
-        found = folding(resize_displacement(interpolate(repaired, etas, eta), fine))
-        assert found.share == 0 and found.minimum > 0
-
-
-def test_the_shortcut_of_the_check_misses_no_fold():
-    for seed, (sigma, strength) in enumerate([(4, 3.0), (2, 1.2), (1.5, 0.6), (1, 0.4)]):
-        end = random_field((20, 24, 22), sigma, strength, seed)
-        fine = (57, 30, 31)
-        expected = int((_cells_below(resize_displacement(end, fine), MARGIN)).sum())
-        _, counts = folded(torch.cat([torch.zeros_like(end), end]), (0.0, 1.0), (1.0,), fine)
-        assert counts.get(1.0, 0) == pytest.approx(expected, abs=max(2, 0.002 * expected))
-
-
-def _cells_below(displacement, limit):
-    from DiffuseMorphCore.warp.folding import _cells
-    return torch.stack([value for _, value in _cells(displacement[0])]).amin(0) < limit
-
-
-def test_fields_without_folds_are_left_alone():
-    end = random_field((20, 24, 22), 4, 0.4, 5)
-    keyframes = torch.cat([torch.zeros_like(end), end])
-    repaired, count = unfold(keyframes, (0.0, 1.0), (39, 47, 43))
-    assert count == 0 and repaired is keyframes
-
-
-@pytest.mark.parametrize("shape, fine", [((24, 26), (45, 50)), ((14, 15, 13), (26, 29, 24))])
-def test_a_check_of_some_places_finds_there_what_a_check_of_all_finds(shape, fine):
-    keyframes = torch.cat([torch.zeros(1, len(shape), *shape), random_field(shape, 1.2, 1.0, 0)])
-    everywhere = folded(keyframes, (0.0, 1.0), CHECKS, fine)[0]
-    assert bool(everywhere.any())
-    bad = everywhere[0, 0].nonzero()
-    half, one = torch.zeros(shape, dtype=torch.bool), torch.zeros(shape, dtype=torch.bool)
-    half[:int(bad[:, 0].median()) + 1] = True
-    one[tuple(bad[0])] = True  # so little that all of its fine cells are computed
-    for within in (half, one):
-        some = folded(keyframes, (0.0, 1.0), CHECKS, fine, within=within)[0]
-        assert bool(some.any()) and torch.equal(some[0, 0], everywhere[0, 0] & within)

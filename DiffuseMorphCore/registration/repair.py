@@ -6,16 +6,19 @@ the fine cells near every coarse one that is small. Where one is not positive, a
 mean, feathered into the surroundings, and the check is repeated.
 """
 
+from __future__ import annotations
+
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
 from itertools import product
 
 import torch
 import torch.nn.functional as functional
 from torch import Tensor
 
-from DiffuseMorphCore.warp.filters import box_mean
-from DiffuseMorphCore.warp.folding import cell_determinants, determinant_minimum
-from DiffuseMorphCore.warp.sampling import interpolate, sample_points
+from DiffuseMorphCore.samplers import EtaPath, interpolate
+from DiffuseMorphCore.warp import box_mean, determinant_minimum, sample_points
+from DiffuseMorphCore.warp.folding import cell_determinants
 from DiffuseMorphCore.warp.threads import side_by_side
 
 CHECKS = tuple(index / 10 for index in range(11))
@@ -29,29 +32,42 @@ FEW = 0.02  # share of the coarse voxels of which all fine cells are computed at
 _PLANES = 16  # of fine cells looked at together
 
 
-def folded(keyframes: Tensor, etas: Sequence[float], checks: Sequence[float], shape: tuple[int, ...],
-           between: Callable[[], None] = lambda: None, within: Tensor | None = None) -> tuple[Tensor, dict[float, int]]:
+@dataclass(frozen=True)
+class Repair:
+    """A path after its repair.
+
+    path : fold-free at every checked eta if ``converged``. folded_before : fine cells that were folded before, summed over
+    the etas; 0 means that nothing was changed. folded_after : fine cells that still are, by eta; empty if ``converged``.
+    """
+
+    path: EtaPath
+    converged: bool
+    folded_before: int
+    folded_after: dict[float, int] = field(default_factory=dict)
+
+
+def folded(path: EtaPath, checks: Sequence[float], shape: tuple[int, ...], between: Callable[[], None] = lambda: None,
+           within: Tensor | None = None) -> tuple[Tensor, dict[float, int]]:
     """Where, and at which of the checked etas, the fine grid folds.
 
     Parameters
     ----------
-    keyframes : (K, ndim, *spatial) in voxels of their own grid, at the ascending ``etas``.
-    checks : etas to check, between the first and the last of ``etas``.
-    shape : the fine grid with the same end points, no coarser than the keyframes' own.
+    checks : etas to check.
+    shape : the fine grid with the same end points, no coarser than the path's own.
     between : called after each eta; it may raise to stop.
-    within : (*spatial) bool on the keyframes' grid; only fine cells near these voxels are checked. All unless given.
+    within : (*spatial) bool on the path's grid; only fine cells near these voxels are checked. All unless given.
 
     Returns
     -------
-    (1, 1, *spatial) bool on the keyframes' grid, true next to a fine cell with a determinant below :data:`MARGIN`, and
+    (1, 1, *spatial) bool on the path's grid, true next to a fine cell with a determinant below :data:`MARGIN`, and
     the number of such fine cells by eta, for the etas that have any.
     """
-    result = torch.zeros((1, 1, *keyframes.shape[2:]), dtype=torch.bool, device=keyframes.device)
+    result = torch.zeros((1, 1, *path.grid.shape), dtype=torch.bool, device=path.keyframes.device)
     counts = {}
     few = within is not None and float(within.float().mean()) < FEW
 
     def folded_at(eta: float) -> Tensor | None:
-        displacement = interpolate(keyframes, etas, eta)
+        displacement = interpolate(path.keyframes, path.etas, eta)
         if not bool(displacement.any()):
             return None
         suspects = within
@@ -61,7 +77,7 @@ def folded(keyframes: Tensor, etas: Sequence[float], checks: Sequence[float], sh
                 suspects &= within
         return _folded_cells(displacement, suspects, shape) if bool(suspects.any()) else None
 
-    for eta, bad in zip(checks, side_by_side(folded_at, checks, keyframes.device)):
+    for eta, bad in zip(checks, side_by_side(folded_at, checks, path.keyframes.device)):
         between()
         if bad is not None and len(bad):
             counts[eta] = len(bad)
@@ -117,32 +133,33 @@ def _folded_cells(displacement: Tensor, suspects: Tensor, shape: tuple[int, ...]
     return torch.cat(found) if found else torch.zeros((0, ndim), dtype=torch.int64, device=device)
 
 
-def unfold(keyframes: Tensor, etas: Sequence[float], shape: tuple[int, ...], checks: tuple[float, ...] = CHECKS,
-           rounds: int = 50, advance: Callable[[float], None] = lambda fraction: None) -> tuple[Tensor, int]:
-    """Change a trajectory as little as needed for it to be fold-free on the fine grid at every checked eta.
+def unfold(path: EtaPath, shape: tuple[int, ...], checks: tuple[float, ...] = CHECKS, rounds: int = 50,
+           advance: Callable[[float], None] = lambda fraction: None) -> Repair:
+    """Change a path as little as needed for it to be fold-free on the fine grid at every checked eta.
 
-    Parameters are those of :func:`folded`; ``rounds`` bounds the repetitions. A keyframe that is zero stays zero, and the
-    interpolation between keyframes stays linear, because all of them are smoothed at the same places. ``advance`` is called
-    with a fraction that approaches 1, because nobody knows how many rounds it takes; it may raise to stop.
+    A keyframe that is zero stays zero, and the interpolation between keyframes stays linear, because all of them are
+    smoothed at the same places.
 
-    Returns
-    -------
-    The repaired keyframes, and the number of fine cells that were folded before, summed over the etas (0: nothing was
-    changed).
+    Parameters
+    ----------
+    shape : the fine grid with the same end points, no coarser than the path's own.
+    rounds : most repetitions; a path that still folds after them is returned as not converged.
+    advance : called with a fraction that approaches 1, because nobody knows how many rounds it takes; it may raise to stop.
     """
-    pool = functional.max_pool3d if keyframes.shape[1] == 3 else functional.max_pool2d
+    pool = functional.max_pool3d if path.grid.ndim == 3 else functional.max_pool2d
     before, pending, changed = None, checks, None
     for done in range(rounds):
         # Every fold found so far was smoothed, so only what the smoothing changed can fold after the first round.
-        bad, counts = folded(keyframes, etas, pending, shape, lambda: advance(done / (done + 5)), changed)
+        bad, counts = folded(path, pending, shape, lambda: advance(done / (done + 5)), changed)
         before = sum(counts.values()) if before is None else before
         if not counts and pending == checks:
-            break
+            return Repair(path, True, before)
         # The eta with the most folds is repaired first; what heals it heals most others. At the end all are checked.
         pending = (max(counts, key=counts.get),) if counts else checks
         if counts:
-            reach = box_mean(pool(bad.to(keyframes.dtype), 7, 1, 3), 5)
-            keyframes = torch.lerp(keyframes, box_mean(keyframes, 5), reach)
+            reach = box_mean(pool(bad.to(path.keyframes.dtype), 7, 1, 3), 5)
+            path = replace(path, keyframes=torch.lerp(path.keyframes, box_mean(path.keyframes, 5), reach))
             touched = _with_neighbours(_with_neighbours(reach[0, 0] > 0))  # a cell has its corners on both sides
             changed = touched if changed is None else changed | touched
-    return keyframes, before or 0
+    remaining = folded(path, checks, shape)[1]
+    return Repair(path, not remaining, sum(remaining.values()) if before is None else before, remaining)

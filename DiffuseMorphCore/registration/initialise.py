@@ -1,0 +1,49 @@
+"""Initialise: from where the optimisation begins, and which of several beginnings wins."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from torch import Tensor
+
+from DiffuseMorphCore.samplers import EtaPath
+
+TWO_STARTS, CLEARLY = 300_000, 1.01
+"""On working grids of at most so many voxels, where it costs little, the optimisation is tried from zero too; what began
+elsewhere is dropped where the match from zero is so many times as good."""
+
+
+@dataclass(frozen=True)
+class Start:
+    """A beginning, or what an optimisation made of it.
+
+    name : what notes call it. path : on the delivered grid. similarity : of the images at eta 1.
+    """
+
+    name: str
+    path: EtaPath
+    similarity: float
+
+    def optimised(self, change: Tensor, similarity: float) -> Start:
+        """With ``change`` (1, ndim, *grid.shape), in voxels, added in proportion to eta."""
+        return replace(self, path=self.path.plus(change), similarity=similarity)
+
+
+def choose_starts(zero: Start, others: Sequence[Start], try_zero_too: bool, notes: list[str]) -> list[Start]:
+    """What to begin with: the most similar of the others if it beats zero, then zero too if asked for; else zero alone."""
+    for other in others:
+        if other.similarity <= zero.similarity:
+            notes.append(f"The {other.name} did not make the images more similar, so it was not used.")
+    first = max((zero, *others), key=lambda start: start.similarity)  # of equals the first
+    return [first, zero] if try_zero_too and first is not zero else [first]
+
+
+def choose_result(optimised: Sequence[Start], notes: list[str]) -> Start:
+    """The first of what the optimisations made of the starts, unless a later one is clearly better."""
+    chosen = optimised[0]
+    for other in optimised[1:]:
+        if other.similarity > CLEARLY * chosen.similarity:
+            notes.append(f"The refinement ended clearly better without the {chosen.name}, so it was not used.")
+            chosen = other
+    return chosen
