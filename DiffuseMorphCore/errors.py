@@ -1,4 +1,7 @@
-"""The errors that are meant for the person who uses the package."""
+"""The errors that are meant for the person who uses the package, and those that libraries raise for want of memory."""
+
+_ALLOCATION = ("out of memory", "can't allocate memory", "not enough memory", "failed to allocate", "bad_alloc")
+"""What torch's allocators (CPU, CUDA, MPS) and ITK say, in plain RuntimeErrors, when there is no memory left."""
 
 
 class DiffuseMorphError(Exception):
@@ -7,3 +10,10 @@ class DiffuseMorphError(Exception):
 
 class Cancelled(DiffuseMorphError):
     """The user stopped the work: a progress callback returned False."""
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether an error means that an allocation failed, on whatever device and by whichever library."""
+    if isinstance(error, RuntimeError):
+        return any(words in str(error).lower() for words in _ALLOCATION)
+    return isinstance(error, MemoryError)

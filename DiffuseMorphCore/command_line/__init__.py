@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from DiffuseMorphCore.command_line.arguments import UsageError, build_parser
 from DiffuseMorphCore.command_line.console import library_messages_hidden, stopped_by_signals
-from DiffuseMorphCore.errors import Cancelled, DiffuseMorphError
+from DiffuseMorphCore.errors import Cancelled, DiffuseMorphError, is_out_of_memory
 
 DONE, FAILED, MISUSED = 0, 1, 2
 
@@ -54,7 +54,7 @@ def _fail(name: str, sentence: str, code: int) -> int:
 def _sentence(error: Exception) -> str:
     if isinstance(error, DiffuseMorphError):
         return str(error)
-    if isinstance(error, MemoryError):
+    if is_out_of_memory(error):
         return "There is not enough memory for this job: close other programs, or give smaller images."
     if isinstance(error, OSError):
         where = f" '{error.filename}'" if error.filename else ""

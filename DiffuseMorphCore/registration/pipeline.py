@@ -14,7 +14,7 @@ from torch import Tensor
 
 import DiffuseMorphCore
 from DiffuseMorphCore.devices import choose_device, describe_device
-from DiffuseMorphCore.errors import DiffuseMorphError
+from DiffuseMorphCore.errors import DiffuseMorphError, is_out_of_memory
 from DiffuseMorphCore.networks import DiffuseMorph
 from DiffuseMorphCore.progress import Progress, advance
 from DiffuseMorphCore.registration.align import ALIGNMENTS, align as align_linearly
@@ -125,14 +125,17 @@ def _deform_within_memory(scans: tuple[Scan, Scan], alignment: sitk.AffineTransf
     """Deform on the device; where its memory does not suffice, on a coarser grid, and at last on the processor."""
     reduction = 1
     while True:
-        with stopwatch("prepare"):
-            working = choose_grid(scans[0].grid, device, task.similarity, notes, reduction)
-            grid = delivered_grid(working)
-            pair = working_pair(scans, working, alignment, tissue=task.similarity.uses_tissue)
         try:
+            with stopwatch("prepare"):
+                working = choose_grid(scans[0].grid, device, task.similarity, notes, reduction)
+                grid = delivered_grid(working)
+                pair = working_pair(scans, working, alignment, tissue=task.similarity.uses_tissue)
             return pair, deform(pair, grid, scans[0].grid.shape, network, device, task, stopwatch, progress), device
-        except torch.cuda.OutOfMemoryError:
-            torch.cuda.empty_cache()
+        except (MemoryError, RuntimeError) as error:
+            if not is_out_of_memory(error):
+                raise
+            if device.type == "cuda":
+                torch.cuda.empty_cache()
             reduction *= 4
             if reduction > 16 and device.type == "cpu":
                 raise DiffuseMorphError("There is not enough memory for this registration: close other programs.") from None

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Protocol
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, fields, replace
+from typing import Protocol, TypeVar
 
 import torch
 from torch import Tensor
@@ -12,6 +12,15 @@ from torch import Tensor
 from DiffuseMorphCore.training.augmentation import generator
 
 _MIXTURE_STREAM = 3 << 28  # seeds of the choice of a source, apart from those of the pairs
+
+
+INTENSITIES, LABELS, VECTORS, NUMBERS = "intensities", "labels", "vectors", "numbers"
+"""What a part of a pair holds, which decides how it may be interpolated."""
+
+
+def part(kind: str):
+    """A part of a pair that may be absent; ``kind`` is one of the four above."""
+    return field(default=None, metadata={"kind": kind})
 
 
 @dataclass(frozen=True)
@@ -25,26 +34,34 @@ class Pair:
         without artefacts: what the similarity compares in place of the images; or None.
     """
 
-    moving: Tensor
-    fixed: Tensor
-    moving_labels: Tensor | None = None
-    fixed_labels: Tensor | None = None
-    displacement: Tensor | None = None
-    moving_anatomy: Tensor | None = None
-    fixed_anatomy: Tensor | None = None
+    moving: Tensor = field(metadata={"kind": INTENSITIES})
+    fixed: Tensor = field(metadata={"kind": INTENSITIES})
+    moving_labels: Tensor | None = part(LABELS)
+    fixed_labels: Tensor | None = part(LABELS)
+    displacement: Tensor | None = part(VECTORS)
+    moving_anatomy: Tensor | None = part(INTENSITIES)
+    fixed_anatomy: Tensor | None = part(INTENSITIES)
 
-    def to(self, device: torch.device) -> Pair:
-        return Pair(*(None if part is None else part.to(device) for part in self.parts()))
+    def each(self: AnyPair, change: Callable[[Tensor, str], Tensor]) -> AnyPair:
+        """With every part that is there changed: (part, its kind) -> part. What a subclass adds is kept and changed too."""
+        there = {each.name: each.metadata["kind"] for each in fields(self) if getattr(self, each.name) is not None}
+        return replace(self, **{name: change(getattr(self, name), kind) for name, kind in there.items()})
+
+    def to(self: AnyPair, device: torch.device) -> AnyPair:
+        return self.each(lambda part, kind: part.to(device))
 
     def parts(self) -> tuple[Tensor | None, ...]:
-        return (self.moving, self.fixed, self.moving_labels, self.fixed_labels, self.displacement,
-                self.moving_anatomy, self.fixed_anatomy)
+        """All parts in the order of their declaration, None for those that are absent."""
+        return tuple(getattr(self, each.name) for each in fields(self))
 
 
-def stack(pairs: Sequence[Pair]) -> Pair:
-    """Several pairs of one shape as one batch; labels, and true displacements, only where all of them have them."""
+AnyPair = TypeVar("AnyPair", bound=Pair)
+
+
+def stack(pairs: Sequence[AnyPair]) -> AnyPair:
+    """Several pairs of one kind and shape as one batch; a part that may be absent only where all of them have it."""
     columns = zip(*(pair.parts() for pair in pairs))
-    return Pair(*(None if any(part is None for part in column) else torch.cat(column) for column in columns))
+    return type(pairs[0])(*(None if any(part is None for part in column) else torch.cat(column) for column in columns))
 
 
 class PairSource(Protocol):

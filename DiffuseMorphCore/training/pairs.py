@@ -19,10 +19,11 @@ from DiffuseMorphCore.errors import DiffuseMorphError
 from DiffuseMorphCore.images import check_image, image_suffix, read_image
 from DiffuseMorphCore.registration.prepare import intensity_range
 from DiffuseMorphCore.training.augmentation import AffineRange, generator, random_affine, sample_affine, uniform
-from DiffuseMorphCore.training.pair import Pair
+from DiffuseMorphCore.training.pair import INTENSITIES, LABELS, Pair
 
 SUFFIXES = (".nii", ".nii.gz", ".mha", ".mhd", ".nrrd", ".png", ".tif", ".tiff", ".jpg", ".jpeg", ".bmp")
 _ORDER_STREAM = 1 << 28  # seeds of the order of an epoch, apart from those of augmentation
+_MODES = {INTENSITIES: "linear", LABELS: "nearest"}  # vectors would have to be turned as well: real images have none
 _MEMORY = 2 ** 31  # bytes of prepared images that are kept
 
 
@@ -180,14 +181,12 @@ class ImagePairs:
         random = generator(self.seed, index)
         axes = [axis for axis in self.flipped if uniform(0, 1, random) < 0.5]
         matrix, shift = random_affine(self.ndim, self.limits, random)
-        parts = []
-        for number, part in enumerate(pair.parts()):
-            if part is not None and axes:
-                part = part.flip(axes)
-            if part is not None and self.limits.rotation > 0:
-                part = sample_affine(part, matrix, shift, "linear" if number < 2 else "nearest")
-            parts.append(part)
-        return Pair(*parts)
+
+        def changed(part: Tensor, kind: str) -> Tensor:
+            part = part.flip(axes) if axes else part
+            return sample_affine(part, matrix, shift, _MODES[kind]) if self.limits.rotation > 0 else part
+
+        return pair.each(changed)
 
     def validation(self, device: torch.device) -> list[Pair]:
         return [self._load(*pair).to(device) for pair in self._validating]

@@ -59,13 +59,27 @@ def test_little_memory_means_a_coarser_grid_said_aloud(monkeypatch):
         choose_grid(BRAIN, torch.device("cpu"), MODALITIES["same"], [])
 
 
-def test_memory_that_runs_out_is_met_by_a_coarser_grid(monkeypatch, pair_3d):
+def processor_failure():
+    """What torch really raises when the system has no memory left to give."""
+    with pytest.raises(RuntimeError) as caught:
+        torch.empty(2 ** 50)
+    return caught.value
+
+
+FAILURES = {"cuda": lambda: torch.cuda.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB."),
+            "processor": processor_failure, "numpy": lambda: MemoryError("Unable to allocate 2.00 GiB"),
+            "ITK": lambda: RuntimeError("Exception thrown in SimpleITK Resample: Failed to allocate memory for image.")}
+each_failure = pytest.mark.parametrize("failure", FAILURES.values(), ids=FAILURES.keys())
+
+
+@each_failure
+def test_memory_that_runs_out_is_met_by_a_coarser_grid(monkeypatch, pair_3d, failure):
     sizes = []
 
     def exhausted_once(pair, *arguments):
         sizes.append(pair.fixed.numel())
         if len(sizes) == 1:
-            raise torch.cuda.OutOfMemoryError("as the allocator raises it")
+            raise failure()
         return deform_step.deform(pair, *arguments)
 
     monkeypatch.setitem(working_grid.VOXELS, 3, 40_000)
@@ -75,10 +89,20 @@ def test_memory_that_runs_out_is_met_by_a_coarser_grid(monkeypatch, pair_3d):
     assert any("memory did not suffice" in note for note in result.report["notes"])
 
 
-def test_memory_that_never_suffices_is_one_sentence(monkeypatch, pair_3d):
+@each_failure
+def test_memory_that_never_suffices_is_one_sentence(monkeypatch, pair_3d, failure):
     def exhausted(*arguments):
-        raise torch.cuda.OutOfMemoryError("as the allocator raises it")
+        raise failure()
 
     monkeypatch.setattr(pipeline, "deform", exhausted)
     with pytest.raises(DiffuseMorphError, match="not enough memory"):
+        register(*pair_3d, model=None, refine=3)
+
+
+def test_other_errors_are_not_taken_for_want_of_memory(monkeypatch, pair_3d):
+    def broken(*arguments):
+        raise RuntimeError("shape '[3]' is invalid for input of size 4")
+
+    monkeypatch.setattr(pipeline, "deform", broken)
+    with pytest.raises(RuntimeError, match="is invalid"):
         register(*pair_3d, model=None, refine=3)

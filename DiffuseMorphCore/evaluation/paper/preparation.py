@@ -162,11 +162,7 @@ class TrainingPairs:
 
     def batch(self, index: int, size: int, device: torch.device, with_frames: bool = False) -> TrainingPair:
         """Batch number `index` of `size` pairs."""
-        pairs = [self.draw(index * size + part, device, with_frames) for part in range(size)]
-        if not with_frames:
-            return stack(pairs)
-        names = ("moving", "fixed", "frame", "time")
-        return PairOnItsWay(**{name: torch.cat([getattr(pair, name) for pair in pairs]) for name in names})
+        return stack([self.draw(index * size + part, device, with_frames) for part in range(size)])
 
 
 def _unchanged(scan: Scan, image: sitk.Image, interpolator: int) -> sitk.Image:

@@ -12,7 +12,7 @@ from torch import Tensor
 from DiffuseMorphCore.similarity import local_correlation
 from DiffuseMorphCore.training.losses import noise_loss, smoothness
 from DiffuseMorphCore.training.objective import Draw, JointObjective
-from DiffuseMorphCore.training.pair import Pair
+from DiffuseMorphCore.training.pair import INTENSITIES, NUMBERS, Pair, part
 from DiffuseMorphCore.warp.sampling import warp
 
 # Weight of the straight way beside the similarity; squared voxels are small change to a correlation.
@@ -26,8 +26,8 @@ class PairOnItsWay(Pair):
     frame : (B, 1, *spatial) in [-1, 1]. time : (B,) its position between moving (0) and fixed image (1).
     """
 
-    frame: Tensor | None = None
-    time: Tensor | None = None
+    frame: Tensor | None = part(INTENSITIES)
+    time: Tensor | None = part(NUMBERS)
 
 
 class WayObjective(JointObjective):
