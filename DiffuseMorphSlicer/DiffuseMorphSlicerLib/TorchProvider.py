@@ -4,7 +4,7 @@ import sys
 
 from slicer.i18n import tr as _
 
-from DiffuseMorphCore.errors import DiffuseMorphError
+from DiffuseMorphCore.errors import DiffuseMorphError, is_out_of_memory
 
 MINIMUM_VERSION = "2.4"
 
@@ -115,8 +115,7 @@ class TorchProvider:
         """The sentence to show for an exception that stopped the work."""
         if isinstance(error, DiffuseMorphError):
             return str(error)
-        torch = TorchProvider.imported()
-        if isinstance(error, MemoryError) or (torch is not None and isinstance(error, torch.cuda.OutOfMemoryError)):
+        if is_out_of_memory(error):
             return _(
                 "There was not enough memory: choose the device CPU, close other volumes, or crop the volumes, and "
                 "try again."

@@ -242,6 +242,8 @@ print("opened")
 def test_out_of_memory_is_explained(provider):
     import torch
 
-    for error in (MemoryError(), torch.cuda.OutOfMemoryError("CUDA out of memory")):
+    with pytest.raises(RuntimeError) as caught:
+        torch.empty(2**50)
+    for error in (MemoryError(), torch.cuda.OutOfMemoryError("CUDA out of memory"), caught.value):
         assert "not enough memory" in provider.explain(error)
     assert "ValueError: odd" in provider.explain(ValueError("odd"))

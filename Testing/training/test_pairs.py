@@ -150,7 +150,7 @@ def test_an_epoch_shows_every_pair_once_in_a_new_order(folder):
     pairs = every_pair(find_scans(folder, "_img"))
     source = ImagePairs(pairs, [], ImageGrid((24, 20), (1.0, 1.0)), seed=3)
     source._load = lambda moving, fixed: _Named((moving, fixed))
-    epochs = [[source.draw(20 * epoch + index, CPU).moving for index in range(20)] for epoch in range(2)]
+    epochs = [[source.draw(20 * epoch + index, CPU).pair for index in range(20)] for epoch in range(2)]
     assert set(epochs[0]) == set(epochs[1]) == set(pairs) and epochs[0] != epochs[1]
 
 
@@ -163,8 +163,8 @@ class _Named:
     def to(self, device):
         return self
 
-    def parts(self):
-        return self.pair, None, None, None, None
+    def each(self, change):
+        return self
 
 
 def test_colours_become_luminance_and_wrong_dimensions_are_refused(tmp_path):
