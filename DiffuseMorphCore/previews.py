@@ -15,6 +15,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import Colormap, LinearSegmentedColormap
 from matplotlib.figure import Figure
 
+from DiffuseMorphCore.images import grey
 from DiffuseMorphCore.registration import Registration
 from DiffuseMorphCore.registration.prepare import flatten_slice, is_slice
 
@@ -54,7 +55,9 @@ class Plane:
 
 
 def orient(image: sitk.Image) -> sitk.Image:
-    """The image with axes in the order closest to left, posterior, superior; a single slice as the 2-D image it is."""
+    """The image, colours as grey, with axes in the order closest to left, posterior, superior; a single slice as the 2-D
+    image it is."""
+    image = grey(image)
     if is_slice(image):
         return flatten_slice(image)[0]
     return sitk.DICOMOrient(image, "LPS") if image.GetDimension() == 3 else image
@@ -94,7 +97,7 @@ def _points(axis: np.ndarray, signs: tuple[int, int, int]) -> bool:
 
 def window(image: sitk.Image) -> tuple[float, float]:
     """Intensities to show as black and as white: the 1 and 99.5 percentile of what is not background."""
-    array = sitk.GetArrayViewFromImage(image).ravel()
+    array = sitk.GetArrayFromImage(grey(image)).ravel()
     for values in (array[:: max(1, array.size // _SAMPLE)].astype(np.float32), array.astype(np.float32)):
         values = values[np.isfinite(values)]
         shown = values[values > values.min()] if values.size else values
@@ -113,7 +116,7 @@ def save_preview(result: Registration, path: str | Path, eta: float = 1.0, modal
     after the alignment, and the title says so. For different modalities a difference means nothing: a checkerboard of
     both is drawn. The grid shows where each point of the fixed image looks, without the linear alignment.
     """
-    fixed, moving = orient(result.fixed), result.moving
+    fixed, moving = orient(result.fixed), grey(result.moving)
     planes = choose_planes(result.fixed)
     nothing = float(np.nanmin(sitk.GetArrayViewFromImage(moving)))
 
@@ -125,9 +128,9 @@ def save_preview(result: Registration, path: str | Path, eta: float = 1.0, modal
     before, title = seen(sitk.Transform(moving.GetDimension(), sitk.sitkIdentity)), "moving"
     if all(np.ptp(part) == 0 for part in before):
         before, title = seen(result.transform(0.0)), "moving, aligned"
-    array, grey, moving_grey = sitk.GetArrayViewFromImage(fixed), window(fixed), window(moving)
-    f = [_scaled(plane.of(array), grey) for plane in planes]
-    b, a = ([_scaled(part, moving_grey) for part in parts] for parts in (before, seen(result.transform(eta))))
+    array, limits, moving_limits = sitk.GetArrayViewFromImage(fixed), window(fixed), window(moving)
+    f = [_scaled(plane.of(array), limits) for plane in planes]
+    b, a = ([_scaled(part, moving_limits) for part in parts] for parts in (before, seen(result.transform(eta))))
     steps = grid_steps(result, planes, eta)
     largest = max(float(np.percentile(np.concatenate([np.abs(x - y).ravel() for x, y in zip(f, b)]), 99.5)), 0.05)
     comparison = "difference" if modality == "same" else "checkerboard"

@@ -6,7 +6,7 @@ from pathlib import Path
 import SimpleITK as sitk
 
 from DiffuseMorphCore.errors import DiffuseMorphError
-from DiffuseMorphCore.images import write_complete
+from DiffuseMorphCore.images import decimal_points, itk_name, printable, write_complete
 
 
 def read_transform(path: str | Path) -> sitk.Transform:
@@ -14,19 +14,29 @@ def read_transform(path: str | Path) -> sitk.Transform:
 
     Raises DiffuseMorphError where the file is missing or is no transform.
     """
-    if not Path(path).is_file():
-        raise DiffuseMorphError(f"There is no file '{path}': check the name of the transform.")
+    name = itk_name(path)
+    if not Path(name).is_file():
+        raise DiffuseMorphError(f"There is no file '{printable(name)}': check the name of the transform.")
     try:
-        return sitk.ReadTransform(str(path))
+        with decimal_points():
+            return sitk.ReadTransform(name)
     except RuntimeError as error:
-        raise DiffuseMorphError(f"The file '{path}' is not a transform that ITK reads: "
+        raise DiffuseMorphError(f"The file '{printable(name)}' is not a transform that ITK reads: "
                                 "give a .h5, .tfm or .mat file written by ITK, ANTs or 3D Slicer.") from error
 
 
 def write_transform(transform: sitk.Transform, path: str | Path) -> None:
-    """Write a transform (.h5 keeps everything, displacement fields included) under a temporary name, then rename it.
+    """Write a transform (.h5 keeps everything, displacement fields included) and read it back before it gets its name.
 
     Raises DiffuseMorphError where it cannot be written.
     """
-    path = Path(path)
-    write_complete(path, lambda part: sitk.WriteTransform(transform, str(part)), path.suffix, transform.GetName())
+    path = Path(itk_name(path))
+
+    def write(part: Path) -> None:
+        sitk.WriteTransform(transform, str(part))
+        found = sitk.ReadTransform(str(part))
+        if found.GetDimension() != transform.GetDimension():
+            raise RuntimeError("another transform was read back")
+
+    with decimal_points():
+        write_complete(path, write)

@@ -8,6 +8,8 @@ from collections.abc import Sequence
 
 from DiffuseMorphCore.command_line.arguments import UsageError, build_parser
 from DiffuseMorphCore.command_line.console import library_messages_hidden, stopped_by_signals
+from DiffuseMorphCore.command_line.console_text import (any_characters, flush_stdout, occupy_standard_streams,
+                                                        say_fault)
 from DiffuseMorphCore.errors import Cancelled, DiffuseMorphError, is_out_of_memory
 
 DONE, FAILED, MISUSED = 0, 1, 2
@@ -20,6 +22,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     sense. Whatever goes wrong is told in one sentence on stderr; with DIFFUSEMORPH_TRACEBACK=1 in the environment the
     Python traceback of an error comes instead.
     """
+    if argv is None:
+        occupy_standard_streams()
+    with any_characters():
+        code = _run(argv)
+        fault = flush_stdout()
+        if fault is not None and code == DONE and not isinstance(fault, BrokenPipeError):
+            return _fail("diffusemorph", f"The text could not be printed: {fault.strerror or fault}.", FAILED)
+    return code
+
+
+def _run(argv: Sequence[str] | None) -> int:
     traceback_wanted = os.environ.get("DIFFUSEMORPH_TRACEBACK", "") not in ("", "0")
     parser = build_parser()
     try:
@@ -38,6 +51,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         return DONE
     except UsageError as error:
         return _fail(name, f"{error} See '{name} --help'.", MISUSED)
+    except BrokenPipeError:  # whoever read the text has seen enough
+        return DONE
     except (KeyboardInterrupt, Cancelled):
         return _fail(name, arguments.stopped, FAILED)
     except Exception as error:
@@ -47,7 +62,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _fail(name: str, sentence: str, code: int) -> int:
-    print(f"{name}: {sentence}", file=sys.stderr)
+    say_fault(f"{name}: {sentence}")
     return code
 
 

@@ -136,6 +136,13 @@ def add_alignment(parser: argparse.ArgumentParser) -> None:
                         help="linear alignment before the deformation (default affine)")
 
 
+def add_resample_slices(parser: argparse.ArgumentParser) -> None:
+    """What to do with DICOM slices that are no even, upright stack."""
+    parser.add_argument("--resample-slices", action="store_true",
+                        help="bring DICOM slices that are tilted (a CT's gantry) or unevenly spaced onto an even, upright "
+                        "grid, in place of refusing them")
+
+
 def add_overwrite(parser: argparse.ArgumentParser, what: str) -> None:
     """Whether an existing result may be replaced."""
     parser.add_argument("--overwrite", action="store_true",

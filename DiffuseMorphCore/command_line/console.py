@@ -7,7 +7,7 @@ import signal
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from tqdm import tqdm
 
@@ -18,19 +18,24 @@ class ProgressBar:
     def __init__(self) -> None:
         self._stage: str | None = None
         self._bar: tqdm | None = None
+        self._disabled = None if sys.stderr is not None else True  # None: where there is no terminal
 
     def __call__(self, stage: str, fraction: float) -> None:
         if stage != self._stage:
             self.close()
             self._stage = stage
-            self._bar = tqdm(total=100, desc=f"{stage:<8}", leave=False, disable=None, file=sys.stderr,
+            self._bar = tqdm(total=100, desc=f"{stage:<8}", leave=False, disable=self._disabled, file=sys.stderr,
                              bar_format="{desc} {percentage:3.0f}%|{bar}| {elapsed} so far, {remaining} left")
-        self._bar.update(100 * fraction - self._bar.n)
+        try:
+            self._bar.update(100 * fraction - self._bar.n)
+        except (OSError, ValueError):  # the terminal was closed: the job goes on
+            self._bar, self._disabled = tqdm(total=100, disable=True), True
 
     def close(self) -> None:
         """Remove the bar from the terminal."""
         if self._bar is not None:
-            self._bar.close()
+            with suppress(OSError, ValueError):
+                self._bar.close()
             self._bar = None
             self._stage = None
 
@@ -95,7 +100,7 @@ def library_messages_hidden(hidden: bool = True) -> Iterator[None]:
 
     The image libraries print warnings about files that are refused, or read well, anyway.
     """
-    if not hidden:
+    if not hidden or sys.stderr is None:
         yield
         return
     python_stderr = sys.stderr

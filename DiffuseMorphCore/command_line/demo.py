@@ -5,6 +5,7 @@ import argparse
 from pathlib import Path
 
 from DiffuseMorphCore.command_line import arguments as grammar
+from DiffuseMorphCore.command_line.console_text import say
 from DiffuseMorphCore.sample_pair import sample_pair
 
 DEFAULT_OUTPUT = "diffusemorph-demo"
@@ -39,10 +40,10 @@ def run(arguments: argparse.Namespace) -> None:
                "--threads", str(arguments.threads)]
     if arguments.overwrite or arguments.output is None:
         command.append("--overwrite")
-    print("Registering the Colin 27 brain to the ICBM 152 average brain, both at 2 mm. The same by hand:")
-    print(f"  diffusemorph register {_short(fixed)} {_short(moving)} --output {output} --frames {arguments.frames}")
+    say("Registering the Colin 27 brain to the ICBM 152 average brain, both at 2 mm. The same by hand:")
+    say(f"  diffusemorph register {_short(fixed)} {_short(moving)} --output {output} --frames {arguments.frames}")
     register(build_parser().parse_args(command))
-    print(f"Open {Path(output) / 'trajectory.gif'} to see it unfold.")
+    say(f"Open {Path(output) / 'trajectory.gif'} to see it unfold.")
 
 
 def _short(path: Path) -> str:

@@ -7,10 +7,12 @@ from DiffuseMorphCore.command_line import arguments as grammar
 from DiffuseMorphCore.command_line.console import ProgressBar
 
 DESCRIPTION = """\
-Deform MOVING onto FIXED and write the result into a folder.
+Deform MOVING onto FIXED and write the result into a folder. Of photographs and histology in colour the grey is compared,
+and every channel is deformed.
 
-The folder holds, when it appears, the complete result:
-  moved.nii.gz            MOVING, deformed onto the grid of FIXED (2-D images keep their format, for example moved.png)
+The folder holds the complete result when report.json, the last of its files, is there:
+  moved.nii.gz            MOVING, deformed onto the grid of FIXED (2-D images keep their format, for example moved.png;
+                          what a format cannot hold exactly, numbers or position, becomes .nrrd)
   moved_labels.nii.gz     the labels, deformed the same way, where --moving-labels is given
   transform.h5            points of FIXED to points of MOVING, for SimpleITK.Resample(moving, fixed, transform)
   inverse_transform.h5    points of MOVING to points of FIXED
@@ -40,8 +42,9 @@ def add_verb(verbs) -> None:
                               epilog=EXAMPLES)
     grammar.add_pair(parser)
     parser.add_argument("-o", "--output", required=True, metavar="DIR",
-                        help="the folder to write; it must be new or empty")
+                        help="the folder to write into; it must be new or empty")
     grammar.add_overwrite(parser, "a result")
+    grammar.add_resample_slices(parser)
     method = parser.add_argument_group("method")
     grammar.add_model(method)
     grammar.add_alignment(method)
@@ -73,10 +76,13 @@ def run(arguments: argparse.Namespace) -> None:
     """Register, write the folder, and say in a few lines what came out."""
     if arguments.fixed_labels and not arguments.moving_labels:
         raise grammar.UsageError("The option --fixed-labels needs --moving-labels: overlap takes both.")
-    from DiffuseMorphCore.command_line.result_files import Request, is_result, summarize, write_result
-    from DiffuseMorphCore.command_line.result_folder import complete_folder
+    from DiffuseMorphCore.command_line.request import Request, input_files
+    from DiffuseMorphCore.command_line.result_files import is_result, write_result
+    from DiffuseMorphCore.command_line.result_folder import check_inputs_stay, complete_folder
+    from DiffuseMorphCore.command_line.summary import summarize
     from DiffuseMorphCore.threads import threads_used
 
+    check_inputs_stay(arguments.output, input_files(arguments), is_result)
     with (threads_used(arguments.threads), ProgressBar() as progress,
           complete_folder(arguments.output, arguments.overwrite, is_result) as folder):
         progress("read", 0.0)

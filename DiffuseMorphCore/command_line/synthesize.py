@@ -2,15 +2,17 @@
 from __future__ import annotations
 
 import argparse
+import os
 from pathlib import Path
 
 from DiffuseMorphCore.command_line import arguments as grammar
 from DiffuseMorphCore.command_line.console import ProgressBar
+from DiffuseMorphCore.command_line.console_text import say
 
 DESCRIPTION = """\
 Make a synthetic image: MOVING is noised up to step --start of the diffusion, and the model takes the noise away again
 in --steps steps, under the condition of both images (Algorithm 2 of the paper). The result lies on the grid of FIXED;
-its values run from 0 to 1, in a PNG from 0 to 255."""
+its values run from 0 to 1, in a picture (PNG, JPEG, BMP) from 0 to 255."""
 
 EXAMPLES = """\
 examples:
@@ -25,6 +27,7 @@ def add_verb(verbs) -> None:
     grammar.add_pair(parser)
     parser.add_argument("-o", "--output", required=True, metavar="FILE", help="the image file to write")
     grammar.add_overwrite(parser, "a file")
+    grammar.add_resample_slices(parser)
     grammar.add_model(parser)
     grammar.add_alignment(parser)
     parser.add_argument("--start", type=grammar.positive, default=200, metavar="T",
@@ -38,23 +41,45 @@ def run(arguments: argparse.Namespace) -> None:
     """Synthesize, write the file, and name it."""
     import SimpleITK as sitk
 
-    from DiffuseMorphCore.errors import DiffuseMorphError
-    from DiffuseMorphCore.images import check_writable, image_suffix, write_image
+    from DiffuseMorphCore.images import check_writable, image_suffix, itk_name, printable, read_image, write_image
+    from DiffuseMorphCore.images.arrays import NamedImage
+    from DiffuseMorphCore.images.formats import FLAT, LARGEST_SHIFT, shift_in_format
 
-    output = Path(arguments.output)
+    output = Path(itk_name(arguments.output))
     if arguments.steps > arguments.start + 1:
         raise grammar.UsageError(f"From step {arguments.start} (--start) only {arguments.start + 1} steps lead back, "
                                  f"so --steps {arguments.steps} is too many.")
-    if output.exists() and not arguments.overwrite:
-        raise DiffuseMorphError(f"The output file '{output}' exists: name another, or give --overwrite.")
+    _check_output(output, arguments)
     check_writable(output)
+    notes: list[str] = []
+    images = [NamedImage(read_image(path, notes, arguments.resample_slices), f"{role} image '{printable(path)}'")
+              for role, path in (("fixed", arguments.fixed), ("moving", arguments.moving))]
+    check_writable(output, min(images[0].image.GetDimension(), 3))
     from DiffuseMorphCore.registration import synthesize_image
 
     with ProgressBar() as progress:
-        image = synthesize_image(arguments.fixed, arguments.moving, model=arguments.model, device=arguments.device,
-                                 align=arguments.align, start=arguments.start, steps=arguments.steps,
-                                 seed=arguments.seed, threads=arguments.threads, progress=progress)
-        if image_suffix(output) == ".png":
+        image = synthesize_image(*images, model=arguments.model, device=arguments.device, align=arguments.align,
+                                 start=arguments.start, steps=arguments.steps, seed=arguments.seed,
+                                 threads=arguments.threads, progress=progress)
+        if image_suffix(output) in FLAT:
             image = sitk.Cast(sitk.Round(sitk.Clamp(image * 255, lowerBound=0, upperBound=255)), sitk.sitkUInt8)
+        shift = shift_in_format(image_suffix(output), image)
         write_image(image, output)
-    print(f"Wrote {output}.")
+    say(f"Wrote {printable(output)}.")
+    for note in notes:
+        say(f"Note: {note}")
+    if shift is not None and shift > LARGEST_SHIFT:
+        say(f"Note: the format '{image_suffix(output)}' moves the image by {shift:.3g} voxels, because it does not hold its "
+            "position exactly: .nrrd does.")
+
+
+def _check_output(output: Path, arguments: argparse.Namespace) -> None:
+    from DiffuseMorphCore.errors import DiffuseMorphError
+    from DiffuseMorphCore.images import printable
+
+    if not os.path.exists(output):
+        return
+    if any(os.path.exists(path) and os.path.samefile(path, output) for path in (arguments.fixed, arguments.moving)):
+        raise DiffuseMorphError(f"The output file '{printable(output)}' is one of the two images: name another.")
+    if not arguments.overwrite:
+        raise DiffuseMorphError(f"The output file '{printable(output)}' exists: name another, or give --overwrite.")

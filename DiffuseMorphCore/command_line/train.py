@@ -8,6 +8,7 @@ from pathlib import Path
 
 from DiffuseMorphCore.command_line import arguments as grammar
 from DiffuseMorphCore.command_line.console import ProgressBar, signals_noted
+from DiffuseMorphCore.command_line.console_text import say
 
 CONFIGURATIONS = Path(__file__).resolve().parents[1] / "training" / "configurations"
 
@@ -64,15 +65,15 @@ def run(arguments: argparse.Namespace) -> None:
                        progress=lambda stage, fraction: bar(stage, fraction) or not stopped)
     if int(os.environ.get("RANK", 0)) != 0:
         return
-    print(f"{result.step} of {result.steps} steps are done in {result.folder}.")
+    say(f"{result.step} of {result.steps} steps are done in {result.folder}.")
     for name, value in result.validation.items():
-        print(f"  {name.replace('_', ' ')}: {value:.4g}")
+        say(f"  {name.replace('_', ' ')}: {value:.4g}")
     model = export_model(result.folder, result.folder / "model.pt")
-    print(f"Wrote {model}: try it with 'diffusemorph register FIXED MOVING --output DIR --model {model}'.")
+    say(f"Wrote {model}: try it with 'diffusemorph register FIXED MOVING --output DIR --model {model}'.")
     if settings.model.control == "beside":
-        print(f"Wrote {export_model(result.folder, result.folder / 'control.pt', control=True)}, the VoxelMorph control.")
+        say(f"Wrote {export_model(result.folder, result.folder / 'control.pt', control=True)}, the VoxelMorph control.")
     if not result.finished:
-        print("The same command goes on with the run.")
+        say("The same command goes on with the run.")
 
 
 def _print_example(name: str) -> None:

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import SimpleITK as sitk
 import torch
 
 from DiffuseMorphCore.errors import DiffuseMorphError
-from DiffuseMorphCore.images import check_image, read_image
+from DiffuseMorphCore.images import as_image, check_image
 from DiffuseMorphCore.networks import DiffuseMorph, default_model, is_non_commercial, load_model
 from DiffuseMorphCore.registration.prepare import Scan, is_slice, prepare
 
-Image = sitk.Image | str | Path
+Image = Any
+"""A file name, the folder or the list of files of a DICOM series, a SimpleITK image or a nibabel image."""
 
 
 def load_pair(fixed: Image, moving: Image, fixed_mask: Image | None, moving_mask: Image | None,
@@ -23,8 +25,8 @@ def load_pair(fixed: Image, moving: Image, fixed_mask: Image | None, moving_mask
     ------
     DiffuseMorphError : an image that cannot be registered, or two that do not fit together.
     """
-    images, names = zip(_checked(fixed, "fixed image"), _checked(moving, "moving image"))
-    masks = [None if mask is None else _checked(mask, f"{role} mask", labels=True)[0]
+    images, names = zip(_checked(fixed, "fixed image", notes), _checked(moving, "moving image", notes))
+    masks = [None if mask is None else _checked(mask, f"{role} mask", notes, labels=True)[0]
              for mask, role in ((fixed_mask, "fixed"), (moving_mask, "moving"))]
     if images[0].GetDimension() != images[1].GetDimension():
         raise DiffuseMorphError(f"The {names[0]} is {images[0].GetDimension()}-D and the {names[1]} "
@@ -62,10 +64,7 @@ def resolve_model(model: str | Path | DiffuseMorph | None, ndim: int, device: to
     return network
 
 
-def _checked(image: Image, role: str, labels: bool = False) -> tuple[sitk.Image, str]:
+def _checked(image: Image, role: str, notes: list[str], labels: bool = False) -> tuple[sitk.Image, str]:
     """The image, and what messages call it: its role, and its file where it has one."""
-    if isinstance(image, sitk.Image):
-        name = role
-    else:
-        name, image = f"{role} '{image}'", read_image(image)
-    return check_image(image, name, labels), name
+    image, name = as_image(image, role, notes)
+    return check_image(image, name, labels, notes), name

@@ -46,7 +46,9 @@ def register(fixed: Image, moving: Image, *, model: str | Path | DiffuseMorph | 
 
     Parameters
     ----------
-    fixed, moving : SimpleITK images or paths, 2-D or 3-D, of any grid, spacing, orientation and number type.
+    fixed, moving : 2-D or 3-D, of any grid, spacing, orientation and number type: a file name, the folder or the list of
+        files of a DICOM series, a SimpleITK image, a nibabel image, or a numpy array by
+        :func:`DiffuseMorphCore.image_from_array`. Colours are registered by their grey.
     model : name of a bundled model, a model file, a loaded model, or None (or ``"none"``) for refinement alone.
     device : ``"auto"`` (CUDA, Apple MPS, processor), ``"cpu"``, ``"cuda"`` or ``"mps"``.
     align : ``"none"``, ``"center"``, ``"rigid"`` or ``"affine"``: the linear alignment before anything bends.
@@ -90,7 +92,9 @@ def register(fixed: Image, moving: Image, *, model: str | Path | DiffuseMorph | 
     report |= {
         "seconds": {stage: round(value, 3) for stage, value in stopwatch.seconds.items()},
         "device": describe_device(used),
-        "model": "none" if network is None else dict(network.information),
+        # The recipe stays in the model's file, where 'diffusemorph models FILE' shows it.
+        "model": "none" if network is None else {key: value for key, value in network.information.items()
+                                                 if key != "recipe"},
         "settings": {"align": align, "refine": refine, "modality": modality, "trajectory": trajectory,
                      "keyframes": keyframes, "seed": seed, "threads": threads, "alignment_follows_eta": alignment_follows_eta,
                      "masks": [name for name, mask in (("fixed", fixed_mask), ("moving", moving_mask)) if mask is not None],

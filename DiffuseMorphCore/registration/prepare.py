@@ -11,6 +11,7 @@ from torch import Tensor
 
 from DiffuseMorphCore.errors import DiffuseMorphError
 from DiffuseMorphCore.grid import Grid
+from DiffuseMorphCore.images import grey
 from DiffuseMorphCore.warp import downsample
 
 CT_RANGE = (-1000.0, 1000.0)
@@ -69,7 +70,7 @@ def flatten_slice(image: sitk.Image) -> tuple[sitk.Image, Plane]:
     order = [axis for axis in range(3) if axis != unit] + [unit]
     image = sitk.PermuteAxes(image, order)
     plane = Plane(image.GetOrigin(), image.GetDirection(), image.GetSpacing()[2])
-    flat = sitk.GetImageFromArray(sitk.GetArrayViewFromImage(image)[0])
+    flat = sitk.GetImageFromArray(sitk.GetArrayViewFromImage(image)[0], isVector=image.GetNumberOfComponentsPerPixel() > 1)
     flat.SetSpacing(image.GetSpacing()[:2])
     return flat, plane
 
@@ -97,7 +98,7 @@ def prepare(image: sitk.Image, name: str, mask: sitk.Image | None = None, notes:
             mask = flatten_slice(mask)[0]
     else:
         flat = image
-    array = sitk.GetArrayFromImage(sitk.Cast(flat, sitk.sitkFloat32))
+    array = sitk.GetArrayFromImage(sitk.Cast(grey(flat), sitk.sitkFloat32))
     finite = np.isfinite(array)
     if not finite.all():
         lowest = float(array[finite].min())

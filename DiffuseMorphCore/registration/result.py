@@ -11,9 +11,11 @@ from torch import Tensor
 
 from DiffuseMorphCore.displacement import Displacement
 from DiffuseMorphCore.errors import DiffuseMorphError
+from DiffuseMorphCore.images import resample_labels, warp_channels
 from DiffuseMorphCore.networks import DiffuseMorph
 from DiffuseMorphCore.progress import Progress, advance
 from DiffuseMorphCore.grid import Grid
+from DiffuseMorphCore.registration.carried import image_to_warp, points_to_warp
 from DiffuseMorphCore.registration.prepare import Plane
 from DiffuseMorphCore.registration.transforms import (backward, displacement_transform, forward, lifted_grid,
                                                       scaled_alignment)
@@ -85,30 +87,36 @@ class Registration:
         inverse = self.path.at(eta).inverse(inverse_shape(self.grid.shape))
         return backward(self._alignment(eta), self._field(inverse), self.planes)
 
-    def warp(self, image: sitk.Image | None = None, eta: float = 1.0, interpolation: str = "linear") -> sitk.Image:
+    def warp(self, image: Any = None, eta: float = 1.0, interpolation: str = "linear") -> sitk.Image:
         """An image of the moving space (by default the moving image) on the fixed grid, in its own intensities and type.
 
+        ``image`` comes in any form that :func:`DiffuseMorphCore.register` takes; of colours and vectors each channel is
+        warped.
         ``interpolation`` is ``"linear"``, ``"nearest"`` or ``"bspline"``. Outside the image its lowest value continues.
         """
         if interpolation not in _INTERPOLATORS:
             raise DiffuseMorphError(f"The interpolation '{interpolation}' is unknown: choose one of "
                                     f"{', '.join(_INTERPOLATORS)}.")
-        image = self.moving if image is None else image
-        if image.GetDimension() != self.fixed.GetDimension():
-            raise DiffuseMorphError(f"The image to warp is {image.GetDimension()}-D, but the registration is "
-                                    f"{self.fixed.GetDimension()}-D.")
+        image = self.moving if image is None else image_to_warp(image, self.fixed.GetDimension())
+        if image.GetNumberOfComponentsPerPixel() > 1:
+            return warp_channels(image, lambda channel: self.warp(channel, eta, interpolation))
         lowest = float(sitk.GetArrayViewFromImage(image).min())
         return sitk.Resample(image, self.fixed, self.transform(eta), _INTERPOLATORS[interpolation], lowest,
                              image.GetPixelID())
 
-    def warp_labels(self, labels: sitk.Image, eta: float = 1.0) -> sitk.Image:
-        """A label map of the moving space on the fixed grid, by nearest neighbour; 0 outside it."""
-        return sitk.Resample(labels, self.fixed, self.transform(eta), sitk.sitkNearestNeighbor, 0.0, labels.GetPixelID())
+    def warp_labels(self, labels: Any, eta: float = 1.0) -> sitk.Image:
+        """A label map of the moving space (an image in any form, or its file) on the fixed grid, by nearest neighbour; 0
+        outside it."""
+        labels = image_to_warp(labels, self.fixed.GetDimension(), "label map", labels=True)
+        return resample_labels(labels, self.fixed, self.transform(eta))
 
     def warp_points(self, points: np.ndarray, eta: float = 1.0) -> np.ndarray:
-        """Points (N, ndim) of the moving image in mm, LPS, carried to the fixed image (the inverse transform)."""
+        """Points (N, ndim), or a single one (ndim,), of the moving image in mm, LPS, carried to the fixed image (the
+        inverse transform), in the same shape."""
+        array = points_to_warp(points, self.fixed.GetDimension())
         inverse = self.inverse_transform(eta)
-        return np.array([inverse.TransformPoint(point) for point in np.asarray(points, dtype=float).tolist()])
+        carried = [inverse.TransformPoint(point) for point in array.reshape(-1, self.fixed.GetDimension()).tolist()]
+        return np.array(carried, dtype=float).reshape(array.shape)
 
     def jacobian(self, eta: float = 1.0) -> sitk.Image:
         """Volume of the moving image that goes into a unit of the fixed one's: above 1 where it is compressed, below 1

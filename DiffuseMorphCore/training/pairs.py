@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from DiffuseMorphCore.errors import DiffuseMorphError
-from DiffuseMorphCore.images import check_image, image_suffix, read_image
+from DiffuseMorphCore.images import check_image, grey, image_suffix, read_image
 from DiffuseMorphCore.registration.prepare import intensity_range
 from DiffuseMorphCore.training.augmentation import AffineRange, generator, random_affine, sample_affine, uniform
 from DiffuseMorphCore.training.pair import INTENSITIES, LABELS, Pair
@@ -234,11 +234,7 @@ def prepare_image(path: Path, place: Path, labels: bool, grid: ImageGrid) -> Ten
 
 
 def _read(path: Path, ndim: int, labels: bool) -> sitk.Image:
-    image = read_image(path)
-    if image.GetNumberOfComponentsPerPixel() in (3, 4) and not labels:
-        colours = [sitk.VectorIndexSelectionCast(image, channel, sitk.sitkFloat32) for channel in range(3)]
-        image = 0.2125 * colours[0] + 0.7154 * colours[1] + 0.0721 * colours[2]
-    image = sitk.Cast(check_image(image, f"image '{path}'", labels), sitk.sitkFloat32)
+    image = sitk.Cast(grey(check_image(read_image(path), f"image '{path}'", labels)), sitk.sitkFloat32)
     if image.GetDimension() != ndim:
         raise DiffuseMorphError(f"The image '{path}' has {image.GetDimension()} dimensions, the grid {ndim}: take a "
                                 f"preset for {image.GetDimension()}-D images.")

@@ -11,6 +11,8 @@ import time
 
 import pytest
 
+from DiffuseMorphCore.command_line.result_folder import complete_folder
+
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="signals of POSIX systems")
 
 
@@ -47,7 +49,7 @@ def job(tmp_path, sample_pair, repository):
         text=True,
     )
     deadline = time.monotonic() + 60
-    while not list(tmp_path.glob("made/.result.*")):
+    while not list(tmp_path.glob("made/result/.*/new")):
         assert process.poll() is None and time.monotonic() < deadline, process.communicate()
         time.sleep(0.02)
     yield process, tmp_path
@@ -67,8 +69,12 @@ def test_a_stopped_job_says_so_and_leaves_nothing(job, number, seconds):
     assert sorted(os.listdir(folder)) == ["fixed.nii.gz", "moving.nii.gz"]
 
 
-def test_a_killed_job_leaves_nothing_under_the_final_name(job):
+def test_a_killed_job_leaves_nothing_to_be_seen_and_its_folder_can_be_used_again(job):
     process, folder = job
     process.kill()
     process.communicate()
-    assert not (folder / "made" / "result").exists()
+    target = folder / "made" / "result"
+    assert all(path.name.startswith(".") for path in target.iterdir())
+    with complete_folder(target, False, lambda name: True) as new:
+        (new / "moved.nii.gz").write_text("new")
+    assert os.listdir(target) == ["moved.nii.gz"]

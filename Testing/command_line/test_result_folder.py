@@ -1,4 +1,4 @@
-"""A result folder is complete or absent."""
+"""A result folder stays the folder it is, and holds complete results only."""
 
 from __future__ import annotations
 
@@ -19,11 +19,15 @@ def fill(folder, text="new"):
     (folder / "moved.nii.gz").write_text(text)
 
 
-def test_folder_appears_only_when_complete(tmp_path):
+def visible(folder):
+    return [name for name in os.listdir(folder) if not name.startswith(".")]
+
+
+def test_the_result_appears_only_when_complete(tmp_path):
     target = tmp_path / "deep" / "er" / "result"
     with complete_folder(target, False, is_result) as folder:
         fill(folder)
-        assert not target.exists()
+        assert visible(target) == []
     assert os.listdir(target) == ["moved.nii.gz"]
     assert os.listdir(target.parent) == ["result"]
 
