@@ -29,7 +29,7 @@ def dice(first: sitk.Image, second: sitk.Image) -> dict[str, Any]:
     Returns "labels", the overlap (0 to 1) of each label but 0, and "mean", their mean, None where there is no label.
     """
     identity = sitk.Transform(first.GetDimension(), sitk.sitkIdentity)
-    first_values = sitk.GetArrayViewFromImage(resample_labels(first, second, identity)).ravel()
+    first_values = sitk.GetArrayFromImage(resample_labels(first, second, identity)).ravel()
     second_values = sitk.GetArrayViewFromImage(second).ravel()
     common = np.promote_types(first_values.dtype, second_values.dtype)
     if {first_values.dtype.kind, second_values.dtype.kind} == {"i", "u"} and common.kind == "f":

@@ -22,10 +22,8 @@ def itk_name(path: str | Path) -> str:
     if not isinstance(path, (str, os.PathLike)) or not str(path):
         raise DiffuseMorphError(f"A file name is expected, not {type(path).__name__ if path else 'an empty text'}: "
                                 "give the name of a file or folder.")
-    name = os.fspath(path)
+    name = str(path)
     try:
-        if isinstance(name, bytes):
-            name = os.fsdecode(name)
         name.encode("utf-8")
     except UnicodeEncodeError:
         raise DiffuseMorphError(f"The name '{printable(name)}' holds characters that are not in UTF-8, which the image "
