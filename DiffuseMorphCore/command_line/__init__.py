@@ -6,13 +6,40 @@ import sys
 import warnings
 from collections.abc import Sequence
 
-from DiffuseMorphCore.command_line.arguments import UsageError, build_parser
+from DiffuseMorphCore import __version__
+from DiffuseMorphCore.command_line import demo, models, register, synthesize, train
+from DiffuseMorphCore.command_line.arguments import Parser, UsageError
 from DiffuseMorphCore.command_line.console import library_messages_hidden, stopped_by_signals
 from DiffuseMorphCore.command_line.console_text import (any_characters, flush_stdout, occupy_standard_streams,
                                                         say_fault)
 from DiffuseMorphCore.errors import Cancelled, DiffuseMorphError, is_out_of_memory
 
+DESCRIPTION = """\
+Deform one image into another, and see it happen.
+
+DiffuseMorph registers a moving image to a fixed one: a diffusion model predicts the deformation, an optimisation on
+the two images refines it, and every state between "untouched" (eta 0) and "registered" (eta 1) is there too."""
+
+EXAMPLES = """\
+examples:
+  diffusemorph demo                                       register two real brains that come with the package
+  diffusemorph register fixed.nii.gz moving.nii.gz -o out register your own pair
+  diffusemorph register --help                            all options, with examples
+
+exit codes: 0 done, 1 the job failed or was stopped, 2 the arguments make no sense
+Set DIFFUSEMORPH_TRACEBACK=1 in the environment to see where in the program an error comes from."""
+
 DONE, FAILED, MISUSED = 0, 1, 2
+
+
+def build_parser() -> Parser:
+    """The parser of the whole command. Nothing heavy is imported, so that help and refusals come at once."""
+    parser = Parser(prog="diffusemorph", description=DESCRIPTION, epilog=EXAMPLES)
+    parser.add_argument("--version", action="version", version=f"DiffuseMorph {__version__}")
+    verbs = parser.add_subparsers(dest="verb", metavar="VERB", title="verbs")
+    for module in (register, synthesize, train, models, demo):
+        module.add_verb(verbs)
+    return parser
 
 
 def main(argv: Sequence[str] | None = None) -> int:

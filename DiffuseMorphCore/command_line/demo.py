@@ -5,6 +5,7 @@ import argparse
 from pathlib import Path
 
 from DiffuseMorphCore.command_line import arguments as grammar
+from DiffuseMorphCore.command_line import register
 from DiffuseMorphCore.command_line.console_text import say
 from DiffuseMorphCore.sample_pair import sample_pair
 
@@ -22,7 +23,7 @@ def add_verb(verbs) -> None:
     parser.add_argument("-o", "--output", metavar="DIR",
                         help=f"the folder to write (default {DEFAULT_OUTPUT}; a former demo there is replaced)")
     grammar.add_overwrite(parser, "a result")
-    grammar.add_model(parser)
+    grammar.add_options(parser, "model", "device", "threads", "seed")
     parser.add_argument("--frames", type=grammar.frames, default=8, metavar="N",
                         help="number of steps in the animation (default 8)")
     parser.set_defaults(run=run, stopped="Stopped: nothing was written.")
@@ -30,19 +31,18 @@ def add_verb(verbs) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     """Do what `diffusemorph register` does, and show the command for it."""
-    from DiffuseMorphCore.command_line import build_parser
-    from DiffuseMorphCore.command_line.register import run as register
-
     fixed, moving = sample_pair()
     output = arguments.output or DEFAULT_OUTPUT
-    command = ["register", str(fixed), str(moving), "--output", output, "--frames", str(arguments.frames),
+    command = [str(fixed), str(moving), "--output", output, "--frames", str(arguments.frames),
                "--model", arguments.model, "--device", arguments.device, "--seed", str(arguments.seed),
                "--threads", str(arguments.threads)]
     if arguments.overwrite or arguments.output is None:
         command.append("--overwrite")
     say("Registering the Colin 27 brain to the ICBM 152 average brain, both at 2 mm. The same by hand:")
     say(f"  diffusemorph register {_short(fixed)} {_short(moving)} --output {output} --frames {arguments.frames}")
-    register(build_parser().parse_args(command))
+    parser = grammar.Parser()
+    register.add_arguments(parser)
+    register.run(parser.parse_args(command))
     say(f"Open {Path(output) / 'trajectory.gif'} to see it unfold.")
 
 

@@ -5,6 +5,7 @@ import argparse
 
 from DiffuseMorphCore.command_line import arguments as grammar
 from DiffuseMorphCore.command_line.console import ProgressBar
+from DiffuseMorphCore.options import declared
 
 DESCRIPTION = """\
 Deform MOVING onto FIXED and write the result into a folder. Of photographs and histology in colour the grey is compared,
@@ -38,24 +39,21 @@ examples:
 
 def add_verb(verbs) -> None:
     """Add this verb to the command."""
-    parser = verbs.add_parser("register", help="deform one image onto another", description=DESCRIPTION,
-                              epilog=EXAMPLES)
+    add_arguments(verbs.add_parser("register", help="deform one image onto another", description=DESCRIPTION,
+                                   epilog=EXAMPLES))
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Everything that may stand behind the verb."""
     grammar.add_pair(parser)
     parser.add_argument("-o", "--output", required=True, metavar="DIR",
                         help="the folder to write into; it must be new or empty")
     grammar.add_overwrite(parser, "a result")
     grammar.add_resample_slices(parser)
     method = parser.add_argument_group("method")
-    grammar.add_model(method)
-    grammar.add_alignment(method)
+    grammar.add_options(method, *declared())
     method.add_argument("--initial-transform", metavar="FILE",
                         help="a known transform (fixed points to moving points: .h5, .tfm, .mat) to start from")
-    method.add_argument("--refine", type=grammar.refinement, default="auto", metavar="N|auto",
-                        help="refinement on the two images: at most N steps a level, 0 for none (default auto)")
-    method.add_argument("--modality", choices=("same", "different"), default="same",
-                        help="whether both images have the same kind of contrast (default same)")
-    method.add_argument("--trajectory", choices=("anchored", "faithful"), default="anchored",
-                        help="anchored (default): eta 0 is the aligned moving image exactly; faithful: as in the paper")
     regions = parser.add_argument_group("masks and labels")
     regions.add_argument("--fixed-mask", metavar="FILE", help="the region of FIXED to compare (0 outside)")
     regions.add_argument("--moving-mask", metavar="FILE", help="the region of MOVING to compare (0 outside)")

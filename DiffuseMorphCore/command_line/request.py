@@ -14,6 +14,7 @@ from DiffuseMorphCore.errors import DiffuseMorphError
 from DiffuseMorphCore.images import check_image, printable, read_image
 from DiffuseMorphCore.images.arrays import NamedImage
 from DiffuseMorphCore.images.labels import inside_share
+from DiffuseMorphCore.options import declared
 from DiffuseMorphCore.progress import Progress
 from DiffuseMorphCore.registration import Registration, register
 
@@ -41,9 +42,8 @@ class Request:
     @classmethod
     def of(cls, arguments: argparse.Namespace) -> Request:
         """Read the images and the label maps. Raises DiffuseMorphError naming the file at fault."""
-        settings = {name: getattr(arguments, name) for name in
-                    ("model", "device", "align", "refine", "modality", "trajectory", "seed", "threads", "fixed_mask",
-                     "moving_mask", "initial_transform")}
+        settings = {name: getattr(arguments, name)
+                    for name in (*declared(), "fixed_mask", "moving_mask", "initial_transform")}
         notes: list[str] = []
         images = [NamedImage(read_image(path, notes, arguments.resample_slices), f"{role} image '{printable(path)}'")
                   for role, path in (("fixed", arguments.fixed), ("moving", arguments.moving))]

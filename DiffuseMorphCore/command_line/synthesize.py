@@ -28,8 +28,7 @@ def add_verb(verbs) -> None:
     parser.add_argument("-o", "--output", required=True, metavar="FILE", help="the image file to write")
     grammar.add_overwrite(parser, "a file")
     grammar.add_resample_slices(parser)
-    grammar.add_model(parser)
-    grammar.add_alignment(parser)
+    grammar.add_options(parser, "model", "device", "threads", "seed", "align")
     parser.add_argument("--start", type=grammar.positive, default=200, metavar="T",
                         help="diffusion step to start from; more is freer (default 200)")
     parser.add_argument("--steps", type=grammar.positive, default=80, metavar="N",

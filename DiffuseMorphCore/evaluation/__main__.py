@@ -5,9 +5,11 @@ import argparse
 import sys
 from pathlib import Path
 
+from DiffuseMorphCore.command_line.arguments import add_options
 from DiffuseMorphCore.errors import DiffuseMorphError
 from DiffuseMorphCore.evaluation.datasets import DATA_SETS
 from DiffuseMorphCore.evaluation.machine import set_threads
+from DiffuseMorphCore.options import RegistrationOptions
 
 BENCHMARK_HELP = {
     "brain": "20 ordered pairs of the five validation brains, 138 structures",
@@ -48,22 +50,17 @@ def _add_benchmarks(commands) -> None:
         parser.add_argument("--pairs", type=int, metavar="N", help="only N pairs, of many people")
         parser.add_argument("--methods", help="comma-separated rows: initial, affine, network, voxelmorph, zero, "
                                               "network+refine, syn (default: all)")
-        parser.add_argument("--model", default="default", metavar="NAME|FILE", help="the model to judge")
-        parser.add_argument("--refine", default="auto", metavar="N|auto", help="refinement of the rows that refine")
-        parser.add_argument("--align", default="affine", choices=["none", "center", "rigid", "affine"])
-        parser.add_argument("--modality", default="same", choices=["same", "different"])
+        add_options(parser, "model", "refine", "align", "modality", "seed")
         parser.add_argument("--contrast", default="same", choices=["same", "inverted"],
                             help="inverted: every method gets the moving image with inverted, gamma-changed contrast")
-        parser.add_argument("--seed", type=int, default=0)
         parser.set_defaults(run=_benchmark)
 
 
 def _benchmark(options: argparse.Namespace) -> str:
     from DiffuseMorphCore.evaluation.benchmark import run_benchmark
-    from DiffuseMorphCore.evaluation.methods import MethodSettings
 
-    refine = options.refine if options.refine == "auto" else _whole(options.refine, "--refine")
-    settings = MethodSettings(options.model, refine, options.align, options.modality, options.device, options.seed)
+    settings = RegistrationOptions(**{name: getattr(options, name) for name in
+                                      ("model", "refine", "align", "modality", "device", "seed")})
     table = run_benchmark(options.command, options.data, options.out, methods=options.methods, pairs=options.pairs,
                           settings=settings, contrast=options.contrast, threads=options.threads)
     return table.read_text(encoding="utf-8")
@@ -71,38 +68,29 @@ def _benchmark(options: argparse.Namespace) -> str:
 
 def _curve(options: argparse.Namespace) -> str:
     from DiffuseMorphCore.evaluation.curve import run_curve
-    from DiffuseMorphCore.evaluation.methods import MethodSettings, chosen_methods
+    from DiffuseMorphCore.evaluation.methods import chosen_methods
 
-    settings = MethodSettings(model=options.model, device=options.device)
+    settings = RegistrationOptions(model=options.model, device=options.device)
     page = run_curve(options.benchmark, options.data, options.out, options.steps, pairs=options.pairs,
                      methods=tuple(chosen_methods(options.methods)), settings=settings, threads=options.threads)
     return page.read_text(encoding="utf-8")
 
 
 def _robustness(options: argparse.Namespace) -> str:
-    from DiffuseMorphCore.evaluation.methods import MethodSettings
     from DiffuseMorphCore.evaluation.robustness import run_robustness
 
     page = run_robustness(options.benchmark, options.data, options.out, methods=options.methods, pairs=options.pairs,
                           spacing=options.spacing, threads=options.threads,
-                          settings=MethodSettings(model=options.model, device=options.device))
+                          settings=RegistrationOptions(model=options.model, device=options.device))
     return page.read_text(encoding="utf-8")
 
 
 def _uncertainty(options: argparse.Namespace) -> str:
-    from DiffuseMorphCore.evaluation.methods import MethodSettings
     from DiffuseMorphCore.evaluation.uncertainty import run_uncertainty
 
     page = run_uncertainty(options.benchmark, options.data, options.out, pairs=options.pairs, spacing=options.spacing,
-                           settings=MethodSettings(model=options.model, device=options.device), threads=options.threads)
+                           settings=RegistrationOptions(model=options.model, device=options.device), threads=options.threads)
     return page.read_text(encoding="utf-8")
-
-
-def _whole(text: str, name: str) -> int:
-    try:
-        return int(text)
-    except ValueError:
-        raise DiffuseMorphError(f"{name} is '{text}', which is not a whole number: give one, or 'auto'.") from None
 
 
 def _memory(options: argparse.Namespace) -> str:

@@ -15,10 +15,11 @@ from DiffuseMorphCore.errors import DiffuseMorphError
 from DiffuseMorphCore.evaluation import metrics
 from DiffuseMorphCore.evaluation.datasets import DataSet, Pair, open_data_set
 from DiffuseMorphCore.evaluation.machine import load, machine
-from DiffuseMorphCore.evaluation.methods import (CONTROL, METHODS, NEED_MODEL, MethodSettings, Outcome,
+from DiffuseMorphCore.evaluation.methods import (CONTROL, METHODS, NEED_MODEL, Outcome,
                                                  chosen_methods)
 from DiffuseMorphCore.evaluation.records import Records
 from DiffuseMorphCore.evaluation.report import Column, comparison, facts
+from DiffuseMorphCore.options import RegistrationOptions
 from DiffuseMorphCore.networks.model_file import available_models, default_model
 from DiffuseMorphCore.warp.folding import folding, jacobian_determinant
 
@@ -98,7 +99,7 @@ def other_contrast(image: sitk.Image, gamma: float = 0.6) -> sitk.Image:
     return result
 
 
-def run_case(method: str, pair: Pair, data_set: DataSet, settings: MethodSettings, contrast: str,
+def run_case(method: str, pair: Pair, data_set: DataSet, settings: RegistrationOptions, contrast: str,
              with_etas: bool = True) -> dict:
     """Register one pair by one method and score it; `with_etas`: count the folds of what users get at every eta too."""
     fixed, moving = pair.fixed.image(), pair.moving.image()
@@ -115,7 +116,7 @@ def run_case(method: str, pair: Pair, data_set: DataSet, settings: MethodSetting
 
 
 def run_benchmark(command: str, folder: str | Path, out: str | Path, *, methods: str | None = None,
-                  pairs: int | None = None, settings: MethodSettings = MethodSettings(), contrast: str = "same",
+                  pairs: int | None = None, settings: RegistrationOptions = RegistrationOptions(), contrast: str = "same",
                   threads: int = 2, quiet: bool = False) -> Path:
     """Run one benchmark and write `cases.csv` and `table.md` into `out`; what is there already is not run again.
 
@@ -135,7 +136,7 @@ def run_benchmark(command: str, folder: str | Path, out: str | Path, *, methods:
         raise DiffuseMorphError(f"{left_out} Give a model with --model, or other rows with --methods.")
     if not cases:
         raise DiffuseMorphError("There is no pair to register: --pairs has to be at least 1.")
-    records = Records(out, {"benchmark": command, "contrast": contrast, "threads": threads, **settings.to_dict()})
+    records = Records(out, {"benchmark": command, "contrast": contrast, **settings.to_dict(), "threads": threads})
     rows: dict[str, list[dict]] = {name: [] for name in names}
     jobs = [(pair, name) for pair in cases for name in names]
     for pair, name in tqdm(jobs, desc=command, unit="registration", disable=quiet):

@@ -12,16 +12,17 @@ from DiffuseMorphCore.errors import DiffuseMorphError
 from DiffuseMorphCore.evaluation.benchmark import BENCHMARKS, mixed, run_case
 from DiffuseMorphCore.evaluation.datasets import open_data_set
 from DiffuseMorphCore.evaluation.machine import load, machine
-from DiffuseMorphCore.evaluation.methods import METHODS, MethodSettings
+from DiffuseMorphCore.evaluation.methods import METHODS
 from DiffuseMorphCore.evaluation.paper.pictures import canvas, save
 from DiffuseMorphCore.evaluation.records import Records
 from DiffuseMorphCore.evaluation.report import facts, markdown_table, values
+from DiffuseMorphCore.options import RegistrationOptions
 
 STARTS = ("zero", "network+refine")
 
 
 def run_curve(command: str, folder: str | Path, out: str | Path, steps: tuple[int, ...], *, pairs: int | None = None,
-              methods: tuple[str, ...] = (*STARTS, "syn"), settings: MethodSettings = MethodSettings(),
+              methods: tuple[str, ...] = (*STARTS, "syn"), settings: RegistrationOptions = RegistrationOptions(),
               threads: int = 2, quiet: bool = False) -> Path:
     """Run a benchmark with each number of refinement steps and draw its measure over the seconds it took.
 
@@ -39,7 +40,7 @@ def run_curve(command: str, folder: str | Path, out: str | Path, steps: tuple[in
             raise DiffuseMorphError(f"A curve can show {', '.join(STARTS)} and syn, not '{method}'.")
     data_set = open_data_set(BENCHMARKS[command], folder)
     cases = mixed(data_set.pairs("validation"))[:pairs]
-    records = Records(out, {"benchmark": command, "threads": threads, **settings.to_dict(), "refine": "several"})
+    records = Records(out, {"benchmark": command, **settings.to_dict(), "threads": threads, "refine": "several"})
     points: dict[tuple[str, int], list[dict]] = {}
     busy = [load()]
     jobs = [(method, count, pair) for pair in cases for method in methods

@@ -4,7 +4,7 @@ from __future__ import annotations
 import tempfile
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field, fields
 from functools import lru_cache
 from pathlib import Path
 
@@ -12,21 +12,7 @@ import SimpleITK as sitk
 
 from DiffuseMorphCore.errors import DiffuseMorphError
 from DiffuseMorphCore.evaluation.machine import peak_memory, reset_peak_memory
-
-
-@dataclass(frozen=True)
-class MethodSettings:
-    """Options of `register` that a benchmark sets for all of its rows; the defaults are the product's."""
-
-    model: str = "default"
-    refine: str | int = "auto"
-    align: str = "affine"
-    modality: str = "same"
-    device: str = "auto"
-    seed: int = 0
-
-    def to_dict(self) -> dict[str, str | int]:
-        return asdict(self)
+from DiffuseMorphCore.options import RegistrationOptions
 
 
 @dataclass
@@ -53,21 +39,21 @@ def resample_labels(labels: sitk.Image, grid: sitk.Image, transform: sitk.Transf
     return sitk.Resample(labels, grid, transform, sitk.sitkNearestNeighbor, 0, labels.GetPixelID())
 
 
-def initial(fixed: sitk.Image, moving: sitk.Image, settings: MethodSettings) -> Outcome:
+def initial(fixed: sitk.Image, moving: sitk.Image, settings: RegistrationOptions) -> Outcome:
     """Nothing done: the two images as their headers place them."""
     identity = sitk.Transform(fixed.GetDimension(), sitk.sitkIdentity)
     return Outcome(identity, identity, lambda labels: resample_labels(labels, fixed, identity), 0.0, 0.0)
 
 
-def _diffusemorph(fixed: sitk.Image, moving: sitk.Image, settings: MethodSettings, model: str | None,
+def _diffusemorph(fixed: sitk.Image, moving: sitk.Image, settings: RegistrationOptions, model: str | None,
                   refine: str | int) -> Outcome:
     from DiffuseMorphCore.registration import register
 
     loaded = None if model is None else _loaded(model, fixed.GetDimension())
     reset_peak_memory()
     start = time.perf_counter()
-    result = register(fixed, moving, model=loaded, refine=refine, align=settings.align, modality=settings.modality,
-                      device=settings.device, seed=settings.seed)
+    given = {each.name: getattr(settings, each.name) for each in fields(settings)}
+    result = register(fixed, moving, **given | {"model": loaded, "refine": refine})
     result.warp()
     seconds = time.perf_counter() - start
     start = time.perf_counter()
@@ -85,27 +71,27 @@ def _loaded(name: str, ndim: int):
     return load_model(name, ndim=ndim)
 
 
-def alignment(fixed: sitk.Image, moving: sitk.Image, settings: MethodSettings) -> Outcome:
+def alignment(fixed: sitk.Image, moving: sitk.Image, settings: RegistrationOptions) -> Outcome:
     """The linear alignment alone."""
     return _diffusemorph(fixed, moving, settings, None, 0)
 
 
-def network(fixed: sitk.Image, moving: sitk.Image, settings: MethodSettings) -> Outcome:
+def network(fixed: sitk.Image, moving: sitk.Image, settings: RegistrationOptions) -> Outcome:
     """Alignment and the network, without refinement."""
     return _diffusemorph(fixed, moving, settings, settings.model, 0)
 
 
-def zero(fixed: sitk.Image, moving: sitk.Image, settings: MethodSettings) -> Outcome:
+def zero(fixed: sitk.Image, moving: sitk.Image, settings: RegistrationOptions) -> Outcome:
     """Alignment and refinement from zero: no network at all."""
     return _diffusemorph(fixed, moving, settings, None, settings.refine)
 
 
-def network_and_refinement(fixed: sitk.Image, moving: sitk.Image, settings: MethodSettings) -> Outcome:
+def network_and_refinement(fixed: sitk.Image, moving: sitk.Image, settings: RegistrationOptions) -> Outcome:
     """What a user gets: alignment, network, refinement."""
     return _diffusemorph(fixed, moving, settings, settings.model, settings.refine)
 
 
-def control(fixed: sitk.Image, moving: sitk.Image, settings: MethodSettings) -> Outcome:
+def control(fixed: sitk.Image, moving: sitk.Image, settings: RegistrationOptions) -> Outcome:
     """Alignment and the bundled VoxelMorph control: the same deformation network, trained alike, without diffusion.
 
     Raises DiffuseMorphError where there is none for images of this dimension.
@@ -113,7 +99,7 @@ def control(fixed: sitk.Image, moving: sitk.Image, settings: MethodSettings) -> 
     return _diffusemorph(fixed, moving, settings, CONTROL.format(ndim=fixed.GetDimension()), 0)
 
 
-def syn(fixed: sitk.Image, moving: sitk.Image, settings: MethodSettings) -> Outcome:
+def syn(fixed: sitk.Image, moving: sitk.Image, settings: RegistrationOptions) -> Outcome:
     """ANTs SyN through antspyx with its defaults, its own affine included.
 
     Raises DiffuseMorphError where antspyx is not installed.
@@ -142,7 +128,7 @@ def _field_transform(path: str) -> sitk.Transform:
     return sitk.DisplacementFieldTransform(sitk.ReadImage(path, sitk.sitkVectorFloat64))
 
 
-METHODS: dict[str, tuple[str, Callable[[sitk.Image, sitk.Image, MethodSettings], Outcome]]] = {
+METHODS: dict[str, tuple[str, Callable[[sitk.Image, sitk.Image, RegistrationOptions], Outcome]]] = {
     "initial": ("as the scanner left it", initial),
     "affine": ("after alignment", alignment),
     "network": ("network alone", network),

@@ -15,10 +15,11 @@ from DiffuseMorphCore.evaluation.datasets import Pair, open_data_set
 from DiffuseMorphCore.evaluation.datasets.geometry import resize
 from DiffuseMorphCore.evaluation.disturbances import DISTURBANCES, Disturbance
 from DiffuseMorphCore.evaluation.machine import machine
-from DiffuseMorphCore.evaluation.methods import METHODS, MethodSettings, chosen_methods, resample_labels
+from DiffuseMorphCore.evaluation.methods import METHODS, chosen_methods, resample_labels
 from DiffuseMorphCore.evaluation.metrics import dice
 from DiffuseMorphCore.evaluation.records import Records
 from DiffuseMorphCore.evaluation.report import facts, markdown_table
+from DiffuseMorphCore.options import RegistrationOptions
 
 LIMIT = 2.0
 
@@ -52,7 +53,7 @@ def coarser(image: sitk.Image, spacing: float | None) -> sitk.Image:
 
 
 def run_disturbed(method: str, pair: Pair, disturbance: Disturbance, structures: dict[int, str],
-                  settings: MethodSettings, spacing: float | None = None) -> dict:
+                  settings: RegistrationOptions, spacing: float | None = None) -> dict:
     """Disturb the moving image, register at `spacing`, and measure how far the structures' centres end from those of the fixed image,
     and the mean Dice. The labels are moved as drawn, whatever was cut from the image.
 
@@ -93,7 +94,8 @@ def success_limits(rows: list[dict]) -> dict[tuple[str, str], float]:
 
 
 def run_robustness(command: str, folder: str | Path, out: str | Path, *, methods: str = "network+refine,zero,syn",
-                   pairs: int | None = 5, spacing: float | None = None, settings: MethodSettings = MethodSettings(),
+                   pairs: int | None = 5, spacing: float | None = None,
+                   settings: RegistrationOptions = RegistrationOptions(),
                    threads: int = 2, quiet: bool = False) -> Path:
     """Register pairs under every disturbance; writes `cases.csv` and `robustness.md` into `out`, and can be resumed.
 
@@ -105,7 +107,7 @@ def run_robustness(command: str, folder: str | Path, out: str | Path, *, methods
     names = chosen_methods(methods)
     cases = mixed(data_set.pairs("validation"))[:pairs]
     records = Records(out, {"robustness": command, "voxels": "as scanned" if spacing is None else f"{spacing:g} mm",
-                            "threads": threads, **settings.to_dict()})
+                            **settings.to_dict(), "threads": threads})
     rows = []
     jobs = [(pair, kind, name) for pair in cases for kind in DISTURBANCES for name in names]
     for pair, kind, name in tqdm(jobs, desc=command, unit="registration", disable=quiet):

@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable
+from dataclasses import fields
 from functools import partial
 from pathlib import Path
 
@@ -13,11 +14,12 @@ from tqdm import tqdm
 from DiffuseMorphCore.evaluation.benchmark import BENCHMARKS, mixed
 from DiffuseMorphCore.evaluation.datasets import Pair, open_data_set
 from DiffuseMorphCore.evaluation.machine import machine
-from DiffuseMorphCore.evaluation.methods import MethodSettings, resample_labels
+from DiffuseMorphCore.evaluation.methods import resample_labels
 from DiffuseMorphCore.evaluation.metrics import dice
 from DiffuseMorphCore.evaluation.records import Records
 from DiffuseMorphCore.evaluation.report import Column, cell, facts, markdown_table
 from DiffuseMorphCore.evaluation.robustness import coarser
+from DiffuseMorphCore.options import RegistrationOptions
 from DiffuseMorphCore.registration import Registration, register
 from DiffuseMorphCore.registration.predict import network_images
 from DiffuseMorphCore.registration.uncertainty import summary
@@ -80,10 +82,10 @@ def rank_correlation(first: np.ndarray, second: np.ndarray) -> float | None:
 def network_spread(result: Registration, samples: int = SAMPLES) -> np.ndarray | None:
     """Standard deviation in mm of the network's own field over latents of several noise levels and seeds, without
     refinement: (*spatial) on the registration's grid, None without a model."""
-    model, grid = result._model, result.grid
+    model, grid = result.model, result.grid
     if model is None:
         return None
-    images = network_images(model, result._pair)
+    images = network_images(model, result.pair)
     fields = []
     for sample in range(samples):
         latent = latent_at(model, *images, sample * len(model.schedule) // (4 * samples), sample)
@@ -145,15 +147,14 @@ def column(rows: list[dict], key: str) -> np.ndarray:
     return np.array([row[key] for row in rows])
 
 
-def run_pair(pair: Pair, structures: dict[int, str], settings: MethodSettings, spacing: float | None = None) -> dict:
+def run_pair(pair: Pair, structures: dict[int, str], settings: RegistrationOptions, spacing: float | None = None) -> dict:
     """Register one pair, and compare its uncertainty with the errors of its labels; see :func:`compare`.
 
     spacing : as for :func:`run_uncertainty`.
     """
     fixed, moving = (coarser(scan.image(), spacing) for scan in (pair.fixed, pair.moving))
     labels = pair.fixed.labels()
-    result = register(fixed, moving, model=settings.model, device=settings.device, seed=settings.seed,
-                      refine=settings.refine, align=settings.align, modality=settings.modality)
+    result = register(fixed, moving, **{each.name: getattr(settings, each.name) for each in fields(settings)})
     start = time.perf_counter()
     uncertainty = result.uncertainty(SAMPLES)
     seconds = time.perf_counter() - start
@@ -175,7 +176,7 @@ def over_pairs(structures: list[dict], name: str) -> np.ndarray:
 
 
 def run_uncertainty(command: str, folder: str | Path, out: str | Path, *, pairs: int | None = None,
-                    spacing: float | None = None, settings: MethodSettings = MethodSettings(), threads: int = 2,
+                    spacing: float | None = None, settings: RegistrationOptions = RegistrationOptions(), threads: int = 2,
                     quiet: bool = False) -> Path:
     """Register validation pairs; writes `cases.csv`, `structures.csv` and `uncertainty.md` into `out`, can be resumed.
 
@@ -185,7 +186,7 @@ def run_uncertainty(command: str, folder: str | Path, out: str | Path, *, pairs:
     data_set = open_data_set(BENCHMARKS[command], folder)
     cases = mixed(data_set.pairs("validation"))[:pairs]
     records = Records(out, {"uncertainty": command, "voxels": "as scanned" if spacing is None else f"{spacing:g} mm",
-                            "samples": SAMPLES, "threads": threads, **settings.to_dict()})
+                            "samples": SAMPLES, **settings.to_dict(), "threads": threads})
     rows = [dict(records.row((pair.name,), partial(run_pair, pair, data_set.structures, settings, spacing)))
             for pair in tqdm(cases, desc=command, unit="pair", disable=quiet)]
     structures = [{"case": row["case"], **part} for row in rows for part in row.pop("structures")]

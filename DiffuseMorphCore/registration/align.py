@@ -15,11 +15,12 @@ import numpy as np
 import SimpleITK as sitk
 
 from DiffuseMorphCore.errors import DiffuseMorphError
+from DiffuseMorphCore.options import declared
 from DiffuseMorphCore.progress import Progress, advance
 from DiffuseMorphCore.grid import Grid
 from DiffuseMorphCore.registration.prepare import Scan
 
-ALIGNMENTS = ("none", "center", "rigid", "affine")
+ALIGNMENTS = declared()["align"].choices
 _SCORED_VOXELS, _SEARCHED_VOXELS = 8_000, 60_000
 _TURN = math.radians(25)  # starting rotations; a rigid search recovers about as much again
 

@@ -10,36 +10,16 @@ from torch import Tensor
 from DiffuseMorphCore.displacement import Displacement
 from DiffuseMorphCore.grid import Grid
 from DiffuseMorphCore.networks import DiffuseMorph
+from DiffuseMorphCore.options import RegistrationOptions
 from DiffuseMorphCore.progress import Progress, advance
-from DiffuseMorphCore.registration.descent import RefinementSettings
 from DiffuseMorphCore.registration.initialise import TWO_STARTS, Start, choose_result, choose_starts
 from DiffuseMorphCore.registration.predict import predict
-from DiffuseMorphCore.registration.refine import AUTOMATIC_STEPS, EARLY_STOPPING, LARGE_GRID, refine
+from DiffuseMorphCore.registration.refine import refine, refinement_settings
 from DiffuseMorphCore.registration.repair import Repair, unfold
 from DiffuseMorphCore.registration.stages import Stopwatch
 from DiffuseMorphCore.samplers import EtaPath, even_etas
 from DiffuseMorphCore.similarity import ImagePair, Similarity
 from DiffuseMorphCore.warp import resize_displacement
-
-
-@dataclass(frozen=True)
-class Task:
-    """What is asked for: similarity to maximise, steps of the refinement (``"auto"`` or a number), form and keyframes of the
-    path."""
-
-    similarity: Similarity
-    refine: str | int
-    trajectory: str
-    keyframes: int
-
-    @property
-    def steps(self) -> int:
-        """Steps of the refinement on the finest grid."""
-        return AUTOMATIC_STEPS if self.refine == "auto" else self.refine
-
-    def settings(self, voxels: int) -> RefinementSettings:
-        """Settings of the refinement on a working grid of so many voxels."""
-        return EARLY_STOPPING if self.refine == "auto" and voxels > LARGE_GRID else RefinementSettings()
 
 
 @dataclass(frozen=True)
@@ -55,13 +35,15 @@ class Deformation:
 class Deforming:
     """The work on one pair on its device: ``grid`` is where the path is delivered, over the pair's field of view."""
 
-    def __init__(self, pair: ImagePair, grid: Grid, task: Task, progress: Progress | None) -> None:
-        self.pair, self.grid, self.task, self.progress = pair, grid, task, progress
+    def __init__(self, pair: ImagePair, grid: Grid, goal: Similarity, options: RegistrationOptions,
+                 progress: Progress | None) -> None:
+        self.pair, self.grid, self.goal, self.options, self.progress = pair, grid, goal, options, progress
         self.voxels = torch.Size(pair.shape).numel()
+        self.steps, self.settings = refinement_settings(options.refine, self.voxels)
 
     def similarity(self, displacement: Displacement) -> float:
         """Of the images under a displacement on any grid over their field of view."""
-        return self.task.similarity.evaluate(self.pair, displacement.at(self.pair.shape).values)
+        return self.goal.evaluate(self.pair, displacement.at(self.pair.shape).values)
 
     def start(self, name: str, path: EtaPath) -> Start:
         return Start(name, path, self.similarity(path.end))
@@ -69,30 +51,31 @@ class Deforming:
     def predicted(self, network: DiffuseMorph) -> EtaPath:
         """The network's path; what it adds in further passes is left to the refinement, if there is one."""
         nothing = Displacement.zero(self.grid, self.pair.fixed.device).at(self.pair.shape)
-        seen = self.task.similarity.network_pair(self.pair, nothing.values)
-        return predict(network, seen, self.grid, even_etas(self.task.keyframes), self.task.trajectory,
-                       further=not self.task.steps)
+        seen = self.goal.network_pair(self.pair, nothing.values)
+        return predict(network, seen, self.grid, even_etas(self.options.keyframes), self.options.trajectory,
+                       further=not self.steps)
 
     def optimised(self, start: Start, index: int, count: int) -> Start:
         """Refined from where a start ends, one of ``count``; only several have their similarity measured, to be compared."""
         begin: Tensor = start.path.end.at(self.pair.shape).values
-        found = refine(self.pair, begin, steps=self.task.steps, similarity=self.task.similarity,
-                       settings=self.task.settings(self.voxels),
+        found = refine(self.pair, begin, steps=self.steps, similarity=self.goal,
+                       settings=self.settings,
                        advance=lambda fraction: advance(self.progress, "refine", (index + fraction) / count))
         change = resize_displacement(found - begin, self.grid.shape)
-        return start.optimised(change, self.task.similarity.evaluate(self.pair, found) if count > 1 else start.similarity)
+        return start.optimised(change, self.goal.evaluate(self.pair, found) if count > 1 else start.similarity)
 
 
 @torch.no_grad()
 def deform(pair: ImagePair, grid: Grid, fixed_shape: tuple[int, ...], network: DiffuseMorph | None, device: torch.device,
-           task: Task, stopwatch: Stopwatch, progress: Progress | None, given: Displacement | None = None) -> Deformation:
+           goal: Similarity, options: RegistrationOptions, stopwatch: Stopwatch, progress: Progress | None,
+           given: Displacement | None = None) -> Deformation:
     """Run the network and the refinement on ``device``; the path lies on ``grid``, fold-free on ``fixed_shape``.
 
     The correction by the refinement is a displacement scaled with eta: nothing at 0, whole at 1. The network's answer, or
     a displacement that is ``given``, is kept only where it makes the images more similar, and does not lead the refinement
     astray.
     """
-    work = Deforming(pair.to(device), grid, task, progress)
+    work = Deforming(pair.to(device), grid, goal, options, progress)
     notes: list[str] = []
     zero = work.start("state before", EtaPath.straight(Displacement.zero(grid, device)))
     similarity = {"aligned": zero.similarity}
@@ -103,9 +86,9 @@ def deform(pair: ImagePair, grid: Grid, fixed_shape: tuple[int, ...], network: D
             others.append(work.start("network's answer", work.predicted(network.to(device))))
             similarity["network"] = others[-1].similarity
             advance(progress, "predict", 1.0)
-        starts = choose_starts(zero, others, bool(task.steps) and work.voxels <= TWO_STARTS, notes)
+        starts = choose_starts(zero, others, bool(work.steps) and work.voxels <= TWO_STARTS, notes)
     with stopwatch("refine"):
-        if task.steps:
+        if work.steps:
             starts = [work.optimised(start, index, len(starts)) for index, start in enumerate(starts)]
         path = choose_result(starts, notes).path
         advance(progress, "refine", 1.0)

@@ -16,9 +16,10 @@ import DiffuseMorphCore
 from DiffuseMorphCore.devices import choose_device, describe_device
 from DiffuseMorphCore.errors import DiffuseMorphError, is_out_of_memory
 from DiffuseMorphCore.networks import DiffuseMorph
+from DiffuseMorphCore.options import RegistrationOptions, takes_options
 from DiffuseMorphCore.progress import Progress, advance
-from DiffuseMorphCore.registration.align import ALIGNMENTS, align as align_linearly
-from DiffuseMorphCore.registration.deform import Deformation, Task, deform
+from DiffuseMorphCore.registration.align import align as align_linearly
+from DiffuseMorphCore.registration.deform import Deformation, deform
 from DiffuseMorphCore.grid import Grid
 from DiffuseMorphCore.registration.inputs import Image, load_pair, resolve_model
 from DiffuseMorphCore.registration.prepare import Scan, aligned_tensor
@@ -26,7 +27,6 @@ from DiffuseMorphCore.registration.repair import CHECKS
 from DiffuseMorphCore.registration.result import Registration
 from DiffuseMorphCore.registration.stages import Stopwatch
 from DiffuseMorphCore.registration.working_grid import choose_grid, delivered_grid
-from DiffuseMorphCore.samplers.trajectory import FORMS
 from DiffuseMorphCore.similarity import MODALITIES, ImagePair, Similarity
 from DiffuseMorphCore.threads import with_threads
 from DiffuseMorphCore.transforms import read_transform
@@ -35,13 +35,11 @@ from DiffuseMorphCore.warp import folding
 _LEAST_OVERLAP = 0.02  # share of the working grid that the aligned moving image must cover
 
 
+@takes_options
 @with_threads
-def register(fixed: Image, moving: Image, *, model: str | Path | DiffuseMorph | None = "default", device: str = "auto",
-             align: str = "affine", refine: str | int = "auto", modality: str = "same",
-             fixed_mask: Image | None = None, moving_mask: Image | None = None,
-             initial_transform: sitk.Transform | str | Path | None = None, alignment_follows_eta: bool = False,
-             trajectory: str = "anchored", keyframes: int = 5, seed: int = 0, threads: str | int = "auto",
-             progress: Progress | None = None) -> Registration:
+def register(fixed: Image, moving: Image, *, fixed_mask: Image | None = None, moving_mask: Image | None = None,
+             initial_transform: sitk.Transform | str | Path | None = None, progress: Progress | None = None,
+             **options: Any) -> Registration:
     """Register two scans: find the deformation that brings ``moving`` onto ``fixed``.
 
     Parameters
@@ -49,45 +47,37 @@ def register(fixed: Image, moving: Image, *, model: str | Path | DiffuseMorph | 
     fixed, moving : 2-D or 3-D, of any grid, spacing, orientation and number type: a file name, the folder or the list of
         files of a DICOM series, a SimpleITK image, a nibabel image, or a numpy array by
         :func:`DiffuseMorphCore.image_from_array`. Colours are registered by their grey.
-    model : name of a bundled model, a model file, a loaded model, or None (or ``"none"``) for refinement alone.
-    device : ``"auto"`` (CUDA, Apple MPS, processor), ``"cpu"``, ``"cuda"`` or ``"mps"``.
-    align : ``"none"``, ``"center"``, ``"rigid"`` or ``"affine"``: the linear alignment before anything bends.
-    refine : ``"auto"``, or the number of steps of the refinement on the finest grid; 0 keeps the network's answer.
-    modality : ``"same"`` or ``"different"``: whether equal intensities mean equal tissue; if not, what they mean is learnt
-        from the two images themselves.
     fixed_mask, moving_mask : non-zero where the image counts, on the image's own grid.
     initial_transform : a linear transform from fixed to moving points (mm, LPS) to start the alignment from.
-    alignment_follows_eta : let eta scale the alignment too, so that eta = 0 is the moving image where its header puts it.
-    trajectory : ``"anchored"`` (eta = 0 is exactly the aligned moving image) or ``"faithful"`` (paper, Algorithm 1).
-    keyframes : how many fields are computed along the trajectory; between them it is interpolated.
-    seed : for what draws random numbers later, :meth:`Registration.uncertainty`; the registration itself draws none.
-    threads : how many threads the processor works with, or ``"auto"``: one for every core that this process may use and that
-        other programs leave free. The same number gives the same bytes; another may differ in the last digits.
     progress : called with a stage (prepare, align, predict, refine, deliver) and the fraction of it that is done;
         returning False cancels.
+    {options}
+
+    A model may be given as an object, too, and as None for the optimisation alone.
 
     Raises
     ------
     DiffuseMorphError : an input or option that cannot be used, in one sentence; Cancelled when ``progress`` cancels.
     """
-    _check_options(align, refine, modality, trajectory, keyframes)
-    target, task, stopwatch, notes = choose_device(device), Task(MODALITIES[modality], refine, trajectory, keyframes), Stopwatch(), []
+    wanted = RegistrationOptions(**options)
+    goal, target, stopwatch, notes = MODALITIES[wanted.modality], choose_device(wanted.device), Stopwatch(), []
     with stopwatch("prepare"):
         advance(progress, "prepare", 0.0)
         scans = load_pair(fixed, moving, fixed_mask, moving_mask, notes)
         advance(progress, "prepare", 0.5)
-        network = resolve_model(model, scans[0].grid.ndim, target, notes)
+        network = resolve_model(wanted.model, scans[0].grid.ndim, target, notes)
         initial = read_transform(initial_transform) if isinstance(initial_transform, (str, Path)) else initial_transform
         if initial is not None and scans[0].plane is not None:
             raise DiffuseMorphError("An initial transform is not used for single slices: leave it out.")
         advance(progress, "prepare", 1.0)
     with stopwatch("align"):
         advance(progress, "align", 0.0)
-        alignment = align_linearly(*scans, align, initial, progress)
+        alignment = align_linearly(*scans, wanted.align, initial, progress)
         advance(progress, "align", 1.0)
-    pair, deformation, used = _deform_within_memory(scans, alignment, network, target, task, notes, stopwatch, progress)
+    pair, deformation, used = _deform_within_memory(scans, alignment, network, target, goal, wanted, notes, stopwatch,
+                                                    progress)
     with stopwatch("deliver"):
-        report = _quality(scans, pair, deformation, task.similarity, used)
+        report = _quality(scans, pair, deformation, goal, used)
         advance(progress, "deliver", 1.0)
     report |= {
         "seconds": {stage: round(value, 3) for stage, value in stopwatch.seconds.items()},
@@ -95,15 +85,14 @@ def register(fixed: Image, moving: Image, *, model: str | Path | DiffuseMorph | 
         # The recipe stays in the model's file, where 'diffusemorph models FILE' shows it.
         "model": "none" if network is None else {key: value for key, value in network.information.items()
                                                  if key != "recipe"},
-        "settings": {"align": align, "refine": refine, "modality": modality, "trajectory": trajectory,
-                     "keyframes": keyframes, "seed": seed, "threads": threads, "alignment_follows_eta": alignment_follows_eta,
+        "settings": {**wanted.to_dict(),
                      "masks": [name for name, mask in (("fixed", fixed_mask), ("moving", moving_mask)) if mask is not None],
                      "initial_transform": initial is not None},
         "versions": versions(),
         "notes": notes + deformation.notes}
     planes = None if scans[0].plane is None else (scans[0].plane, scans[1].plane)
-    return Registration(scans[0].original, scans[1].original, alignment, deformation.path, report,
-                        alignment_follows_eta, planes, network, pair)
+    return Registration(scans[0].original, scans[1].original, alignment, deformation.path, report, wanted,
+                        planes, network, pair)
 
 
 def versions() -> dict[str, str]:
@@ -112,29 +101,19 @@ def versions() -> dict[str, str]:
             "SimpleITK": sitk.Version.VersionString(), "python": platform.python_version()}
 
 
-def _check_options(kind: str, steps: str | int, modality: str, form: str, keyframes: int) -> None:
-    for name, value, allowed in (("align", kind, ALIGNMENTS), ("modality", modality, MODALITIES),
-                                 ("trajectory", form, FORMS)):
-        if value not in allowed:
-            raise DiffuseMorphError(f"The option {name} is '{value}', but must be one of {', '.join(allowed)}.")
-    if steps != "auto" and (not isinstance(steps, int) or isinstance(steps, bool) or steps < 0):
-        raise DiffuseMorphError(f"The option refine is '{steps}', but must be 'auto' or a number of steps from 0.")
-    if keyframes < 2:
-        raise DiffuseMorphError(f"A trajectory needs at least 2 keyframes, not {keyframes}.")
-
-
 def _deform_within_memory(scans: tuple[Scan, Scan], alignment: sitk.AffineTransform, network: DiffuseMorph | None,
-                          device: torch.device, task: Task, notes: list[str], stopwatch: Stopwatch,
-                          progress: Progress | None) -> tuple[ImagePair, Deformation, torch.device]:
+                          device: torch.device, goal: Similarity, options: RegistrationOptions, notes: list[str],
+                          stopwatch: Stopwatch, progress: Progress | None) -> tuple[ImagePair, Deformation, torch.device]:
     """Deform on the device; where its memory does not suffice, on a coarser grid, and at last on the processor."""
     reduction = 1
     while True:
         try:
             with stopwatch("prepare"):
-                working = choose_grid(scans[0].grid, device, task.similarity, notes, reduction)
+                working = choose_grid(scans[0].grid, device, goal, notes, reduction)
                 grid = delivered_grid(working)
-                pair = working_pair(scans, working, alignment, tissue=task.similarity.uses_tissue)
-            return pair, deform(pair, grid, scans[0].grid.shape, network, device, task, stopwatch, progress), device
+                pair = working_pair(scans, working, alignment, tissue=goal.uses_tissue)
+            return pair, deform(pair, grid, scans[0].grid.shape, network, device, goal, options, stopwatch,
+                                progress), device
         except (MemoryError, RuntimeError) as error:
             if not is_out_of_memory(error):
                 raise

@@ -51,6 +51,13 @@ def levels(shape: tuple[int, ...], coarsest: int) -> list[tuple[int, ...]]:
     return result
 
 
+def refinement_settings(steps: str | int, voxels: int) -> tuple[int, RefinementSettings]:
+    """Steps on the finest grid, and the settings, for ``"auto"`` or a number on a working grid of so many voxels."""
+    if steps != "auto":
+        return int(steps), RefinementSettings()
+    return AUTOMATIC_STEPS, EARLY_STOPPING if voxels > LARGE_GRID else RefinementSettings()
+
+
 def step_counts(steps: int, grids: int) -> list[int]:
     """Steps allowed on each of so many grids, coarse to fine: four times as many on coarser ones, where they are cheap."""
     return [4 * steps] * (grids - 1) + [steps]

@@ -11,10 +11,11 @@ from torch import Tensor
 
 from DiffuseMorphCore.displacement import Displacement
 from DiffuseMorphCore.errors import DiffuseMorphError
+from DiffuseMorphCore.grid import Grid
 from DiffuseMorphCore.images import resample_labels, warp_channels
 from DiffuseMorphCore.networks import DiffuseMorph
+from DiffuseMorphCore.options import RegistrationOptions
 from DiffuseMorphCore.progress import Progress, advance
-from DiffuseMorphCore.grid import Grid
 from DiffuseMorphCore.registration.carried import image_to_warp, points_to_warp
 from DiffuseMorphCore.registration.prepare import Plane
 from DiffuseMorphCore.registration.transforms import (backward, displacement_transform, forward, lifted_grid,
@@ -42,6 +43,9 @@ class Registration:
     path : the deformation from eta 0 to 1, on the processor; its grid spans the fixed image, the centres of its end voxels
         are the image's.
     report : quality figures, times, settings; plain types, ready for JSON.
+    options : what was asked for.
+    planes : for single slices, where both lie in space; else None.
+    model : the networks that took part, or None. pair : both images on the working grid.
     """
 
     fixed: sitk.Image
@@ -49,10 +53,10 @@ class Registration:
     alignment: sitk.AffineTransform
     path: EtaPath
     report: dict[str, Any]
-    alignment_follows_eta: bool = False
+    options: RegistrationOptions = RegistrationOptions()
     planes: tuple[Plane, Plane] | None = None
-    _model: DiffuseMorph | None = field(default=None, repr=False)
-    _pair: ImagePair | None = field(default=None, repr=False)
+    model: DiffuseMorph | None = field(default=None, repr=False)
+    pair: ImagePair | None = field(default=None, repr=False)
 
     @property
     def grid(self) -> Grid:
@@ -136,13 +140,12 @@ class Registration:
         """
         if samples < 1:
             raise DiffuseMorphError(f"Uncertainty needs at least 1 sample, not {samples}.")
-        settings = self.report["settings"]
         return self._on_fixed(uncertainty(
-            self._pair, self._model, self.path.end, MODALITIES[settings["modality"]], samples,
-            settings["seed"] if seed is None else seed, lambda fraction: advance(progress, "uncertainty", fraction)))
+            self.pair, self.model, self.path.end, MODALITIES[self.options.modality], samples,
+            self.options.seed if seed is None else seed, lambda fraction: advance(progress, "uncertainty", fraction)))
 
     def _alignment(self, eta: float) -> sitk.AffineTransform:
-        return scaled_alignment(self.alignment, check_eta(eta)) if self.alignment_follows_eta else self.alignment
+        return scaled_alignment(self.alignment, check_eta(eta)) if self.options.alignment_follows_eta else self.alignment
 
     def _field(self, displacement: Displacement) -> sitk.DisplacementFieldTransform:
         if self.planes is None:

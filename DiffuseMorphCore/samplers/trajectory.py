@@ -8,12 +8,13 @@ import torch
 from torch import Tensor
 
 from DiffuseMorphCore.errors import DiffuseMorphError
+from DiffuseMorphCore.options import declared
 from DiffuseMorphCore.samplers.path import check_eta
 
 if TYPE_CHECKING:
     from DiffuseMorphCore.networks.model import DiffuseMorph
 
-FORMS = ("anchored", "faithful")
+FORMS = declared()["trajectory"].choices
 
 
 class Trajectory:

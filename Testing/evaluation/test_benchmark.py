@@ -13,7 +13,8 @@ from DiffuseMorphCore.evaluation import benchmark
 from DiffuseMorphCore.evaluation.__main__ import main
 from DiffuseMorphCore.evaluation.datasets.scan import Pair, Scan
 from DiffuseMorphCore.evaluation.machine import machine, peak_memory, reset_peak_memory
-from DiffuseMorphCore.evaluation.methods import MethodSettings, Outcome, chosen_methods, resample_labels, syn
+from DiffuseMorphCore.evaluation.methods import Outcome, chosen_methods, resample_labels, syn
+from DiffuseMorphCore.options import RegistrationOptions
 from DiffuseMorphCore.networks.configuration import PRESETS
 from DiffuseMorphCore.networks.model import DiffuseMorph
 from DiffuseMorphCore.networks.model_file import save_model
@@ -86,7 +87,7 @@ def test_syn_goes_from_fixed_to_moving_and_back():
                   for y, x, width, height in spots) for shift in (0, 7)]
     pair = pair_of(*images)
     fixed, moving = pair.fixed.image(), pair.moving.image()
-    outcome = syn(fixed, moving, MethodSettings())
+    outcome = syn(fixed, moving, RegistrationOptions())
     landed = outcome.transform.TransformPoint((28.0, 32.0))
     assert landed == pytest.approx((35, 32), abs=1.0)
     assert outcome.inverse.TransformPoint(landed) == pytest.approx((28, 32), abs=0.3)

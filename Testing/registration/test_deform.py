@@ -8,7 +8,8 @@ import torch
 
 from DiffuseMorphCore.displacement import Displacement
 from DiffuseMorphCore.grid import Grid
-from DiffuseMorphCore.registration.deform import Task, deform
+from DiffuseMorphCore.options import RegistrationOptions
+from DiffuseMorphCore.registration.deform import deform
 from DiffuseMorphCore.registration.repair import unfold
 from DiffuseMorphCore.registration.stages import Stopwatch
 from DiffuseMorphCore.samplers import EtaPath, even_etas
@@ -17,7 +18,7 @@ from DiffuseMorphCore.warp import smooth, warp
 
 SHAPE, PERIOD, SHIFT = (72, 80), 10, 3
 GRID = Grid((80, 72), (1.0, 1.0), (0.0, 0.0), (1.0, 0.0, 0.0, 1.0))
-TASK = Task(MODALITIES["same"], "auto", "anchored", 5)
+SAME = MODALITIES["same"]
 
 
 @pytest.fixture
@@ -43,7 +44,8 @@ def test_an_answer_that_leads_the_refinement_astray_is_dropped(striped, small_mo
     etas = even_etas(5)
     path = EtaPath(etas, torch.tensor(etas).view(-1, 1, 1, 1) * shifted(answer), GRID)
     monkeypatch.setattr(sys.modules["DiffuseMorphCore.registration.deform"], "predict", lambda *_, **__: path)
-    found = deform(striped, GRID, SHAPE, small_model(2), torch.device("cpu"), TASK, Stopwatch(), None)
+    found = deform(striped, GRID, SHAPE, small_model(2), torch.device("cpu"), SAME, RegistrationOptions(), Stopwatch(),
+                   None)
     assert found.similarity["network"] > found.similarity["aligned"]
     assert len(found.path.etas) == (5 if used else 2)
     assert any("clearly better without" in note for note in found.notes) is not used
@@ -61,8 +63,8 @@ def wild():
 @pytest.mark.parametrize("displacement, used", [(shifted(SHIFT), True), (wild(), False)])
 def test_a_displacement_that_is_given_is_the_beginning_where_it_helps(striped, displacement, used):
     given = Displacement(displacement, GRID)
-    task = Task(MODALITIES["same"], 0, "anchored", 2)
-    found = deform(striped, GRID, SHAPE, None, torch.device("cpu"), task, Stopwatch(), None, given)
+    found = deform(striped, GRID, SHAPE, None, torch.device("cpu"), SAME, RegistrationOptions(refine=0), Stopwatch(), None,
+                   given)
     assert torch.equal(found.path.end.values, given.values if used else torch.zeros_like(given.values))
     assert any("given displacement" in note for note in found.notes) is not used
 
@@ -71,7 +73,6 @@ def test_a_repair_that_does_not_end_is_told(striped, monkeypatch):
     module = sys.modules["DiffuseMorphCore.registration.deform"]
     monkeypatch.setattr(module, "unfold", lambda *given, **more: unfold(*given, **more, rounds=0))
     monkeypatch.setattr(module, "choose_starts", lambda zero, others, *_: list(others))
-    found = deform(striped, GRID, SHAPE, None, torch.device("cpu"), Task(MODALITIES["same"], 0, "anchored", 2),
-                   Stopwatch(), None, Displacement(wild(), GRID))
+    found = deform(striped, GRID, SHAPE, None, torch.device("cpu"), SAME, RegistrationOptions(refine=0), Stopwatch(), None, Displacement(wild(), GRID))
     assert not found.repair.converged and found.repair.folded_after[1.0] > 0
     assert any("did not come to an end" in note for note in found.notes)

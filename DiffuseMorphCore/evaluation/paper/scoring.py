@@ -10,9 +10,10 @@ from torch import Tensor
 from torch.nn import functional
 
 from DiffuseMorphCore.evaluation import metrics
-from DiffuseMorphCore.evaluation.methods import MethodSettings, syn
+from DiffuseMorphCore.evaluation.methods import syn
 from DiffuseMorphCore.evaluation.paper.baselines import TrajectoryAt
 from DiffuseMorphCore.evaluation.paper.preparation import Case, PreparedData
+from DiffuseMorphCore.options import RegistrationOptions
 from DiffuseMorphCore.warp.folding import folding, jacobian_determinant
 from DiffuseMorphCore.warp.sampling import warp
 
@@ -118,7 +119,7 @@ def as_image(array: np.ndarray, spacing: tuple[float, ...]) -> sitk.Image:
 def syn_trajectory(case: Case, seed: int) -> tuple[TrajectoryAt, float]:
     """ANTs SyN on the prepared images, its field scaled by eta, and its seconds."""
     fixed, moving = (as_image(image[0, 0].numpy(), case.spacing) for image in (case.fixed, case.moving))
-    outcome = syn(fixed, moving, MethodSettings(seed=seed))
+    outcome = syn(fixed, moving, RegistrationOptions(seed=seed))
     field = metrics.voxel_displacement(metrics.displacement_field(outcome.transform, fixed))
     displacement = torch.from_numpy(field)[None]
     return (lambda eta: eta * displacement), outcome.seconds

@@ -1,0 +1,145 @@
+"""The options of a registration, each declared once.
+
+The command line's help, the check of what Python callers give, the settings in the report and the panel in Slicer all
+follow from here. Nothing heavy is imported, so that help and refusals come at once.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass, field, fields
+from typing import Any
+
+from DiffuseMorphCore.errors import DiffuseMorphError
+
+
+@dataclass(frozen=True)
+class Option:
+    """One option.
+
+    help : what it does, without a full stop. choices : the words it may be, if it is a word. lowest, highest : the range
+    of a whole number; None where there is no such bound. automatic : ``"auto"`` may stand for the number. value : what
+    help texts call the value. anything : it is checked where it is used.
+    """
+
+    help: str
+    choices: tuple[str, ...] = ()
+    lowest: int | None = None
+    highest: int | None = None
+    automatic: bool = False
+    value: str = "N"
+    anything: bool = False
+
+    def check(self, name: str, value: Any) -> None:
+        """Raises DiffuseMorphError, in one sentence, for a value that the option cannot have."""
+        if self.anything:
+            return
+        if self.choices:
+            if value not in self.choices:
+                raise DiffuseMorphError(f"The option {name} is '{value}', but must be one of {', '.join(self.choices)}.")
+        elif self.lowest is None:
+            if not isinstance(value, bool):
+                raise DiffuseMorphError(f"The option {name} is '{value}', but must be True or False.")
+        elif not (self.automatic and value == "auto") and not self._in_range(value):
+            raise DiffuseMorphError(f"The option {name} is '{value}', but must be {self.range}.")
+
+    def parse(self, text: str) -> str | int:
+        """The value that a text from the command line means. Raises ValueError, saying why, for any other text."""
+        if self.anything or self.choices or (self.automatic and text == "auto"):
+            return text
+        try:
+            value = int(text)
+        except ValueError:
+            raise ValueError(f"'{text}' is not a whole number" + (" or 'auto'" if self.automatic else "")) from None
+        if not self._in_range(value):
+            raise ValueError(f"'{text}' is below {self.lowest}" if value < self.lowest else f"'{text}' is above {self.highest}")
+        return value
+
+    @property
+    def range(self) -> str:
+        """The values it may have, in words."""
+        if self.choices:
+            return f"one of {', '.join(self.choices)}"
+        words = "'auto' or " if self.automatic else ""
+        upper = "" if self.highest is None else f" to {self.highest}"
+        return f"{words}a whole number from {self.lowest}{upper}"
+
+    def _in_range(self, value: Any) -> bool:
+        return (isinstance(value, int) and not isinstance(value, bool) and value >= self.lowest
+                and (self.highest is None or value <= self.highest))
+
+
+def _option(default: Any, help: str, **limits: Any) -> Any:
+    return field(default=default, metadata={"option": Option(help, **limits)})
+
+
+@dataclass(frozen=True)
+class RegistrationOptions:
+    """What a registration may be asked for beside its images; every field is a keyword of ``register``."""
+
+    model: Any = _option(
+        "default", "a model that comes with the package (see 'diffusemorph models'), a model file (.pt), or 'none' for the "
+        "optimisation alone; 'default' is the bundled one for the images' dimension", value="NAME|FILE", anything=True)
+    device: str = _option("auto", "where to compute: 'auto' takes a GPU where there is one", value="auto|cpu|cuda|mps",
+                          anything=True)
+    threads: str | int = _option(
+        "auto", "threads of the CPU; 'auto' takes one for every core that this process may use and that other programs leave "
+        "free, or as many as OMP_NUM_THREADS says; another number may change the last digits", lowest=1, automatic=True,
+        value="N|auto")
+    seed: int = _option(0, "of what is drawn at random: the uncertainty, a synthetic image; the same seed, input and device "
+                        "give the same result", lowest=0)
+    align: str = _option("affine", "linear alignment before the deformation", choices=("none", "center", "rigid", "affine"))
+    refine: str | int = _option("auto", "refinement on the two images: at most N steps on the finest grid, 0 keeps the "
+                                "network's answer", lowest=0, automatic=True, value="N|auto")
+    modality: str = _option("same", "whether both images have the same kind of contrast; if not, what intensities mean is "
+                            "learnt from the two images themselves", choices=("same", "different"))
+    trajectory: str = _option("anchored", "anchored: eta 0 is the aligned moving image exactly; faithful: as in the paper",
+                              choices=("anchored", "faithful"))
+    keyframes: int = _option(5, "how many fields are computed along the trajectory; between them it is interpolated", lowest=2)
+    alignment_follows_eta: bool = _option(False, "let eta scale the alignment too, so that eta 0 is the moving image where "
+                                          "its header puts it")
+
+    def __post_init__(self) -> None:
+        for name, option in declared().items():
+            option.check(name, getattr(self, name))
+
+    def to_dict(self) -> dict[str, Any]:
+        """The settings for a report, the model by its name."""
+        values = {each.name: getattr(self, each.name) for each in fields(self)}
+        return values | {"model": _name_of(self.model)}
+
+
+def _name_of(model: Any) -> str:
+    if model is None:
+        return "none"
+    information = getattr(model, "information", None)  # of a loaded model
+    return str(model) if information is None else str(information.get("name", "given"))
+
+
+def declared() -> dict[str, Option]:
+    """Every option by its name."""
+    return {each.name: each.metadata["option"] for each in fields(RegistrationOptions)}
+
+
+def default_of(name: str) -> Any:
+    """The value an option has unless it is given."""
+    return RegistrationOptions.__dataclass_fields__[name].default
+
+
+def takes_options(function: Callable) -> Callable:
+    """For a function with ``**options``: its signature and docstring name every option, as if they stood there.
+
+    The docstring has ``{options}`` where their descriptions go.
+    """
+    signature = inspect.signature(function)
+    own = [each for each in signature.parameters.values() if each.kind is not each.VAR_KEYWORD]
+    options = [inspect.Parameter(each.name, inspect.Parameter.KEYWORD_ONLY, default=each.default, annotation=each.type)
+               for each in fields(RegistrationOptions)]
+    function.__signature__ = signature.replace(parameters=own + options)
+    lines = []
+    for name, option in declared().items():
+        limits = f"; {option.range}" if option.choices or option.lowest is not None else ""
+        lines.append(f"{name} : {option.help}{limits} (default {default_of(name)!r}).")
+    function.__doc__ = function.__doc__.replace("{options}", "\n    ".join(lines))
+    return function
