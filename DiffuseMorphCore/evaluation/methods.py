@@ -12,6 +12,7 @@ import SimpleITK as sitk
 
 from DiffuseMorphCore.errors import DiffuseMorphError
 from DiffuseMorphCore.evaluation.machine import peak_memory, reset_peak_memory
+from DiffuseMorphCore.images import resample_labels
 from DiffuseMorphCore.options import RegistrationOptions
 
 
@@ -32,11 +33,6 @@ class Outcome:
     peak_gib: float
     at: Callable[[float], sitk.Transform] | None = None
     details: dict = field(default_factory=dict)
-
-
-def resample_labels(labels: sitk.Image, grid: sitk.Image, transform: sitk.Transform) -> sitk.Image:
-    """Labels on the voxels of `grid` by nearest neighbour; outside the label map 0."""
-    return sitk.Resample(labels, grid, transform, sitk.sitkNearestNeighbor, 0, labels.GetPixelID())
 
 
 def initial(fixed: sitk.Image, moving: sitk.Image, settings: RegistrationOptions) -> Outcome:

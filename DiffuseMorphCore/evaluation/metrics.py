@@ -10,6 +10,9 @@ from collections.abc import Iterable, Mapping, Sequence
 import numpy as np
 import SimpleITK as sitk
 
+from DiffuseMorphCore.grid import Grid
+from DiffuseMorphCore.images import dice_of_each
+
 # Values of the ACDC labels, and the five overlapping structures over which the paper pools Dice.
 RIGHT_VENTRICLE, MYOCARDIUM, LEFT_CAVITY = 1, 2, 3
 PAPER_STRUCTURES = {
@@ -34,17 +37,12 @@ def shared_labels(fixed: np.ndarray, moving: np.ndarray, structures: Iterable[in
 
 
 def dice(first: np.ndarray, second: np.ndarray, labels: Iterable[int]) -> dict[int, float]:
-    """Dice overlap 2 |A and B| / (|A| + |B|) of each label, 0 to 1; NaN for a label that neither map holds.
+    """Dice overlap of each of some labels, 0 to 1; NaN for a label that neither map holds.
 
-    Both maps are non-negative integers of one shape. Raises ValueError for maps of different shapes.
+    Raises ValueError for maps of different shapes.
     """
-    if first.shape != second.shape:
-        raise ValueError(f"the label maps have different shapes, {first.shape} and {second.shape}")
-    labels = list(labels)
-    size = max(labels) + 1
-    both = _counts(first[first == second], size)
-    total = _counts(first, size) + _counts(second, size)
-    return {label: 2.0 * both[label] / total[label] if total[label] else float("nan") for label in labels}
+    found = dice_of_each(first, second)
+    return {label: found.get(int(label), float("nan")) for label in labels}
 
 
 def dice_of_groups(first: np.ndarray, second: np.ndarray,
@@ -179,8 +177,4 @@ def voxel_displacement(field: sitk.Image) -> np.ndarray:
 
     The warp module's convention: component order is the order of the array's axes.
     """
-    millimetres = sitk.GetArrayFromImage(field)
-    ndim = field.GetDimension()
-    direction = np.array(field.GetDirection()).reshape(ndim, ndim)
-    to_voxels = np.linalg.inv(direction @ np.diag(field.GetSpacing())).astype(np.float32)
-    return np.ascontiguousarray(np.moveaxis((millimetres @ to_voxels.T)[..., ::-1], -1, 0))
+    return Grid.of(field).vectors_to_voxels(sitk.GetArrayViewFromImage(field))[0].numpy()

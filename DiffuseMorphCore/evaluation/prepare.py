@@ -2,13 +2,13 @@
 from __future__ import annotations
 
 import csv
-import os
 from pathlib import Path
 
 import SimpleITK as sitk
 from tqdm import tqdm
 
 from DiffuseMorphCore.evaluation.datasets import DataSet, Scan
+from DiffuseMorphCore.files import completed
 
 COLUMNS = ("moving", "fixed", "moving_labels", "fixed_labels")
 
@@ -37,21 +37,16 @@ def write_prepared(data_set: DataSet, out: str | Path, frames: bool = False, qui
 
 
 def _write(image: sitk.Image, path: Path) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f"part_{path.name}")
-    sitk.WriteImage(image, str(temporary), useCompression=True)
-    os.replace(temporary, path)
+    with completed(path) as part:
+        sitk.WriteImage(image, str(part), useCompression=True)
 
 
 def _write_list(path: Path, pairs) -> Path:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.part")
-    with open(temporary, "w", newline="", encoding="utf-8") as file:
+    with completed(path) as part, part.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         writer.writerow(COLUMNS)
         for pair in pairs:
             ends = (pair.moving, pair.fixed)
             writer.writerow([*(f"images/{scan.name}.nii.gz" for scan in ends),
                              *(f"labels/{scan.name}.nii.gz" if scan.read_labels else "" for scan in ends)])
-    os.replace(temporary, path)
     return path

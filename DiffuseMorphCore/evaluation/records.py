@@ -3,20 +3,18 @@ from __future__ import annotations
 
 import csv
 import json
-import os
 import re
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from DiffuseMorphCore.errors import DiffuseMorphError
+from DiffuseMorphCore.files import completed
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a text file whole or not at all: to a temporary name, then renamed."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.part")
-    temporary.write_text(text, encoding="utf-8")
-    os.replace(temporary, path)
+    """Write a text file whole or not at all."""
+    with completed(path) as part:
+        part.write_text(text, encoding="utf-8")
 
 
 class Records:
@@ -58,12 +56,10 @@ class Records:
         """All rows as one CSV file; the columns are the keys, in the order in which they first appear."""
         path = self.folder / name
         columns = list(dict.fromkeys(column for row in rows for column in row))
-        temporary = path.with_name(f".{name}.part")
-        with open(temporary, "w", newline="", encoding="utf-8") as file:
+        with completed(path) as part, part.open("w", newline="", encoding="utf-8") as file:
             writer = csv.DictWriter(file, columns, restval="")
             writer.writeheader()
             writer.writerows(rows)
-        os.replace(temporary, path)
         return path
 
     def write_text(self, name: str, text: str) -> Path:

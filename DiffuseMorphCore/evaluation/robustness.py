@@ -15,10 +15,11 @@ from DiffuseMorphCore.evaluation.datasets import Pair, open_data_set
 from DiffuseMorphCore.evaluation.datasets.geometry import resize
 from DiffuseMorphCore.evaluation.disturbances import DISTURBANCES, Disturbance
 from DiffuseMorphCore.evaluation.machine import machine
-from DiffuseMorphCore.evaluation.methods import METHODS, chosen_methods, resample_labels
+from DiffuseMorphCore.evaluation.methods import METHODS, chosen_methods
 from DiffuseMorphCore.evaluation.metrics import dice
 from DiffuseMorphCore.evaluation.records import Records
 from DiffuseMorphCore.evaluation.report import facts, markdown_table
+from DiffuseMorphCore.images import resample_labels
 from DiffuseMorphCore.options import RegistrationOptions
 
 LIMIT = 2.0

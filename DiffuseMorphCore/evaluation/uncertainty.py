@@ -14,11 +14,11 @@ from tqdm import tqdm
 from DiffuseMorphCore.evaluation.benchmark import BENCHMARKS, mixed
 from DiffuseMorphCore.evaluation.datasets import Pair, open_data_set
 from DiffuseMorphCore.evaluation.machine import machine
-from DiffuseMorphCore.evaluation.methods import resample_labels
 from DiffuseMorphCore.evaluation.metrics import dice
 from DiffuseMorphCore.evaluation.records import Records
 from DiffuseMorphCore.evaluation.report import Column, cell, facts, markdown_table
 from DiffuseMorphCore.evaluation.robustness import coarser
+from DiffuseMorphCore.images import resample_labels
 from DiffuseMorphCore.options import RegistrationOptions
 from DiffuseMorphCore.registration import Registration, register
 from DiffuseMorphCore.registration.predict import network_images

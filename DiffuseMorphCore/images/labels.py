@@ -29,8 +29,20 @@ def dice(first: sitk.Image, second: sitk.Image) -> dict[str, Any]:
     Returns "labels", the overlap (0 to 1) of each label but 0, and "mean", their mean, None where there is no label.
     """
     identity = sitk.Transform(first.GetDimension(), sitk.sitkIdentity)
-    first_values = sitk.GetArrayFromImage(resample_labels(first, second, identity)).ravel()
-    second_values = sitk.GetArrayViewFromImage(second).ravel()
+    each = dice_of_each(sitk.GetArrayFromImage(resample_labels(first, second, identity)),
+                        sitk.GetArrayViewFromImage(second))
+    return {"mean": sum(each.values()) / len(each) if each else None,
+            "labels": {str(label): overlap for label, overlap in each.items()}}
+
+
+def dice_of_each(first: np.ndarray, second: np.ndarray) -> dict[int, float]:
+    """Dice overlap 2 |A and B| / (|A| + |B|), 0 to 1, of each label but 0 that two arrays of whole numbers hold.
+
+    Raises ValueError for arrays of different shapes.
+    """
+    if first.shape != second.shape:
+        raise ValueError(f"the label maps have different shapes, {first.shape} and {second.shape}")
+    first_values, second_values = first.ravel(), second.ravel()
     common = np.promote_types(first_values.dtype, second_values.dtype)
     if {first_values.dtype.kind, second_values.dtype.kind} == {"i", "u"} and common.kind == "f":
         # 64-bit labels of one file with a sign and of the other without: as Python's numbers they are equal or not.
@@ -45,8 +57,7 @@ def dice(first: sitk.Image, second: sitk.Image) -> dict[str, Any]:
         for label, number in zip(labels.tolist(), numbers.tolist()):
             sizes[int(label)] = sizes.get(int(label), 0) + number
     overlap = {int(label): number for label, number in zip(common_ids.tolist(), common_counts.tolist())}
-    each = {str(label): 2 * overlap.get(label, 0) / sizes[label] for label in sorted(sizes)}
-    return {"mean": sum(each.values()) / len(each) if each else None, "labels": each}
+    return {label: 2 * overlap.get(label, 0) / sizes[label] for label in sorted(sizes)}
 
 
 def inside_share(labels: sitk.Image, image: sitk.Image) -> float | None:

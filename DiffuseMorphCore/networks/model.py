@@ -10,7 +10,7 @@ from DiffuseMorphCore.errors import DiffuseMorphError
 from DiffuseMorphCore.networks.configuration import ModelConfiguration
 from DiffuseMorphCore.networks.deformation import DeformationNetwork
 from DiffuseMorphCore.networks.diffusion import DiffusionNetwork
-from DiffuseMorphCore.samplers.schedule import NoiseSchedule
+from DiffuseMorphCore.networks.schedule import NoiseSchedule
 from DiffuseMorphCore.warp import exponential
 
 

@@ -1,7 +1,6 @@
 """A model as one file: weights, configuration, and what people must know about it. Loading executes nothing from it."""
 from __future__ import annotations
 
-import os
 import pickle
 import re
 import zipfile
@@ -13,6 +12,7 @@ import torch
 
 from DiffuseMorphCore import __version__
 from DiffuseMorphCore.errors import DiffuseMorphError
+from DiffuseMorphCore.files import completed
 from DiffuseMorphCore.networks.configuration import ModelConfiguration
 from DiffuseMorphCore.networks.model import DiffuseMorph
 
@@ -61,15 +61,14 @@ def save_model(path: str | Path, model: DiffuseMorph, information: dict[str, Any
                                     "bits, so the training went wrong.")
     content = {"format": FORMAT, "format_version": FORMAT_VERSION, "package_version": __version__,
                "configuration": model.configuration.to_dict(), "information": information, "weights": weights}
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
-        torch.save(content, temporary)
-        os.replace(temporary, path)
+        if not path.parent.is_dir():
+            raise FileNotFoundError(f"there is no folder '{path.parent}'")
+        with completed(path) as part:
+            torch.save(content, part)
     except (OSError, RuntimeError) as error:
         raise DiffuseMorphError(f"The model could not be written to '{path}': check that the folder exists, may be "
                                 f"written to and has room ({_first_line(error)}).") from error
-    finally:
-        temporary.unlink(missing_ok=True)
     return path
 
 

@@ -15,6 +15,7 @@ import numpy as np
 import SimpleITK as sitk
 
 from DiffuseMorphCore.errors import DiffuseMorphError
+from DiffuseMorphCore.linear import affine_transform, linear_map
 from DiffuseMorphCore.options import declared
 from DiffuseMorphCore.progress import Progress, advance
 from DiffuseMorphCore.grid import Grid
@@ -142,9 +143,7 @@ def as_affine(transform: sitk.Transform, ndim: int) -> sitk.AffineTransform:
     """
     if transform.GetDimension() != ndim or not transform.IsLinear():
         raise DiffuseMorphError(f"The initial transform must be a linear {ndim}-D transform from fixed to moving points.")
-    offset = np.array(transform.TransformPoint([0.0] * ndim))
-    columns = [np.array(transform.TransformPoint([float(i == j) for i in range(ndim)])) - offset for j in range(ndim)]
-    return sitk.AffineTransform(np.stack(columns, axis=1).ravel().tolist(), offset.tolist())
+    return affine_transform(*linear_map(transform))
 
 
 def _rounded(transform: sitk.AffineTransform, grid: Grid) -> sitk.AffineTransform:

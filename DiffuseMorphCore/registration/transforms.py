@@ -10,6 +10,7 @@ import numpy as np
 import SimpleITK as sitk
 
 from DiffuseMorphCore.grid import Grid
+from DiffuseMorphCore.linear import affine_transform, linear_map
 from DiffuseMorphCore.registration.prepare import Plane
 
 
@@ -20,11 +21,8 @@ def displacement_transform(grid: Grid, vectors: np.ndarray) -> sitk.Displacement
 
 def scaled_alignment(alignment: sitk.AffineTransform, share: float) -> sitk.AffineTransform:
     """The affine map p -> p + share · (A(p) − p): the identity at 0, the alignment at 1."""
-    ndim = alignment.GetDimension()
-    offset = np.array(alignment.TransformPoint([0.0] * ndim))
-    matrix = np.array([alignment.TransformPoint(row) for row in np.eye(ndim).tolist()]).T - offset[:, None]
-    matrix = (1 - share) * np.eye(ndim) + share * matrix
-    return sitk.AffineTransform(matrix.ravel().tolist(), (share * offset).tolist())
+    matrix, offset = linear_map(alignment)
+    return affine_transform((1 - share) * np.eye(len(offset)) + share * matrix, share * offset)
 
 
 def forward(alignment: sitk.AffineTransform, deformation: sitk.Transform,
@@ -49,10 +47,10 @@ def lifted_grid(grid: Grid, plane: Plane) -> Grid:
 def _lifted(affine: sitk.AffineTransform, planes: tuple[Plane, Plane] | None) -> sitk.AffineTransform:
     if planes is None:
         return affine
-    offset = np.array(affine.TransformPoint([0.0, 0.0]))
+    flat, offset = linear_map(affine)
     matrix = np.eye(3)
-    matrix[:2, :2] = np.array([affine.TransformPoint(row) for row in ([1.0, 0.0], [0.0, 1.0])]).T - offset[:, None]
-    return sitk.AffineTransform(matrix.ravel().tolist(), [*offset.tolist(), 0.0])
+    matrix[:2, :2] = flat
+    return affine_transform(matrix, np.append(offset, 0.0))
 
 
 def _between(planes: tuple[Plane, Plane] | None, to: int, start: int, inner: list[sitk.Transform]) -> list[sitk.Transform]:

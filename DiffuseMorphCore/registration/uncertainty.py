@@ -23,6 +23,7 @@ from DiffuseMorphCore.registration.predict import network_images
 from DiffuseMorphCore.registration.descent import RefinementSettings
 from DiffuseMorphCore.registration.refine import refine
 from DiffuseMorphCore.samplers import Trajectory, latent_at
+from DiffuseMorphCore.seeds import standard_normal
 from DiffuseMorphCore.similarity import ImagePair, Similarity
 from DiffuseMorphCore.warp import compose, resize, resize_displacement
 
@@ -101,7 +102,7 @@ def _network_changes(model: DiffuseMorph | None, pair: ImagePair, shape: tuple[i
 def _random_displacement(shape: tuple[int, ...], seed: int) -> Tensor:
     """(1, ndim, *shape) in voxels, smooth, `_PUSH` long; drawn on the processor, so that a seed means one thing."""
     knots = tuple(max(2, round(side / _WIDTH) + 1) for side in shape)
-    drawn = torch.randn((1, len(shape), *knots), generator=torch.Generator("cpu").manual_seed(seed))
+    drawn = standard_normal((1, len(shape), *knots), seed)
     smooth = resize(drawn, shape)
     return smooth * (_PUSH / smooth.square().sum(dim=1).mean().sqrt())
 

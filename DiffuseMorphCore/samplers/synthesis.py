@@ -1,15 +1,12 @@
 """Synthetic images by reverse diffusion from the noisy moving image towards the fixed one (Algorithm 2)."""
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import torch
 from torch import Tensor
 
+from DiffuseMorphCore.networks.model import DiffuseMorph
 from DiffuseMorphCore.progress import Progress, advance
-
-if TYPE_CHECKING:
-    from DiffuseMorphCore.networks.model import DiffuseMorph
+from DiffuseMorphCore.seeds import generator, standard_normal
 
 
 @torch.no_grad()
@@ -29,10 +26,10 @@ def synthesize(model: DiffuseMorph, moving: Tensor, fixed: Tensor, start: int = 
     the schedule does not have, Cancelled when `progress` returns False.
     """
     schedule = model.schedule.strided(start, steps)
-    generator = torch.Generator("cpu").manual_seed(seed)
+    random = generator(seed)
 
     def draw() -> Tensor:
-        return torch.randn(moving.shape, generator=generator).to(moving.device)
+        return standard_normal(moving.shape, random, moving.device)
 
     advance(progress, "synthesize", 0.0)
     image = schedule.add_noise(moving, len(schedule) - 1, draw())

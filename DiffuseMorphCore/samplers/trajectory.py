@@ -2,17 +2,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
 from DiffuseMorphCore.errors import DiffuseMorphError
+from DiffuseMorphCore.networks.model import DiffuseMorph
 from DiffuseMorphCore.options import declared
 from DiffuseMorphCore.samplers.path import check_eta
-
-if TYPE_CHECKING:
-    from DiffuseMorphCore.networks.model import DiffuseMorph
+from DiffuseMorphCore.seeds import standard_normal
 
 FORMS = declared()["trajectory"].choices
 
@@ -98,5 +96,5 @@ def latent_at(model: DiffuseMorph, moving: Tensor, fixed: Tensor, step: int, see
     if not 0 <= step < len(model.schedule):
         raise DiffuseMorphError(f"The noise level {step} is not in the schedule: choose 0 to "
                                 f"{len(model.schedule) - 1}.")
-    noise = torch.randn(fixed.shape, generator=torch.Generator("cpu").manual_seed(seed)).to(fixed.device)
+    noise = standard_normal(fixed.shape, seed, fixed.device)
     return model.latent(moving, fixed, model.schedule.add_noise(fixed, step, noise), step)

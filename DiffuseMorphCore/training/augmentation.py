@@ -14,14 +14,6 @@ from torch import Tensor
 
 from DiffuseMorphCore.warp import resize, sample_points
 
-_STREAM = 0x9E3779B97F4A7C15  # odd, so that every (seed, index) below 2**32 has its own state
-
-
-def generator(seed: int, index: int) -> torch.Generator:
-    """The generator of sample `index` of the run with `seed`. It lives on the processor, so that every device draws
-    the same numbers."""
-    return torch.Generator().manual_seed((seed * _STREAM + index) % 2 ** 63)
-
 
 def uniform(low: float, high: float, random: torch.Generator) -> float:
     return low + (high - low) * float(torch.rand((), generator=random))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import pickle
 import zipfile
 from dataclasses import replace
@@ -12,6 +11,7 @@ from typing import Any
 import torch
 
 from DiffuseMorphCore.errors import DiffuseMorphError
+from DiffuseMorphCore.files import completed
 from DiffuseMorphCore.networks.configuration import ModelConfiguration
 from DiffuseMorphCore.networks.model import DiffuseMorph
 from DiffuseMorphCore.networks.model_file import save_model
@@ -24,15 +24,12 @@ def write_checkpoint(path: Path, content: dict[str, Any]) -> None:
 
     Raises DiffuseMorphError when there is no room, or no right, to write.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
-        torch.save({"format": FORMAT, **content}, temporary)
-        os.replace(temporary, path)
+        with completed(path) as part:
+            torch.save({"format": FORMAT, **content}, part)
     except (OSError, RuntimeError) as problem:
         raise DiffuseMorphError(f"The checkpoint '{path}' could not be written: make room, or choose a folder you may "
                                 "write to; the run can then be resumed from the checkpoint before.") from problem
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def read_checkpoint(path: str | Path) -> dict[str, Any]:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import csv
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
 from DiffuseMorphCore.errors import DiffuseMorphError
+from DiffuseMorphCore.files import completed
 
 
 class Table:
@@ -25,11 +25,9 @@ class Table:
                 rows = list(csv.reader(file))
             if step > 0 and rows:
                 self.columns = rows[0]
-                temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
-                with temporary.open("w", newline="", encoding="utf-8") as file:
+                with completed(path) as part, part.open("w", newline="", encoding="utf-8") as file:
                     csv.writer(file).writerows(
                         [rows[0], *(row for row in rows[1:] if len(row) == len(rows[0]) and int(row[0]) <= step)])
-                os.replace(temporary, path)
             else:
                 path.unlink()
 

@@ -9,7 +9,7 @@ from typing import Protocol, TypeVar
 import torch
 from torch import Tensor
 
-from DiffuseMorphCore.training.augmentation import generator
+from DiffuseMorphCore.seeds import generator
 
 _MIXTURE_STREAM = 3 << 28  # seeds of the choice of a source, apart from those of the pairs
 

@@ -18,7 +18,8 @@ from torch import Tensor
 from DiffuseMorphCore.errors import DiffuseMorphError
 from DiffuseMorphCore.images import check_image, grey, image_suffix, read_image
 from DiffuseMorphCore.registration.prepare import intensity_range
-from DiffuseMorphCore.training.augmentation import AffineRange, generator, random_affine, sample_affine, uniform
+from DiffuseMorphCore.seeds import generator
+from DiffuseMorphCore.training.augmentation import AffineRange, random_affine, sample_affine, uniform
 from DiffuseMorphCore.training.pair import INTENSITIES, LABELS, Pair
 
 SUFFIXES = (".nii", ".nii.gz", ".mha", ".mhd", ".nrrd", ".png", ".tif", ".tiff", ".jpg", ".jpeg", ".bmp")

@@ -18,9 +18,9 @@ import torch
 from torch import Tensor
 
 from DiffuseMorphCore.errors import DiffuseMorphError
+from DiffuseMorphCore.seeds import generator
 from DiffuseMorphCore.training.appearance import Appearance, degrade, random_contrast, render
-from DiffuseMorphCore.training.augmentation import (AffineRange, generator, grid_points, random_affine,
-                                                    random_displacement, random_orientation, uniform)
+from DiffuseMorphCore.training.augmentation import AffineRange, grid_points, random_affine, random_displacement, random_orientation, uniform
 from DiffuseMorphCore.training.labelmaps import LabelMap
 from DiffuseMorphCore.training.pair import Pair
 from DiffuseMorphCore.warp import sample_points

@@ -18,7 +18,7 @@ from DiffuseMorphCore.errors import Cancelled, DiffuseMorphError
 from DiffuseMorphCore.networks.model import DiffuseMorph
 from DiffuseMorphCore.networks.model_file import load_model
 from DiffuseMorphCore.progress import Progress, advance
-from DiffuseMorphCore.training.augmentation import generator
+from DiffuseMorphCore.seeds import generator
 from DiffuseMorphCore.training.checkpoint import read_checkpoint, write_checkpoint
 from DiffuseMorphCore.training.log import Table, TensorBoard
 from DiffuseMorphCore.training.objective import JointObjective, LossWeights, draw

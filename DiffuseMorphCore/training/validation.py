@@ -9,7 +9,7 @@ from torch import Tensor
 
 from DiffuseMorphCore.networks.model import DiffuseMorph
 from DiffuseMorphCore.similarity import local_correlation
-from DiffuseMorphCore.training.augmentation import generator
+from DiffuseMorphCore.seeds import generator
 from DiffuseMorphCore.training.losses import noise_loss
 from DiffuseMorphCore.training.pair import Pair
 from DiffuseMorphCore.warp import folding, warp

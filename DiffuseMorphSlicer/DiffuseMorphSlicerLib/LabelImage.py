@@ -43,12 +43,10 @@ class LabelImage:
 
     def dice(self, other):
         """{name: Dice overlap 0 to 1} for the labels that both images have; both on the same grid."""
-        import SimpleITK as sitk
+        from DiffuseMorphCore.images import dice_of_each
 
-        measures = sitk.LabelOverlapMeasuresImageFilter()
-        measures.Execute(self.image, other)
-        present = set(np.unique(_array(other)).tolist())
-        return {name: measures.GetDiceCoefficient(label) for label, name in self.names.items() if label in present}
+        found, present = dice_of_each(_array(self.image), _array(other)), set(np.unique(_array(other)).tolist())
+        return {name: found[label] for label, name in self.names.items() if label in present}
 
 
 def _array(image):

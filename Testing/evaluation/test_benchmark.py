@@ -13,7 +13,8 @@ from DiffuseMorphCore.evaluation import benchmark
 from DiffuseMorphCore.evaluation.__main__ import main
 from DiffuseMorphCore.evaluation.datasets.scan import Pair, Scan
 from DiffuseMorphCore.evaluation.machine import machine, peak_memory, reset_peak_memory
-from DiffuseMorphCore.evaluation.methods import Outcome, chosen_methods, resample_labels, syn
+from DiffuseMorphCore.evaluation.methods import Outcome, chosen_methods, syn
+from DiffuseMorphCore.images import resample_labels
 from DiffuseMorphCore.options import RegistrationOptions
 from DiffuseMorphCore.networks.configuration import PRESETS
 from DiffuseMorphCore.networks.model import DiffuseMorph

@@ -6,9 +6,10 @@ import torch
 
 from DiffuseMorphCore.networks import PRESETS
 from DiffuseMorphCore.networks.model import DiffuseMorph
+from DiffuseMorphCore.seeds import generator
 from DiffuseMorphCore.training.appearance import Appearance
 from DiffuseMorphCore.training.artefacts import cut_field_of_view, lesion, thick_slices
-from DiffuseMorphCore.training.augmentation import AffineRange, generator
+from DiffuseMorphCore.training.augmentation import AffineRange
 from DiffuseMorphCore.training.objective import Draw, JointObjective, LossWeights
 from DiffuseMorphCore.training.pair import Mixture, Pair
 from DiffuseMorphCore.training.shapes import RandomShapes

@@ -8,9 +8,9 @@ import torch
 
 from DiffuseMorphCore.networks import PRESETS, DiffuseMorph
 from DiffuseMorphCore.similarity import local_correlation
+from DiffuseMorphCore.seeds import generator
 from DiffuseMorphCore.training.losses import folding_penalty, known_field_loss, noise_loss, smoothness, soft_dice
 from DiffuseMorphCore.training.objective import JointObjective, LossWeights, draw
-from DiffuseMorphCore.training.augmentation import generator
 from DiffuseMorphCore.training.pair import Pair
 from DiffuseMorphCore.warp import determinant_minimum, resize_displacement, warp
 

@@ -10,9 +10,9 @@ import SimpleITK as sitk
 import torch
 
 from DiffuseMorphCore.errors import DiffuseMorphError
+from DiffuseMorphCore.seeds import generator
 from DiffuseMorphCore.training.appearance import Appearance, degrade, random_contrast, render, scaled
-from DiffuseMorphCore.training.augmentation import (AffineRange, generator, grid_points, random_affine,
-                                                    random_displacement, random_orientation, sample_affine)
+from DiffuseMorphCore.training.augmentation import AffineRange, grid_points, random_affine, random_displacement, random_orientation, sample_affine
 from DiffuseMorphCore.training.labelmaps import EXTRA_CEREBRAL, find_label_maps, load_label_maps
 from DiffuseMorphCore.training.shapes import RandomShapes, _Organ
 from DiffuseMorphCore.training.synthetic import Geometry, People, SyntheticPairs, slice_of

@@ -30,7 +30,6 @@ class Acdc(DataSet):
     name = "acdc"
     title = "ACDC"
     ndim = 3
-    prealigned = True
     intensities = (-1.0, 1.0)
     mirrored_axes = (1, 2)
     structures = {1: "right ventricle", 2: "myocardium", 3: "left ventricle cavity"}

@@ -20,7 +20,6 @@ class HeartCine(DataSet):
     name = "heart-cine"
     title = "the cine heart slices"
     ndim = 2
-    prealigned = True
     length_unit = "pixels"
     mirrored_axes = (0, 1)
     structures = {255: "left ventricle cavity"}

@@ -27,7 +27,6 @@ class NeuriteOasis(DataSet):
     name = "neurite-oasis"
     title = "the neurite-OASIS release"
     ndim = 3
-    prealigned = True
     intensities = (0.0, 1.0)
     splits = ("train", "validation")
 

@@ -49,7 +49,6 @@ class Oasis3(DataSet):
     name = "oasis3"
     title = "OASIS-3 with FreeSurfer"
     ndim = 3
-    prealigned = True
     structures = STRUCTURES
 
     def __init__(self, folder: str | Path | None, size: tuple[int, int, int] = GRID_SIZE, side: int = SIDE):

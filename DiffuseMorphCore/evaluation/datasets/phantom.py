@@ -90,7 +90,6 @@ class CardiacPhantom(DataSet):
     name = "phantom"
     title = "the made cardiac phantom"
     ndim = 3
-    prealigned = True
     intensities = (0.0, 1.0)
     mirrored_axes = (1, 2)
     structures = {1: "right ventricle", 2: "myocardium", 3: "left ventricle cavity"}

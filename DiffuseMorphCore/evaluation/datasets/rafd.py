@@ -31,7 +31,6 @@ class Rafd(DataSet):
     name = "rafd"
     title = "RaFD"
     ndim = 2
-    prealigned = True
     length_unit = "pixels"
     intensities = (-1.0, 1.0)
     mirrored_axes = (1,)

@@ -57,8 +57,7 @@ class Pair:
 class DataSet(ABC):
     """A data set with its structures and its split by person.
 
-    `structures` maps a label value to the name of the structure; only these labels are scored. `prealigned` says that
-    the images of a pair need no linear alignment. `length_unit` is the unit of the images' spacing.
+    `structures` maps a label value to the name of the structure; only these labels are scored. `length_unit` is the unit of the images' spacing.
     `intensities` are the values that stand for black and white in all images, None where every image has its own.
     `mirrored_axes` are the axes (array order) along which a pair may be mirrored for training. `splits` are the splits
     that have pairs.
@@ -67,7 +66,6 @@ class DataSet(ABC):
     name: str
     title: str
     ndim: int
-    prealigned: bool = False
     length_unit: str = "mm"
     structures: dict[int, str]
     intensities: tuple[float, float] | None = None

@@ -53,20 +53,17 @@ METHODS = {method.key: method for method in (
     Method("diffusemorph-path", "DiffuseMorph, clean latent, straight way", "diffusemorph-path", "anchored"),
     Method("diffusemorph-frames", "DiffuseMorph, clean latent, true frames", "diffusemorph-frames", "faithful"),
 )}
-VELOCITY_NETWORKS = frozenset({"voxelmorph-diff", "symnet", "diffusemorph-velocity"})
 
 
 class FieldObjective(nn.Module):
     """A deformation network given both images, with the paper's registration loss (equation 9).
 
-    kind : "voxelmorph", "voxelmorph-diff", "cyclemorph" or "symnet". The weights are those of DiffuseMorph's own
-    objective, so that the registration term is the same in all.
+    The weights are those of DiffuseMorph's own objective, so that the registration term is the same in all.
     """
 
-    def __init__(self, network: DeformationNetwork, kind: str, weights: LossWeights) -> None:
+    def __init__(self, network: DeformationNetwork, weights: LossWeights, velocity: bool) -> None:
         super().__init__()
-        self.network, self.kind, self.weights = network, kind, weights
-        self.velocity = kind in VELOCITY_NETWORKS
+        self.network, self.weights, self.velocity = network, weights, velocity
 
     def displacement(self, field: Tensor, time: float = 1.0) -> Tensor:
         """What a field does at `time`: the flow of a velocity up to then, or the scaled displacement."""
@@ -74,72 +71,104 @@ class FieldObjective(nn.Module):
 
     def forward(self, pair: Pair, drawn: Draw) -> dict[str, Tensor]:
         """The loss and the mean LNCC, as scalars; `drawn` is not used, because nothing here is random."""
-        field = self.network(pair.moving, pair.fixed)
-        if self.kind == "symnet":
-            loss, similarity = self._symmetric(pair, field)
-        else:
-            loss, similarity, moved = self._one_way(pair.moving, pair.fixed, field)
-            if self.kind == "cyclemorph":
-                loss = loss + self._cycle(pair, moved)
+        loss, similarity = self.registration(pair, self.network(pair.moving, pair.fixed))
         return {"loss": self.weights.registration * loss, "similarity": similarity}
+
+    def registration(self, pair: Pair, field: Tensor) -> tuple[Tensor, Tensor]:
+        """The loss without its weight, and the mean LNCC, for the field from the moving to the fixed image."""
+        return self._one_way(pair.moving, pair.fixed, field)[:2]
+
+    def trajectory(self, moving: Tensor, fixed: Tensor) -> TrajectoryAt:
+        """A displacement is scaled with eta; a velocity is integrated for the time eta."""
+        field = self.network(moving, fixed)
+        return lambda eta: self.displacement(field, eta)
 
     def _one_way(self, moving: Tensor, fixed: Tensor, field: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         moved = warp(moving, self.displacement(field))
         similarity = local_correlation(moved, fixed, self.weights.window)
         return 1 - similarity + self.weights.smoothness * smoothness(field), similarity, moved
 
-    def _cycle(self, pair: Pair, moved: Tensor) -> Tensor:
-        """The way back from fixed to moving, the two cycles, and images registered to themselves."""
+
+class CycleObjective(FieldObjective):
+    """The way back from fixed to moving, the two cycles, and images registered to themselves, in the loss too."""
+
+    def registration(self, pair: Pair, field: Tensor) -> tuple[Tensor, Tensor]:
+        loss, similarity, moved = self._one_way(pair.moving, pair.fixed, field)
         back, _, returned = self._one_way(pair.fixed, pair.moving, self.network(pair.fixed, pair.moving))
         cycles = (warp(moved, self.network(moved, pair.moving)) - pair.moving).abs().mean()
         cycles = cycles + (warp(returned, self.network(returned, pair.fixed)) - pair.fixed).abs().mean()
         same = sum(1 - local_correlation(warp(image, self.network(image, image)), image, self.weights.window)
                    for image in (pair.moving, pair.fixed))
-        return back + CYCLE_WEIGHT * cycles + IDENTITY_WEIGHT * same
+        return loss + (back + CYCLE_WEIGHT * cycles + IDENTITY_WEIGHT * same), similarity
 
-    def _symmetric(self, pair: Pair, forth: Tensor) -> tuple[Tensor, Tensor]:
-        """Both images meet half way; then each goes all the way with the other's half inverted."""
+
+class SymmetricObjective(FieldObjective):
+    """Both images meet half way; then each goes all the way with the other's half inverted."""
+
+    def registration(self, pair: Pair, field: Tensor) -> tuple[Tensor, Tensor]:
         back = self.network(pair.fixed, pair.moving)
         window = self.weights.window
-        half_forth, half_back = self.displacement(forth, 0.5), self.displacement(back, 0.5)
+        half_forth, half_back = self.displacement(field, 0.5), self.displacement(back, 0.5)
         meeting = 1 - local_correlation(warp(pair.moving, half_forth), warp(pair.fixed, half_back), window)
         whole_forth = compose(half_forth, self.displacement(-back, 0.5))
-        whole_back = compose(half_back, self.displacement(-forth, 0.5))
+        whole_back = compose(half_back, self.displacement(-field, 0.5))
         similarity = local_correlation(warp(pair.moving, whole_forth), pair.fixed, window)
         other = local_correlation(warp(pair.fixed, whole_back), pair.moving, window)
-        regular = smoothness(forth) + smoothness(back)
+        regular = smoothness(field) + smoothness(back)
         regular = regular + ORIENTATION_WEIGHT * (folding_penalty(half_forth) + folding_penalty(half_back))
         return meeting + 2 - similarity - other + self.weights.smoothness * regular, similarity
+
+    def trajectory(self, moving: Tensor, fixed: Tensor) -> TrajectoryAt:
+        """At eta 1 the two halves are composed; on the way the first leads."""
+        field, back = self.network(moving, fixed), self.network(fixed, moving)
+        return lambda eta: compose(self.displacement(field, eta / 2), self.displacement(-back, eta / 2))
+
+
+@dataclass(frozen=True)
+class TrainedNetwork:
+    """How a network is trained.
+
+    objective : what is minimised. velocity : whether its output is one. clean : registered in training as at inference,
+    from step 0, where there is no noise (the noise loss is unchanged). frames : its pairs come with a true image of the way.
+    """
+
+    objective: type[nn.Module]
+    velocity: bool = False
+    clean: bool = False
+    frames: bool = False
+
+
+NETWORKS = {
+    "voxelmorph": TrainedNetwork(FieldObjective),
+    "voxelmorph-diff": TrainedNetwork(FieldObjective, velocity=True),
+    "cyclemorph": TrainedNetwork(CycleObjective),
+    "symnet": TrainedNetwork(SymmetricObjective, velocity=True),
+    "diffusemorph": TrainedNetwork(JointObjective),
+    "diffusemorph-velocity": TrainedNetwork(JointObjective, velocity=True),
+    "diffusemorph-clean": TrainedNetwork(JointObjective, clean=True),
+    "diffusemorph-path": TrainedNetwork(StraightWay),
+    "diffusemorph-frames": TrainedNetwork(WayOfFrames, frames=True),
+}
+"""Every network that a :class:`Method` may name."""
 
 
 def build_objective(network: str, configuration: ModelConfiguration, weights: LossWeights) -> nn.Module:
     """The networks of `network` (a `Method.network`) with random weights, inside the objective that trains them."""
-    output = "velocity" if network in VELOCITY_NETWORKS else "displacement"
-    configuration = replace(configuration, output=output)
-    if network == "diffusemorph-clean":
-        # Registered in training as at inference: from step 0, where there is no noise (the noise loss is unchanged).
+    recipe = NETWORKS[network]
+    configuration = replace(configuration, output="velocity" if recipe.velocity else "displacement")
+    if recipe.clean:
         weights = replace(weights, registration_steps="zero")
-    if network.startswith("diffusemorph"):
-        kind = {"diffusemorph-path": StraightWay, "diffusemorph-frames": WayOfFrames}.get(network, JointObjective)
-        return kind(DiffuseMorph(configuration), weights)
-    return FieldObjective(DeformationNetwork(configuration.ndim, configuration.deformation), network, weights)
+    if issubclass(recipe.objective, JointObjective):
+        return recipe.objective(DiffuseMorph(configuration), weights)
+    return recipe.objective(DeformationNetwork(configuration.ndim, configuration.deformation), weights, recipe.velocity)
 
 
 @torch.no_grad()
 def trajectory(objective: nn.Module, moving: Tensor, fixed: Tensor, form: str = "anchored") -> TrajectoryAt:
     """The deformations of one pair (1, 1, *spatial), from a trained objective.
 
-    DiffuseMorph scales its latent (Algorithm 1, `form` "faithful" or "anchored"); SYMNet composes its two halves at
-    eta 1 and goes along the first; a displacement is scaled; a velocity is integrated for the time eta.
+    DiffuseMorph scales its latent (Algorithm 1, `form` "faithful" or "anchored"); the others say themselves.
     """
     if isinstance(objective, JointObjective):
         return Trajectory(objective.model, moving, fixed, form).exact
-    field = objective.network(moving, fixed)
-    if objective.kind == "symnet":
-        back = objective.network(fixed, moving)
-
-        def symmetric(eta: float) -> Tensor:
-            return compose(objective.displacement(field, eta / 2), objective.displacement(-back, eta / 2))
-
-        return symmetric
-    return lambda eta: objective.displacement(field, eta)
+    return objective.trajectory(moving, fixed)

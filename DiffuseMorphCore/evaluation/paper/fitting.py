@@ -11,13 +11,13 @@ from tqdm import tqdm
 
 from DiffuseMorphCore.errors import DiffuseMorphError
 from DiffuseMorphCore.evaluation.machine import machine
-from DiffuseMorphCore.evaluation.paper.baselines import build_objective
+from DiffuseMorphCore.evaluation.paper.baselines import NETWORKS, build_objective
 from DiffuseMorphCore.evaluation.paper.preparation import TrainingPairs
 from DiffuseMorphCore.networks.configuration import ModelConfiguration
-from DiffuseMorphCore.training.augmentation import generator
+from DiffuseMorphCore.seeds import generator
 from DiffuseMorphCore.training.checkpoint import read_checkpoint, write_checkpoint
 from DiffuseMorphCore.training.log import Table
-from DiffuseMorphCore.training.objective import LossWeights, draw
+from DiffuseMorphCore.training.objective import JointObjective, LossWeights, draw
 
 CHECKPOINT_SECONDS = 60.0
 OBJECTIVE_STREAM = 1 << 28
@@ -58,7 +58,7 @@ def fit(network: str, configuration: ModelConfiguration, weights: LossWeights, b
         optimiser.load_state_dict(kept["optimiser"])
         step, seconds = kept["step"], kept["seconds"]
     log = Table(path.with_suffix(".csv"), step) if step < budget.steps else None
-    schedule = objective.model.schedule if network.startswith("diffusemorph") else None
+    schedule = objective.model.schedule if isinstance(objective, JointObjective) else None
     started = saved = time.monotonic()
 
     def save(now: float) -> None:
@@ -70,7 +70,7 @@ def fit(network: str, configuration: ModelConfiguration, weights: LossWeights, b
     every = max(1, budget.steps // 50)
     with tqdm(total=budget.steps, initial=step, desc=f"{network}, seed {seed}", unit="step", disable=quiet) as bar:
         while step < budget.steps:
-            pair = pairs.batch(step, budget.batch, device, network == "diffusemorph-frames")
+            pair = pairs.batch(step, budget.batch, device, NETWORKS[network].frames)
             drawn = draw(pair, weights, len(schedule) if schedule is not None else 1,
                          generator(seed, OBJECTIVE_STREAM + step))
             terms = objective(pair, drawn)

@@ -17,6 +17,7 @@ from DiffuseMorphCore.evaluation.paper.preparation import Case
 from DiffuseMorphCore.evaluation.paper.scoring import moved_labels, unit
 from DiffuseMorphCore.evaluation.records import Records, write_text
 from DiffuseMorphCore.evaluation.report import facts, markdown_table, values
+from DiffuseMorphCore.seeds import standard_normal
 from DiffuseMorphCore.networks.model import DiffuseMorph
 from DiffuseMorphCore.samplers.trajectory import Trajectory, latent_at
 from DiffuseMorphCore.training.losses import noise_loss
@@ -92,7 +93,7 @@ def _measured(model: DiffuseMorph, work: Comparison, seed: int, case: Case) -> d
     moving, fixed = case.moving.to(work.device), case.fixed.to(work.device)
     row: dict = {"case": f"{case.name}/seed{seed}", "seed": seed}
     last = len(model.schedule) - 1
-    noise = torch.randn(fixed.shape, generator=torch.Generator("cpu").manual_seed(seed)).to(work.device)
+    noise = standard_normal(fixed.shape, seed, work.device)
     for step in (round(share * last) for share in SHARES):
         noisy = model.schedule.add_noise(fixed, step, noise)
         row[f"noise_{step}"] = float(noise_loss(model.latent(moving, fixed, noisy, step), noise))

@@ -1,13 +1,13 @@
 """Pictures of tables and figures, with matplotlib, drawn without a screen."""
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
 from DiffuseMorphCore.evaluation.report import Column, values
+from DiffuseMorphCore.files import completed
 
 
 def canvas(rows: int, columns: int, width: float = 2.2, height: float = 2.4):
@@ -26,10 +26,8 @@ def canvas(rows: int, columns: int, width: float = 2.2, height: float = 2.4):
 
 def save(figure, path: Path) -> Path:
     """Write a picture whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.part")
-    figure.savefig(temporary, dpi=110, format="png")
-    os.replace(temporary, path)
+    with completed(path) as part:
+        figure.savefig(part, dpi=110, format="png")
     return path
 
 

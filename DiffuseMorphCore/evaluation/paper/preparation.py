@@ -16,7 +16,9 @@ from DiffuseMorphCore.errors import DiffuseMorphError
 from DiffuseMorphCore.evaluation.datasets import DataSet, Pair, Scan
 from DiffuseMorphCore.evaluation.datasets.geometry import centre_crop_or_pad, resize, scale_whole
 from DiffuseMorphCore.evaluation.paper.ways import PairOnItsWay
-from DiffuseMorphCore.training.augmentation import generator, integer, uniform
+from DiffuseMorphCore.files import completed
+from DiffuseMorphCore.seeds import generator
+from DiffuseMorphCore.training.augmentation import integer, uniform
 from DiffuseMorphCore.training.pair import Pair as TrainingPair
 from DiffuseMorphCore.training.pair import stack
 
@@ -202,10 +204,8 @@ class _ToAtlas:
         path = self.folder / f"{scan.name}.tfm"
         if not path.exists():
             aligned = register(self.atlas.image(), scan.image(), model=None, refine=0).alignment
-            path.parent.mkdir(parents=True, exist_ok=True)
-            temporary = path.with_name(f"part_{path.name}")
-            sitk.WriteTransform(aligned, str(temporary))
-            temporary.replace(path)
+            with completed(path) as part:
+                sitk.WriteTransform(aligned, str(part))
         return sitk.ReadTransform(str(path))
 
 

@@ -137,7 +137,7 @@ def _verdict(rows: dict[str, list[dict]]) -> str:
     for key, name, higher in (("path_psnr", "PSNR of the frames", True), ("path_error", "error of the field", False)):
         means = {method: values(group, key).mean() for method, group in rows.items()
                  if method not in ("initial", *TRUTHS) and not method.endswith(REFINED) and len(values(group, key))}
-        ours = [method for method in means if method.startswith("diffusemorph")]
+        ours = [method for method in means if method in METHODS and METHODS[method].network.startswith("diffusemorph")]
         others = [method for method in means if method not in ours]
         if not ours or not others:
             continue

@@ -29,7 +29,7 @@ BUDGET = Budget(steps=4, learning_rate=2e-3, betas=(0.5, 0.999))
 class Discs(DataSet):
     """Two people whose disc gets smaller: a data set that costs nothing to make."""
 
-    name, title, ndim, prealigned = "discs", "discs", 2, True
+    name, title, ndim = "discs", "discs", 2
     structures = {1: "disc"}
     mirrored_axes = (0, 1)
 

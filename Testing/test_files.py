@@ -1,0 +1,25 @@
+"""A file appears whole or not at all."""
+from __future__ import annotations
+
+import pytest
+
+from DiffuseMorphCore.files import completed
+
+
+def test_a_file_gets_its_name_when_it_is_complete(tmp_path):
+    path = tmp_path / "new" / "a.nii.gz"
+    with completed(path) as part:
+        part.write_text("first")
+        assert part.parent == path.parent and part.name.endswith("a.nii.gz") and not path.exists()
+    assert path.read_text() == "first" and list(path.parent.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("begun", [False, True])
+def test_what_was_there_stays_when_something_fails(tmp_path, begun):
+    path = tmp_path / "a.csv"
+    path.write_text("old")
+    with pytest.raises(KeyboardInterrupt), completed(path) as part:
+        if begun:
+            part.write_text("half")
+        raise KeyboardInterrupt
+    assert path.read_text() == "old" and list(tmp_path.iterdir()) == [path]
