@@ -52,6 +52,28 @@ def pad_to_multiple(images: Tensor, multiple: int) -> tuple[Tensor, tuple[slice,
     return images, (slice(None), slice(None), *window)
 
 
+def to_blocks(images: Tensor, side: int) -> Tensor:
+    """Blocks of `side` voxels a side as channels: (B, C, *spatial) -> (B, C * side ** ndim, *spatial / side).
+
+    The voxels of a block are in array order, one image channel after the other; the inverse of `from_blocks`.
+    """
+    if side == 1:
+        return images
+    ndim = images.dim() - 2
+    split = images.reshape(*images.shape[:2], *(part for size in images.shape[2:] for part in (size // side, side)))
+    return split.permute(0, 1, *range(3, 3 + 2 * ndim, 2), *range(2, 2 + 2 * ndim, 2)).flatten(1, 1 + ndim)
+
+
+def from_blocks(features: Tensor, side: int) -> Tensor:
+    """Channels as blocks of `side` voxels a side: (B, C * side ** ndim, *spatial / side) -> (B, C, *spatial)."""
+    if side == 1:
+        return features
+    ndim = features.dim() - 2
+    split = features.unflatten(1, (-1, *[side] * ndim))
+    order = [place for axis in range(ndim) for place in (2 + ndim + axis, 2 + axis)]
+    return split.permute(0, 1, *order).reshape(features.shape[0], -1, *(side * size for size in features.shape[2:]))
+
+
 def time_code(step: Tensor, width: int) -> Tensor:
     """Sines and cosines of the step index (B,), as (B, width) float32, at width / 2 frequencies from 1 down to 1e-4."""
     frequencies = torch.exp(torch.arange(0, width, 2, device=step.device, dtype=torch.float32)

@@ -32,6 +32,10 @@ class DiffusionConfiguration:
     blocks: residual blocks a level on the way down (one more on the way up). groups: of the group normalisation.
     attention: "softmax" or "linear", with `heads` heads, at the levels listed in `attention_levels` (0 = finest) and
     always between the two residual blocks at the coarsest level. time_width: length of the time code; None = `width`.
+    patch: side, in voxels, of the blocks that the first layer takes together and the last one gives back, so that all
+    levels are so many times coarser; 1 works on the voxels themselves, as the paper does.
+    tissues: intensities in [0, 1] of the classes of tissue in the canonical contrast. With them the latent is the fixed
+    anatomy in that contrast, whatever the contrast of the images; without them, as in the paper, the noise estimate.
     """
 
     width: int
@@ -42,9 +46,15 @@ class DiffusionConfiguration:
     heads: int = 4
     attention_levels: tuple[int, ...] = ()
     time_width: int | None = None
+    patch: int = 1
+    tissues: tuple[float, ...] = ()
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "multipliers", tuple(self.multipliers))
+        object.__setattr__(self, "tissues", tuple(self.tissues))
+        _require(self.patch >= 1, "the patch of the diffusion network has a side below 1 voxel")
+        _require(len(self.tissues) != 1 and all(0 <= value <= 1 for value in self.tissues),
+                 "the tissues of the diffusion network are not two or more intensities from 0 to 1")
         object.__setattr__(self, "attention_levels", tuple(self.attention_levels))
         _require(len(self.multipliers) >= 1 and min(self.multipliers) >= 1 and self.blocks >= 1,
                  "the diffusion network has a level without channels or blocks")

@@ -1,12 +1,12 @@
-"""The diffusion network G: two images and a noisy one in, the latent (the noise estimate) out."""
+"""The diffusion network G: two images and a noisy one in, the latent out: a noise estimate, or a canonical image."""
 from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from DiffuseMorphCore.networks.blocks import (ResidualBlock, attention, check_images, convolution, pad_to_multiple,
-                                              time_code)
+from DiffuseMorphCore.networks.blocks import (ResidualBlock, attention, check_images, convolution, from_blocks,
+                                              pad_to_multiple, time_code, to_blocks)
 from DiffuseMorphCore.networks.configuration import DiffusionConfiguration
 
 
@@ -16,13 +16,19 @@ class DiffusionNetwork(nn.Module):
     One level holds `blocks` residual blocks on the way down and one more on the way up; strided convolutions halve the
     grid, nearest-neighbour doubling and a convolution bring it back. Every feature map of the way down is kept and
     joined on the way up. Weights start orthogonal, biases zero.
+
+    With `tissues` in its configuration the network says of every voxel which tissue it is, and its latent is the image in
+    which every tissue has its canonical intensity: x_0 of a diffusion in that contrast, in place of the noise in it.
     """
 
     def __init__(self, ndim: int, configuration: DiffusionConfiguration) -> None:
         super().__init__()
         self.ndim = ndim
         self.code_width = configuration.code_width
-        self.multiple = 2 ** (len(configuration.multipliers) - 1)
+        self.patch = configuration.patch
+        self.multiple = self.patch * 2 ** (len(configuration.multipliers) - 1)
+        self.intensities = [2 * value - 1 for value in configuration.tissues]
+        self.classes = len(self.intensities) or 1
         width, code, groups = configuration.width, configuration.code_width, configuration.groups
         widths = [width * multiplier for multiplier in configuration.multipliers]
 
@@ -35,7 +41,7 @@ class DiffusionNetwork(nn.Module):
             return attention(configuration.attention, ndim, channels, configuration.heads, groups)
 
         self.time = nn.Sequential(nn.Linear(code, 4 * code), nn.SiLU(), nn.Linear(4 * code, code))
-        self.entry = convolution(ndim, 3, width)
+        self.entry = convolution(ndim, 3 * self.patch ** ndim, width)
         self.down, self.shrink = nn.ModuleList(), nn.ModuleList()
         kept, channels = [width], width
         for level, outputs in enumerate(widths):
@@ -62,7 +68,7 @@ class DiffusionNetwork(nn.Module):
             if level:
                 self.grow.append(convolution(ndim, channels, channels))
         self.norm = nn.GroupNorm(groups, channels)
-        self.exit = convolution(ndim, channels, 1)
+        self.exit = convolution(ndim, channels, self.classes * self.patch ** ndim, size=3 if self.patch == 1 else 1)
         for module in self.modules():
             if isinstance(module, (nn.Conv2d, nn.Conv3d, nn.Linear)):
                 nn.init.orthogonal_(module.weight)
@@ -70,16 +76,41 @@ class DiffusionNetwork(nn.Module):
                     nn.init.zeros_(module.bias)
 
     def forward(self, moving: Tensor, fixed: Tensor, noisy: Tensor, step: Tensor) -> Tensor:
-        """Estimate the noise in `noisy`, given the pair: the latent.
+        """The latent: the noise in `noisy`, or with `tissues` the fixed anatomy in the canonical contrast.
 
-        moving, fixed, noisy: (B, 1, *spatial) in [-1, 1], any size; noisy is the fixed image with the noise of `step`.
-        step: (B,) int64, index into the noise schedule. Returns (B, 1, *spatial) float32, the latent, without units.
-        Raises ValueError when the shapes do not agree.
+        moving, fixed, noisy: (B, 1, *spatial) in [-1, 1], any size; noisy is the fixed image, in the canonical contrast if
+        there is one, with the noise of `step`.
+        step: (B,) int64, index into the noise schedule. Returns (B, 1, *spatial) float32: the noise estimate without
+        units, or an image in [-1, 1]. Raises ValueError when the shapes do not agree.
         """
+        values, window = self._values(moving, fixed, noisy, step)
+        if self.intensities:
+            return self._mixed(values.float().softmax(dim=-1))[window]
+        return from_blocks(values[..., 0].movedim(-1, 1), self.patch)[window].float()
+
+    def log_shares(self, moving: Tensor, fixed: Tensor, noisy: Tensor, step: Tensor) -> Tensor:
+        """Logarithms of the shares of every tissue in every voxel, for training, as the last layer gives them.
+
+        The images are those of `forward`, their sides multiples of `multiple`. Returns (B, *spatial / patch, patch **
+        ndim, tissues), the voxels of a block in the order of `to_blocks`.
+        """
+        values, _ = self._values(moving, fixed, noisy, step)
+        return values.float().log_softmax(dim=-1)
+
+    def canonical(self, log_shares: Tensor) -> Tensor:
+        """(B, 1, *spatial) in [-1, 1]: the canonical image of what `log_shares` gave."""
+        return self._mixed(log_shares.exp())
+
+    def _mixed(self, shares: Tensor) -> Tensor:
+        values = shares @ torch.tensor(self.intensities, device=shares.device)
+        return from_blocks(values.movedim(-1, 1), self.patch)
+
+    def _values(self, moving: Tensor, fixed: Tensor, noisy: Tensor, step: Tensor) -> tuple[Tensor, tuple[slice, ...]]:
+        """(B, *blocks, patch ** ndim, classes) of the padded images, and the slices that cut the images out of them."""
         check_images("The diffusion network", (moving, fixed, noisy), self.ndim)
-        features, window = pad_to_multiple(torch.cat((moving, fixed, noisy), dim=1), self.multiple)
+        images, window = pad_to_multiple(torch.cat((moving, fixed, noisy), dim=1), self.multiple)
         time = self.time(time_code(step.to(moving.device), self.code_width))
-        features = self.entry(features)
+        features = self.entry(to_blocks(images, self.patch))
         kept = [features]
         for level, blocks in enumerate(self.down):
             for residual, attend in blocks:
@@ -94,5 +125,5 @@ class DiffusionNetwork(nn.Module):
                 features = attend(residual(torch.cat((features, kept.pop()), dim=1), time))
             if level < len(self.grow):
                 features = self.grow[level](functional.interpolate(features, scale_factor=2.0, mode="nearest"))
-        latent = self.exit(functional.silu(self.norm(features)))
-        return latent[window].float()
+        values = self.exit(functional.silu(self.norm(features))).movedim(1, -1)
+        return values.unflatten(-1, (-1, self.classes)), window

@@ -37,12 +37,18 @@ class DiffuseMorph(nn.Module):
         """Where the weights are."""
         return next(self.parameters()).device
 
+    @property
+    def is_canonical(self) -> bool:
+        """Whether the latent is the fixed anatomy in the canonical contrast, so that images of any contrast compare."""
+        return self.diffusion is not None and bool(self.configuration.diffusion.tissues)
+
     def latent(self, moving: Tensor, fixed: Tensor, noisy: Tensor | None = None, step: Tensor | int = 0) -> Tensor:
         """The latent of a pair (equation 10): G(moving, fixed, noisy, step).
 
         moving, fixed, noisy: (B, 1, *spatial) in [-1, 1]; without `noisy` the fixed image itself stands in, noise-free,
-        as the paper registers. step: one index, or (B,) int64. Returns (B, 1, *spatial); without a diffusion network
-        the fixed image. Raises DiffuseMorphError for a `noisy` image then.
+        as the paper registers. step: one index, or (B,) int64. Returns (B, 1, *spatial); the fixed anatomy in the
+        canonical contrast where the model has one; without a diffusion network the fixed image. Raises DiffuseMorphError
+        for a `noisy` image then.
         """
         if self.diffusion is None:
             if noisy is not None:
@@ -53,8 +59,28 @@ class DiffuseMorph(nn.Module):
             step = torch.full((moving.shape[0],), step, dtype=torch.int64, device=moving.device)
         return self.diffusion(moving, fixed, fixed if noisy is None else noisy, step)
 
+    def comparable(self, moving: Tensor, fixed: Tensor) -> Tensor:
+        """The moving image as M is to see it beside the latent: in the canonical contrast where the model has one (the
+        latent of the pair with its roles exchanged), else as it is. (B, 1, *spatial) in [-1, 1]."""
+        return self.latent(fixed, moving) if self.is_canonical else moving
+
+    def clean(self, moving: Tensor, fixed: Tensor) -> Tensor:
+        """x_0 of the diffusion, to which noise is added: the fixed image, in the canonical contrast if there is one."""
+        return self.latent(moving, fixed) if self.is_canonical else fixed
+
+    def noise(self, moving: Tensor, fixed: Tensor, noisy: Tensor, step: Tensor | int) -> Tensor:
+        """G's estimate of the noise in `noisy` (equation 8), also of a canonical model, which estimates x_0 instead.
+
+        The arguments and errors are those of `latent`. Returns (B, 1, *spatial), without units.
+        """
+        latent = self.latent(moving, fixed, noisy, step)
+        return self.schedule.noise_estimate(noisy, step, latent) if self.is_canonical else latent
+
     def field(self, moving: Tensor, latent: Tensor) -> Tensor:
-        """M's own output for a latent: (B, ndim, *spatial), displacement or velocity in voxels, pulling."""
+        """M's own output for a latent: (B, ndim, *spatial), displacement or velocity in voxels, pulling.
+
+        moving: the image that `comparable` gives.
+        """
         return self.deformation(moving, latent)
 
     def displacement(self, field: Tensor) -> Tensor:

@@ -47,6 +47,11 @@ class NoiseSchedule:
             self.alpha_bars.sqrt(), step, noisy)
         return estimate.clamp(-1, 1) if clamp else estimate
 
+    def noise_estimate(self, noisy: Tensor, step: Tensor | int, clean: Tensor) -> Tensor:
+        """Solve equation 4 for the noise, given an estimate `clean` of x_0: the inverse of `clean_estimate`."""
+        return (noisy - self._at(self.alpha_bars.sqrt(), step, noisy) * clean) / self._at(
+            (1 - self.alpha_bars).sqrt(), step, noisy)
+
     def posterior_mean(self, noisy: Tensor, step: Tensor | int, latent: Tensor, clamp: bool = False) -> Tensor:
         """The mean of x_(t-1) given x_t and the noise estimate.
 

@@ -18,6 +18,8 @@ def synthesize(model: DiffuseMorph, moving: Tensor, fixed: Tensor, start: int = 
     same index down to 0 take it away, each guided by G given the pair. With fewer steps than start + 1, the betas are
     recomputed for the indices that are kept.
 
+    A model with a canonical contrast draws the image in that, from the moving anatomy in it.
+
     moving, fixed: (B, 1, *spatial) in [-1, 1], 2-D or 3-D. start: index into the model's schedule (paper: 200).
     steps: number of calls of G (paper: 80; all of them: start + 1). clamp: keep the estimate of the clean image in
     [-1, 1] at every step, as the authors' code does. seed: all noise is drawn on the processor, so that a seed means
@@ -32,9 +34,9 @@ def synthesize(model: DiffuseMorph, moving: Tensor, fixed: Tensor, start: int = 
         return standard_normal(moving.shape, random, moving.device)
 
     advance(progress, "synthesize", 0.0)
-    image = schedule.add_noise(moving, len(schedule) - 1, draw())
+    image = schedule.add_noise(model.comparable(moving, fixed), len(schedule) - 1, draw())
     for done, step in enumerate(reversed(range(len(schedule))), start=1):
-        latent = model.latent(moving, fixed, image, int(schedule.original[step]))
-        image = schedule.reverse_step(image, step, latent, draw() if step else None, clamp)
+        noise = model.noise(moving, fixed, image, int(schedule.original[step]))
+        image = schedule.reverse_step(image, step, noise, draw() if step else None, clamp)
         advance(progress, "synthesize", done / len(schedule))
     return image

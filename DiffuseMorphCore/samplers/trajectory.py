@@ -23,7 +23,7 @@ class Trajectory:
     form "anchored" takes that residual away, less and less: v(eta) = M(m, eta * latent) - (1 - eta) * M(m, 0). It is
     exactly zero at eta = 0 and the paper's field at eta = 1.
 
-    Attributes: model, moving, form; latent (1, 1, *spatial).
+    Attributes: model, form; moving, as M sees it, and latent (1, 1, *spatial).
     """
 
     def __init__(self, model: DiffuseMorph, moving: Tensor, fixed: Tensor, form: str = "anchored",
@@ -36,8 +36,9 @@ class Trajectory:
             raise DiffuseMorphError(f"The trajectory '{form}' is unknown: choose one of {', '.join(FORMS)}.")
         if moving.shape[0] != 1:
             raise ValueError(f"A trajectory belongs to one pair, not to a batch of {moving.shape[0]}.")
-        self.model, self.moving, self.form = model, moving, form
+        self.model, self.form = model, form
         with torch.no_grad():
+            self.moving = model.comparable(moving, fixed)
             self.latent = model.latent(moving, fixed) if latent is None else latent
         self._rest: Tensor | None = None
 
@@ -86,7 +87,8 @@ class Trajectory:
 
 @torch.no_grad()
 def latent_at(model: DiffuseMorph, moving: Tensor, fixed: Tensor, step: int, seed: int) -> Tensor:
-    """A latent drawn at the noise level `step` of the model's schedule: G(m, f, x_t), where x_t is f with noise.
+    """A latent drawn at the noise level `step` of the model's schedule: G(m, f, x_t), where x_t is f, in the
+    canonical contrast if there is one, with noise.
 
     moving, fixed: (B, 1, *spatial) in [-1, 1]. The noise is drawn on the processor, so that a seed means the same on
     every device.
@@ -97,4 +99,4 @@ def latent_at(model: DiffuseMorph, moving: Tensor, fixed: Tensor, step: int, see
         raise DiffuseMorphError(f"The noise level {step} is not in the schedule: choose 0 to "
                                 f"{len(model.schedule) - 1}.")
     noise = standard_normal(fixed.shape, seed, fixed.device)
-    return model.latent(moving, fixed, model.schedule.add_noise(fixed, step, noise), step)
+    return model.latent(moving, fixed, model.schedule.add_noise(model.clean(moving, fixed), step, noise), step)
