@@ -21,9 +21,8 @@ from DiffuseMorphCore.evaluation.robustness import coarser
 from DiffuseMorphCore.images import resample_labels
 from DiffuseMorphCore.options import RegistrationOptions
 from DiffuseMorphCore.registration import Registration, register
-from DiffuseMorphCore.registration.predict import network_images
+from DiffuseMorphCore.registration.predict import drawn_trajectory
 from DiffuseMorphCore.registration.uncertainty import summary
-from DiffuseMorphCore.samplers import Trajectory, latent_at
 from DiffuseMorphCore.warp import resize_displacement
 
 PREDICTORS = {
@@ -85,11 +84,10 @@ def network_spread(result: Registration, samples: int = SAMPLES) -> np.ndarray |
     model, grid = result.model, result.grid
     if model is None:
         return None
-    images = network_images(model, result.pair)
     fields = []
     for sample in range(samples):
-        latent = latent_at(model, *images, sample * len(model.schedule) // (4 * samples), sample)
-        field = Trajectory(model, *images, latent=latent).exact(1.0)
+        step = sample * len(model.schedule) // (4 * samples)
+        field = drawn_trajectory(model, result.pair, grid, step, sample).exact(1.0)
         fields.append(grid.voxels_to_vectors(resize_displacement(field, grid.shape)))
     return np.sqrt(np.var(fields, axis=0, ddof=1).sum(axis=-1))
 

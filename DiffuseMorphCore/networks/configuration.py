@@ -109,6 +109,7 @@ class ModelConfiguration:
     ndim: 2 or 3. output: "displacement" (voxels) or "velocity" (voxels; the deformation is its exponential).
     working_side: longest side, in voxels, of the grid the model was trained for; None = the images' own grid.
     finer_sides: longest sides of the grids of further passes, on which the same networks register what is left.
+    spacing: least and most mm of the voxels on which the canonical contrast was learnt, for a diffusion network with one.
     """
 
     ndim: int
@@ -118,12 +119,16 @@ class ModelConfiguration:
     working_side: int | None = None
     schedule: ScheduleConfiguration = field(default_factory=ScheduleConfiguration)
     finer_sides: tuple[int, ...] = ()
+    spacing: tuple[float, float] = (1.4, 3.2)
 
     def __post_init__(self) -> None:
         _require(self.ndim in (2, 3), "the images have neither 2 nor 3 dimensions")
         _require(self.output in OUTPUTS, f"the output is not one of {', '.join(OUTPUTS)}")
         _require(self.working_side is None or self.working_side >= 8, "the working side is shorter than 8 voxels")
         object.__setattr__(self, "finer_sides", tuple(self.finer_sides))
+        object.__setattr__(self, "spacing", tuple(self.spacing))
+        _require(len(self.spacing) == 2 and 0 < self.spacing[0] <= self.spacing[1],
+                 "the spacing of the canonical contrast is not a range of millimetres")
         sides = [self.working_side, *self.finer_sides]
         _require(len(sides) == 1 or None not in sides and sides == sorted(set(sides)),
                  "the grids of further passes do not get finer from one to the next")

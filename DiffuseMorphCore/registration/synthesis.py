@@ -11,6 +11,7 @@ from DiffuseMorphCore.errors import DiffuseMorphError
 from DiffuseMorphCore.networks import DiffuseMorph
 from DiffuseMorphCore.progress import Progress, advance
 from DiffuseMorphCore.registration.align import align as align_linearly
+from DiffuseMorphCore.registration.canonical import NetworkFrame
 from DiffuseMorphCore.registration.inputs import Image, load_pair, resolve_model
 from DiffuseMorphCore.registration.pipeline import working_pair
 from DiffuseMorphCore.registration.predict import network_images
@@ -37,7 +38,8 @@ def synthesize_image(fixed: Image, moving: Image, *, model: str | Path | Diffuse
 
     Returns
     -------
-    Float32 image on the fixed image's grid, in the intensities [0, 1] that the networks know. The network draws it on its
+    Float32 image on the fixed image's grid, in the intensities [0, 1] that the networks know, in the canonical contrast of a
+    model that has one. The network draws it on its
     own working grid, so detail finer than that is not there.
 
     Raises
@@ -53,8 +55,11 @@ def synthesize_image(fixed: Image, moving: Image, *, model: str | Path | Diffuse
         raise DiffuseMorphError("Synthesis needs a model with a diffusion network: name one with the option model.")
     alignment = align_linearly(*scans, align, None, progress)
     grid = choose_grid(scans[0].grid, target, MODALITIES["same"], notes)
-    images = network_images(network, working_pair(scans, grid, alignment))
+    pair = working_pair(scans, grid, alignment)
+    frame = NetworkFrame.of(grid, network.configuration.spacing) if network.is_canonical else None
+    images = network_images(network, pair) if frame is None else frame.images(network, pair)
     generated = synthesize(network, *images, start=start, steps=steps, seed=seed, progress=progress)
+    generated = generated if frame is None else frame.back(generated)
     values = resize((generated.float().cpu() + 1) / 2, scans[0].grid.shape)[0, 0].numpy()
     result = sitk.GetImageFromArray(values.reshape(tuple(reversed(scans[0].original.GetSize()))))
     result.CopyInformation(scans[0].original)

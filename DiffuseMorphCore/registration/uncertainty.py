@@ -19,10 +19,9 @@ from torch import Tensor
 from DiffuseMorphCore.networks import DiffuseMorph
 from DiffuseMorphCore.displacement import Displacement
 from DiffuseMorphCore.grid import Grid
-from DiffuseMorphCore.registration.predict import network_images
+from DiffuseMorphCore.registration.predict import drawn_trajectory, trajectory
 from DiffuseMorphCore.registration.descent import RefinementSettings
 from DiffuseMorphCore.registration.refine import refine
-from DiffuseMorphCore.samplers import Trajectory, latent_at
 from DiffuseMorphCore.seeds import standard_normal
 from DiffuseMorphCore.similarity import ImagePair, Similarity
 from DiffuseMorphCore.warp import compose, resize, resize_displacement
@@ -57,7 +56,7 @@ def uncertainty(pair: ImagePair, model: DiffuseMorph | None, displacement: Displ
     device = torch.device("cpu") if model is None else model.device
     delivered, small = displacement.to(device).at(shape), pair.to(device).at(shape)
     coarse, rest = delivered.grid, delivered.values
-    changed = _network_changes(model, pair, shape)
+    changed = _network_changes(model, pair, displacement.grid, shape)
     total = torch.zeros(1, 1, *shape)
     only_here = RefinementSettings(coarsest=max(shape))  # no coarser grids
     for sample in range(samples):
@@ -83,18 +82,17 @@ def summary(uncertainty_map: sitk.Image, fixed: sitk.Image) -> dict[str, float]:
     return {"mean": float(values.mean()), "percentile_95": float(np.percentile(values, 95))}
 
 
-def _network_changes(model: DiffuseMorph | None, pair: ImagePair, shape: tuple[int, ...]
+def _network_changes(model: DiffuseMorph | None, pair: ImagePair, grid: Grid, shape: tuple[int, ...]
                      ) -> Callable[[float, int], Tensor | float]:
     """(level, seed) -> what a latent drawn at this noise level, a share of the first quarter of the schedule, changes
     in the network's answer: (1, ndim, *shape) in voxels; without a model, or with one that draws no latents, nothing."""
     if model is None or model.diffusion is None:
         return lambda level, seed: 0.0
-    images = network_images(model, pair)
-    clean = Trajectory(model, *images).exact(1.0)
+    clean = trajectory(model, pair).exact(1.0)
 
     def change(level: float, seed: int) -> Tensor:
-        latent = latent_at(model, *images, int(level * len(model.schedule) / 4), seed)
-        return resize_displacement(Trajectory(model, *images, latent=latent).exact(1.0) - clean, shape)
+        drawn = drawn_trajectory(model, pair, grid, int(level * len(model.schedule) / 4), seed)
+        return resize_displacement(drawn.exact(1.0) - clean, shape)
 
     return change
 

@@ -28,7 +28,8 @@ class Trajectory:
 
     def __init__(self, model: DiffuseMorph, moving: Tensor, fixed: Tensor, form: str = "anchored",
                  latent: Tensor | None = None) -> None:
-        """moving, fixed: (1, 1, *spatial) in [-1, 1]. latent: used instead of the noise-free one (see `latent_at`).
+        """moving, fixed: (1, 1, *spatial) in [-1, 1]. latent: used instead of the noise-free one (see `latent_at`);
+        `moving` is then the moving image as M is to see it.
 
         Raises DiffuseMorphError for an unknown form, ValueError for more than one pair.
         """
@@ -38,7 +39,7 @@ class Trajectory:
             raise ValueError(f"A trajectory belongs to one pair, not to a batch of {moving.shape[0]}.")
         self.model, self.form = model, form
         with torch.no_grad():
-            self.moving = model.comparable(moving, fixed)
+            self.moving = model.comparable(moving, fixed) if latent is None else moving
             self.latent = model.latent(moving, fixed) if latent is None else latent
         self._rest: Tensor | None = None
 

@@ -20,6 +20,7 @@ class ImagePair:
     fixed_mask, moving_mask : 1 where the image counts, 0 where it does not; None: everywhere.
     fixed_tissue, moving_tissue : the share of each voxel that is not background, that is, has more than the lowest
         intensity of its scan; None where no term needs it.
+    fixed_canonical, moving_canonical : both images in the canonical contrast of a model, in [0, 1]; None without one.
     """
 
     fixed: Tensor
@@ -28,6 +29,8 @@ class ImagePair:
     moving_mask: Tensor | None = None
     fixed_tissue: Tensor | None = None
     moving_tissue: Tensor | None = None
+    fixed_canonical: Tensor | None = None
+    moving_canonical: Tensor | None = None
 
     @property
     def shape(self) -> tuple[int, ...]:

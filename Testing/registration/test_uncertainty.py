@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 
+from DiffuseMorphCore.displacement import Displacement
 from DiffuseMorphCore import Cancelled, DiffuseMorphError, register
 from DiffuseMorphCore.networks import DiffuseMorph
 from DiffuseMorphCore.registration.uncertainty import _random_displacement, _strain, inside, summary
@@ -82,9 +83,9 @@ def test_the_strain_of_a_stretch_and_of_a_translation(pair_3d):
 
     index = torch.arange(grid.shape[0], dtype=torch.float32).view(-1, 1, 1).expand(grid.shape)
     still = torch.zeros(1, 3, *grid.shape)
-    assert _strain(grid, still + 2.5).max() == pytest.approx(0, abs=1e-6)
+    assert _strain(Displacement(still + 2.5, grid)).max() == pytest.approx(0, abs=1e-6)
     still[0, 0] = 0.2 * index
-    np.testing.assert_allclose(_strain(grid, still), 0.2, atol=1e-4)
+    np.testing.assert_allclose(_strain(Displacement(still, grid)), 0.2, atol=1e-4)
 
 
 def test_figures_are_of_the_object(pair_3d):

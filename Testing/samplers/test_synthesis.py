@@ -10,14 +10,14 @@ from DiffuseMorphCore.samplers import NoiseSchedule, synthesize
 
 def ideal(schedule, visited, latents):
     """A model whose noise estimate is the true one: the noise that is in x_t if the fixed image is under it."""
-    def latent(moving, fixed, noisy, step):
+    def noise(moving, fixed, noisy, step):
         bar = float(schedule.alpha_bars[step])
         estimate = (noisy - bar ** 0.5 * fixed) / (1 - bar) ** 0.5
         visited.append(step)
         latents.append(estimate)
         return estimate
 
-    return SimpleNamespace(schedule=schedule, latent=latent)
+    return SimpleNamespace(schedule=schedule, noise=noise, comparable=lambda moving, fixed: moving)
 
 
 @pytest.mark.parametrize("clamp", [False, True])
