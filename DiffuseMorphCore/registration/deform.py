@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor
@@ -12,6 +12,7 @@ from DiffuseMorphCore.grid import Grid
 from DiffuseMorphCore.networks import DiffuseMorph
 from DiffuseMorphCore.options import RegistrationOptions
 from DiffuseMorphCore.progress import Progress, advance
+from DiffuseMorphCore.registration.canonical import with_canonical
 from DiffuseMorphCore.registration.initialise import TWO_STARTS, Start, choose_result, choose_starts
 from DiffuseMorphCore.registration.predict import predict
 from DiffuseMorphCore.registration.refine import refine, refinement_settings
@@ -24,9 +25,11 @@ from DiffuseMorphCore.warp import resize_displacement
 
 @dataclass(frozen=True)
 class Deformation:
-    """The path, on the processor, and its making: similarity along the way, the repair, and notes for the report."""
+    """The path, on the CPU, and its making: the pair as it was compared, also on the CPU, similarity of the images along the
+    way, the repair, and notes for the report."""
 
     path: EtaPath
+    pair: ImagePair
     similarity: dict[str, float]
     repair: Repair
     notes: list[str] = field(default_factory=list)
@@ -42,8 +45,8 @@ class Deforming:
         self.steps, self.settings = refinement_settings(options.refine, self.voxels)
 
     def similarity(self, displacement: Displacement) -> float:
-        """Of the images under a displacement on any grid over their field of view."""
-        return self.goal.evaluate(self.pair, displacement.at(self.pair.shape).values)
+        """Of the images themselves under a displacement on any grid over their field of view."""
+        return self.goal.of_images.evaluate(self.pair, displacement.at(self.pair.shape).values)
 
     def start(self, name: str, path: EtaPath) -> Start:
         return Start(name, path, self.similarity(path.end))
@@ -75,8 +78,12 @@ def deform(pair: ImagePair, grid: Grid, fixed_shape: tuple[int, ...], network: D
     a displacement that is ``given``, is kept only where it makes the images more similar, and does not lead the refinement
     astray.
     """
-    work = Deforming(pair.to(device), grid, goal, options, progress)
-    notes: list[str] = []
+    pair, notes = pair.to(device), []
+    if network is not None and network.is_canonical:
+        with stopwatch("predict"):
+            advance(progress, "predict", 0.0)
+            pair = with_canonical(network.to(device), pair, grid)
+    work = Deforming(pair, grid, goal.for_pair(pair), options, progress)
     zero = work.start("state before", EtaPath.straight(Displacement.zero(grid, device)))
     similarity = {"aligned": zero.similarity}
     others = [] if given is None else [work.start("given displacement", EtaPath.straight(given.at(grid.shape).to(device)))]
@@ -101,4 +108,4 @@ def deform(pair: ImagePair, grid: Grid, fixed_shape: tuple[int, ...], network: D
         similarity["registered"] = work.similarity(repair.path.end)
         if device.type == "cuda":
             torch.cuda.synchronize(device)
-    return Deformation(repair.path.to("cpu"), similarity, repair, notes)
+    return Deformation(repair.path.to("cpu"), pair.to(torch.device("cpu")), similarity, repair, notes)

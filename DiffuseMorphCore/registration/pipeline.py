@@ -74,10 +74,9 @@ def register(fixed: Image, moving: Image, *, fixed_mask: Image | None = None, mo
         advance(progress, "align", 0.0)
         alignment = align_linearly(*scans, wanted.align, initial, progress)
         advance(progress, "align", 1.0)
-    pair, deformation, used = _deform_within_memory(scans, alignment, network, target, goal, wanted, notes, stopwatch,
-                                                    progress)
+    deformation, used = _deform_within_memory(scans, alignment, network, target, goal, wanted, notes, stopwatch, progress)
     with stopwatch("deliver"):
-        report = _quality(scans, pair, deformation, goal, used)
+        report = _quality(scans, deformation, goal, used)
         advance(progress, "deliver", 1.0)
     report |= {
         "seconds": {stage: round(value, 3) for stage, value in stopwatch.seconds.items()},
@@ -92,7 +91,7 @@ def register(fixed: Image, moving: Image, *, fixed_mask: Image | None = None, mo
         "notes": notes + deformation.notes}
     planes = None if scans[0].plane is None else (scans[0].plane, scans[1].plane)
     return Registration(scans[0].original, scans[1].original, alignment, deformation.path, report, wanted,
-                        planes, network, pair)
+                        planes, network, deformation.pair)
 
 
 def versions() -> dict[str, str]:
@@ -103,7 +102,7 @@ def versions() -> dict[str, str]:
 
 def _deform_within_memory(scans: tuple[Scan, Scan], alignment: sitk.AffineTransform, network: DiffuseMorph | None,
                           device: torch.device, goal: Similarity, options: RegistrationOptions, notes: list[str],
-                          stopwatch: Stopwatch, progress: Progress | None) -> tuple[ImagePair, Deformation, torch.device]:
+                          stopwatch: Stopwatch, progress: Progress | None) -> tuple[Deformation, torch.device]:
     """Deform on the device; where its memory does not suffice, on a coarser grid, and at last on the processor."""
     reduction = 1
     while True:
@@ -112,8 +111,7 @@ def _deform_within_memory(scans: tuple[Scan, Scan], alignment: sitk.AffineTransf
                 working = choose_grid(scans[0].grid, device, goal, notes, reduction)
                 grid = delivered_grid(working)
                 pair = working_pair(scans, working, alignment, tissue=goal.uses_tissue)
-            return pair, deform(pair, grid, scans[0].grid.shape, network, device, goal, options, stopwatch,
-                                progress), device
+            return deform(pair, grid, scans[0].grid.shape, network, device, goal, options, stopwatch, progress), device
         except (MemoryError, RuntimeError) as error:
             if not is_out_of_memory(error):
                 raise
@@ -176,21 +174,21 @@ def _is_cut(scan: Scan) -> bool:
     return max(float(face.mean()) for face in faces) > 0.05
 
 
-def _quality(scans: tuple[Scan, Scan], pair: ImagePair, deformation: Deformation, similarity: Similarity,
+def _quality(scans: tuple[Scan, Scan], deformation: Deformation, similarity: Similarity,
              device: torch.device) -> dict[str, Any]:
     """Similarity along the way, folding on the fixed image's grid, lengths of the displacement; computed on ``device``."""
-    final, grid = deformation.path.end, deformation.path.grid
+    final, grid, pair = deformation.path.end, deformation.path.grid, deformation.pair
     try:
         working = scans[0].grid.resampled(tuple(pair.fixed.shape[2:]))
         unaligned = working_pair(scans, working, sitk.AffineTransform(grid.ndim), pair)
         nothing = torch.zeros((1, grid.ndim, *working.shape), device=device)
-        initial = similarity.evaluate(unaligned.to(device), nothing)
+        initial = similarity.of_images.evaluate(unaligned.to(device), nothing)
     except DiffuseMorphError:
         initial = 0.0  # the headers put the images apart
     folds = folding(final.to(device).values, shape=scans[0].grid.shape)
     lengths = np.linalg.norm(final.vectors(), axis=-1)
     return {
-        "similarity": {"measure": similarity.measure, "initial": initial, **deformation.similarity},
+        "similarity": {"measure": similarity.of_images.measure, "initial": initial, **deformation.similarity},
         "folding": {"share": folds.share, "volume": folds.volume, "minimum": folds.minimum,
                     "repaired_cells": deformation.repair.folded_before, "repair_converged": deformation.repair.converged,
                     "folded_cells_by_eta": {f"{eta:g}": deformation.repair.folded_after.get(eta, 0) for eta in CHECKS}},

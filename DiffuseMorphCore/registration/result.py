@@ -141,8 +141,8 @@ class Registration:
         if samples < 1:
             raise DiffuseMorphError(f"Uncertainty needs at least 1 sample, not {samples}.")
         return self._on_fixed(uncertainty(
-            self.pair, self.model, self.path.end, MODALITIES[self.options.modality], samples,
-            self.options.seed if seed is None else seed, lambda fraction: advance(progress, "uncertainty", fraction)))
+            self.pair, self.model, self.path.end, MODALITIES[self.options.modality].for_pair(self.pair),
+            samples, self.options.seed if seed is None else seed, lambda fraction: advance(progress, "uncertainty", fraction)))
 
     def _alignment(self, eta: float) -> sitk.AffineTransform:
         return scaled_alignment(self.alignment, check_eta(eta)) if self.options.alignment_follows_eta else self.alignment

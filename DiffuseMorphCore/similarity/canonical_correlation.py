@@ -27,6 +27,7 @@ class CanonicalCorrelation:
     measure = "mean squared local correlation of the images in the model's canonical contrast"
     bytes_per_voxel = LocalCorrelation.bytes_per_voxel + 8
     uses_tissue = False
+    uses_canonical = True
 
     def prepare(self, pair: ImagePair, displacement: Tensor, shape: tuple[int, ...]) -> PreparedTerm:
         """Raises ValueError for a pair without canonical images."""

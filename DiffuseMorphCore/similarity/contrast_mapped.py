@@ -32,6 +32,7 @@ class ContrastMappedCorrelation:
     measure = "mean squared local correlation, the fixed image in the moving one's contrast"
     bytes_per_voxel = 200
     uses_tissue = True
+    uses_canonical = False
 
     def prepare(self, pair: ImagePair, displacement: Tensor, shape: tuple[int, ...]) -> PreparedCorrelation:
         """Learn the map on the working grid, under the displacement found so far."""

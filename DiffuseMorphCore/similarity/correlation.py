@@ -25,6 +25,7 @@ class LocalCorrelation:
     measure = "mean squared local correlation"
     bytes_per_voxel = 150
     uses_tissue = False
+    uses_canonical = False
 
     def prepare(self, pair: ImagePair, displacement: Tensor, shape: tuple[int, ...]) -> PreparedCorrelation:
         """The images on the level's grid."""

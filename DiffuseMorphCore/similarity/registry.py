@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from DiffuseMorphCore.similarity.canonical_correlation import CanonicalCorrelation
 from DiffuseMorphCore.similarity.contrast_mapped import ContrastMappedCorrelation, in_moving_contrast
 from DiffuseMorphCore.similarity.correlation import LocalCorrelation
 from DiffuseMorphCore.similarity.self_similarity import SelfSimilarity
@@ -12,6 +13,7 @@ TERMS: dict[str, SimilarityTerm] = {
     "local_correlation": LocalCorrelation(),
     "contrast_mapped_correlation": ContrastMappedCorrelation(),
     "self_similarity": SelfSimilarity(),
+    "canonical_correlation": CanonicalCorrelation(),
 }
 """Every term there is, with the settings it is registered with; a new one is one file and one line here."""
 

@@ -40,6 +40,7 @@ class SelfSimilarity:
     measure = "concordance of self-similarity descriptors"
     bytes_per_voxel = 210
     uses_tissue = False
+    uses_canonical = False
 
     def prepare(self, pair: ImagePair, displacement: Tensor, shape: tuple[int, ...]) -> PreparedSelfSimilarity:
         """The descriptors of both images on the level's grid."""

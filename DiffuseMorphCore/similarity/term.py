@@ -37,11 +37,13 @@ class SimilarityTerm(Protocol):
     bytes_per_voxel : memory for every voxel of the images' grid at the height of :meth:`PreparedTerm.force`, without the
         pair and the displacement.
     uses_tissue : whether the pair shall have its shares of tissue.
+    uses_canonical : whether it compares the images in a model's canonical contrast, and is left out where there is none.
     """
 
     measure: str
     bytes_per_voxel: int
     uses_tissue: bool
+    uses_canonical: bool
 
     def prepare(self, pair: ImagePair, displacement: Tensor, shape: tuple[int, ...]) -> PreparedTerm:
         """Do once a level what does not depend on the displacement in the making.

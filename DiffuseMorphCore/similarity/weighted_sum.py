@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -44,6 +44,15 @@ class Similarity:
     def uses_tissue(self) -> bool:
         """Whether any term wants the pair's shares of tissue."""
         return any(term.uses_tissue for _, term in self.terms)
+
+    def for_pair(self, pair: ImagePair) -> Similarity:
+        """The sum of those terms that a pair has the images for: without a canonical contrast its terms are left out."""
+        return self if pair.fixed_canonical is not None else self.of_images
+
+    @property
+    def of_images(self) -> Similarity:
+        """The sum of the terms that compare the images themselves, with no part of a model's."""
+        return replace(self, terms=tuple((weight, term) for weight, term in self.terms if not term.uses_canonical))
 
     def prepare(self, pair: ImagePair, displacement: Tensor, shape: tuple[int, ...]) -> PreparedSum:
         """All terms on one level of resolution; the parameters are those of :meth:`.term.SimilarityTerm.prepare`."""

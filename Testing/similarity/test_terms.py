@@ -36,7 +36,12 @@ def deformed(ndim, seed=0):
     """(pair, the displacement that brings its moving image onto the fixed one)."""
     torch.manual_seed(seed)
     moving, field = texture(*SHAPES[ndim]), random_field(SHAPES[ndim], 1.0)
-    return ImagePair(warp(moving, field), moving), field
+    return pair_of(warp(moving, field), moving), field
+
+
+def pair_of(fixed, moving, *masks, **named):
+    """A pair that every term can compare: its images are their own canonical contrast."""
+    return ImagePair(fixed, moving, *masks, **named, fixed_canonical=fixed, moving_canonical=moving)
 
 
 def half_mask(shape):
@@ -60,8 +65,8 @@ def test_it_is_one_for_a_perfect_match_and_about_zero_for_strangers(name, ndim):
     torch.manual_seed(1)
     image, other = texture(*SHAPES[ndim]), texture(*SHAPES[ndim])
     rest = torch.zeros(1, ndim, *SHAPES[ndim])
-    match = TERMS[name].prepare(ImagePair(image, image), rest, SHAPES[ndim]).value(rest)
-    strangers = TERMS[name].prepare(ImagePair(image, other), rest, SHAPES[ndim]).value(rest)
+    match = TERMS[name].prepare(pair_of(image, image), rest, SHAPES[ndim]).value(rest)
+    strangers = TERMS[name].prepare(pair_of(image, other), rest, SHAPES[ndim]).value(rest)
     assert match.shape == strangers.shape == (1,)
     assert float(match) == pytest.approx(1, abs=0.02)
     assert -0.2 < float(strangers) < 0.45
@@ -88,7 +93,7 @@ def test_the_force_is_the_slope_of_the_value(name, ndim, masked):
     shape = SHAPES[ndim]
     moving = texture(*shape, width=2.5)
     mask = half_mask(shape) if masked else None
-    pair = ImagePair(warp(moving, random_field(shape, 1.5)), moving, mask)
+    pair = pair_of(warp(moving, random_field(shape, 1.5)), moving, mask)
     inside = torch.ones(shape)
     for axis, size in enumerate(shape):  # at the border the value continues, which a derivative does not see
         inside.narrow(axis, 0, 4).zero_(), inside.narrow(axis, size - 4, 4).zero_()
@@ -149,7 +154,7 @@ def test_a_batch_of_displacements_is_as_good_as_one_after_the_other(name, ndim):
 @both_dimensions
 def test_two_equal_channels_say_what_one_says(name, ndim):
     pair, field = deformed(ndim)
-    double = ImagePair(pair.fixed.repeat(1, 2, *[1] * ndim), pair.moving.repeat(1, 2, *[1] * ndim))
+    double = pair_of(pair.fixed.repeat(1, 2, *[1] * ndim), pair.moving.repeat(1, 2, *[1] * ndim))
     value, force = TERMS[name].prepare(pair, field, pair.shape).force(0.5 * field)
     doubled = TERMS[name].prepare(double, field, pair.shape).force(0.5 * field)
     torch.testing.assert_close(doubled[0], value, rtol=1e-4, atol=1e-5)
@@ -166,7 +171,7 @@ def test_what_a_mask_leaves_out_does_not_matter_to_the_last_bit(name, ndim, side
     for filling in (0.0, 1.0, torch.rand(pair.shape)):
         images = {"fixed": pair.fixed, "moving": pair.moving}
         images[side] = torch.where(mask > 0, images[side], filling)
-        masked = ImagePair(**images, **{f"{side}_mask": mask})
+        masked = pair_of(**images, **{f"{side}_mask": mask})
         found.append(TERMS[name].prepare(masked, 0 * field, pair.shape).value(0 * field))
     assert torch.equal(found[0], found[1]) and torch.equal(found[0], found[2])
 
@@ -177,8 +182,8 @@ def test_constant_images_and_empty_masks_give_finite_values_and_no_force(name, n
     torch.manual_seed(3)
     image, rest = texture(*SHAPES[ndim]), torch.zeros(1, ndim, *SHAPES[ndim])
     flat, nowhere = torch.full_like(image, 0.3), torch.zeros_like(image)
-    for pair in (ImagePair(flat, image), ImagePair(image, flat), ImagePair(flat, flat),
-                 ImagePair(image, 1 - image, fixed_mask=nowhere), ImagePair(image, 1 - image, moving_mask=nowhere)):
+    for pair in (pair_of(flat, image), pair_of(image, flat), pair_of(flat, flat),
+                 pair_of(image, 1 - image, fixed_mask=nowhere), pair_of(image, 1 - image, moving_mask=nowhere)):
         value, force = TERMS[name].prepare(pair, rest, pair.shape).force(rest)
         assert bool(value.isfinite()) and bool(force.isfinite().all())
         if pair.fixed is flat or pair.moving is flat:
@@ -214,7 +219,7 @@ def test_it_needs_the_memory_it_says(name):
     shape = (40, 44, 48)
     image, share = texture(*shape), torch.rand(1, 1, *shape)
     tissue = {"fixed_tissue": share, "moving_tissue": share} if TERMS[name].uses_tissue else {}
-    pair, rest = ImagePair(image, image.flip(2), share, share, **tissue), torch.zeros(1, 3, *shape)
+    pair, rest = pair_of(image, image.flip(2), share, share, **tissue), torch.zeros(1, 3, *shape)
     with PeakMemory() as memory:
         TERMS[name].prepare(pair, rest, shape).force(rest)
     needed = memory.most / image.numel()
@@ -259,7 +264,7 @@ def test_a_sum_is_the_weighted_mean_and_its_force_one_of_forces_of_equal_length(
 
 def test_a_term_without_force_at_first_gets_its_unit_when_it_has_one():
     pair, field = deformed(2)
-    same = ImagePair(pair.moving, pair.moving)
+    same = pair_of(pair.moving, pair.moving)
     sum_of_two = Similarity(((1.0, TERMS["local_correlation"]), (1.0, TERMS["self_similarity"])))
     prepared = sum_of_two.prepare(same, field, pair.shape)
     assert bool(prepared.force(0 * field)[1].isfinite().all())
