@@ -25,6 +25,16 @@ def read_transform(path: str | Path) -> sitk.Transform:
                                 "give a .h5, .tfm or .mat file written by ITK, ANTs or 3D Slicer.") from error
 
 
+def as_transform(source: sitk.Transform | str | Path) -> sitk.Transform:
+    """The transform, read where `source` is a file. Raises DiffuseMorphError for a thing that is neither."""
+    if isinstance(source, sitk.Transform):
+        return source
+    if isinstance(source, (str, Path)):
+        return read_transform(source)
+    raise DiffuseMorphError(f"The initial transform is of the type {type(source).__name__}: give a SimpleITK transform or the "
+                            "name of its file.")
+
+
 def write_transform(transform: sitk.Transform, path: str | Path) -> None:
     """Write a transform (.h5 keeps everything, displacement fields included) and read it back before it gets its name.
 
@@ -38,5 +48,8 @@ def write_transform(transform: sitk.Transform, path: str | Path) -> None:
         if found.GetDimension() != transform.GetDimension():
             raise RuntimeError("another transform was read back")
 
+    parts = [transform]
+    if isinstance(transform, sitk.CompositeTransform):
+        parts = [transform.GetNthTransform(number) for number in range(transform.GetNumberOfTransforms())]
     with decimal_points():
-        write_complete(path, write)
+        write_complete(path, write, 8 * sum(part.GetNumberOfParameters() for part in parts))

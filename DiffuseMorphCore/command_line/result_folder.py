@@ -134,7 +134,7 @@ def _recover(target: Path, work: Path, is_result: Callable[[str], bool]) -> None
     """Undo what a process that was killed has left behind."""
     former = work / "former"
     if former.is_dir() and any(former.iterdir()):
-        _roll_back(target, former, [entry for entry in target.iterdir() if is_result(entry.name)])
+        _roll_back(target, former, [entry for entry in target.iterdir() if entry.name != WORK and is_result(entry.name)])
     _remove(former)
     _remove(work / "new")
 
@@ -145,7 +145,7 @@ def _put_in_place(new: Path, target: Path, overwrite: bool, is_result: Callable[
     placed: list[Path] = []
     try:
         for entry in sorted(target.iterdir(), key=lambda each: each.name != LAST):
-            if overwrite and is_result(entry.name):
+            if overwrite and entry.name != WORK and is_result(entry.name):
                 entry.rename(former / entry.name)
         for entry in sorted(new.iterdir(), key=lambda each: each.name == LAST):
             place = target / entry.name

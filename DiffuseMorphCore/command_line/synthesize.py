@@ -12,7 +12,7 @@ from DiffuseMorphCore.command_line.console_text import say
 DESCRIPTION = """\
 Make a synthetic image: MOVING is noised up to step --start of the diffusion, and the model takes the noise away again
 in --steps steps, under the condition of both images (Algorithm 2 of the paper). The result lies on the grid of FIXED;
-its values run from 0 to 1, in a picture (PNG, JPEG, BMP) from 0 to 255."""
+its values run from 0 to 1, in a PNG from 0 to 255."""
 
 EXAMPLES = """\
 examples:

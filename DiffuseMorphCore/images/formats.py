@@ -12,10 +12,10 @@ from DiffuseMorphCore.images.decimal_points import decimal_points
 from DiffuseMorphCore.images.geometry import shift_in_voxels
 from DiffuseMorphCore.images.names import image_suffix
 
-WRITABLE = (".nii", ".nii.gz", ".nrrd", ".mha", ".tif", ".tiff", ".png", ".jpg", ".jpeg", ".bmp", ".vtk", ".gipl",
-            ".gipl.gz", ".mrc", ".h5", ".hdf5", ".mnc")
-"""Formats in one file that ITK writes so that it reads them again."""
-FLAT = (".png", ".jpg", ".jpeg", ".bmp")
+WRITABLE = (".nii", ".nii.gz", ".nrrd", ".mha", ".tif", ".tiff", ".png", ".vtk", ".gipl",
+            ".gipl.gz", ".mrc", ".h5", ".hdf5")
+"""Formats in one file that ITK writes so that it reads the same again."""
+FLAT = (".png",)
 """Formats that hold two dimensions only."""
 DELIVERED_2D = (".png", ".tif", ".tiff", ".nii", ".nii.gz", ".nrrd", ".mha")
 """Formats in which a 2-D image is delivered as it came."""

@@ -1,10 +1,12 @@
 """Writing files so that their names hold the whole new content, checked, or what they held before."""
 from __future__ import annotations
 
+import errno
 import os
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import BinaryIO
 
 import SimpleITK as sitk
 
@@ -16,8 +18,10 @@ from DiffuseMorphCore.images.names import image_suffix, itk_name, printable
 from DiffuseMorphCore.images.nifti import SUFFIXES
 
 _CHOOSE = "choose for example .nii.gz, .nrrd or .mha"
+_ENDS_THE_PROCESS = (".h5", ".hdf5")
+"""Formats whose writer ends the process where the disk is full: whether there is room is found out before."""
 _TWO_FILES = (".mhd", ".nhdr", ".hdr", ".img", ".hdr.gz", ".img.gz", ".spr")
-_TRIAL = 1 << 26  # bytes that are written at most to find out whether there is room
+_TABLES = 1 << 16  # bytes for what a file holds besides its numbers
 
 
 def write_image(image: sitk.Image, path: str | Path) -> None:
@@ -38,7 +42,7 @@ def write_image(image: sitk.Image, path: str | Path) -> None:
         _check_written(part, image)
 
     def why_not() -> str | None:
-        if shift_in_format(suffix, image) is None and suffix not in (".jpg", ".jpeg", ".mnc"):
+        if shift_in_format(suffix, image) is None:
             return f"the format '{suffix}' cannot hold {image.GetPixelIDTypeAsString()} in {image.GetDimension()} dimensions"
         return None
 
@@ -51,6 +55,10 @@ def check_format(suffix: str, dimension: int, path: Path) -> None:
     """Raise DiffuseMorphError where no image of `dimension` can be written with the extension `suffix`."""
     if suffix in _TWO_FILES:
         raise DiffuseMorphError(f"'{printable(path)}' cannot be written: the format '{suffix}' takes two files, {_CHOOSE}.")
+    if suffix in (".jpg", ".jpeg", ".bmp"):
+        # Besides, the writer of JPEG ends the whole process where the disk is full.
+        raise DiffuseMorphError(f"'{printable(path)}' cannot be written: the format '{suffix}' does not keep grey values as "
+                                "they are, choose .png.")
     if suffix not in WRITABLE:
         raise DiffuseMorphError(f"'{printable(path)}' cannot be written: the format '{suffix}' is unknown, {_CHOOSE}.")
     if suffix in FLAT and dimension > 2:
@@ -89,6 +97,8 @@ def write_complete(path: Path, write: Callable[[Path], None], size: int = 0,
                                 "make it first.")
     try:
         with tempfile.TemporaryDirectory(prefix=".diffusemorph-", dir=path.parent, ignore_cleanup_errors=True) as folder:
+            if image_suffix(path) in _ENDS_THE_PROCESS and (reason := _fault_of_place(Path(folder), size + _TABLES)):
+                raise DiffuseMorphError(f"The file '{printable(path)}' cannot be written: {reason}.")
             part = Path(folder) / f"new{image_suffix(path)}"  # ITK does not know every spelling of an extension
             try:
                 write(part)
@@ -129,12 +139,25 @@ def _fault_of_place(folder: Path, size: int) -> str | None:
     trial = folder / "trial"
     try:
         with open(trial, "wb") as file:
-            for start in range(0, min(max(size, 1), _TRIAL), 1 << 20):
-                file.write(bytes(min(1 << 20, size - start)))
-            file.flush()
-            os.fsync(file.fileno())
+            _reserve(file, max(size, 1))
     except OSError as error:
         return system_reason(error)
     finally:
         trial.unlink(missing_ok=True)
     return None
+
+
+def _reserve(file: BinaryIO, size: int) -> None:
+    """Make a file so long, on the disk and not only by name. Raises OSError where there is no room."""
+    try:
+        os.posix_fallocate(file.fileno(), 0, size)
+        return
+    except AttributeError:  # Windows, macOS
+        pass
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.EOPNOTSUPP, errno.ENOSYS):
+            raise
+    for start in range(0, size, 1 << 20):
+        file.write(bytes(min(1 << 20, size - start)))
+    file.flush()
+    os.fsync(file.fileno())

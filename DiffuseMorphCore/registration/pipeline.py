@@ -29,7 +29,7 @@ from DiffuseMorphCore.registration.stages import Stopwatch
 from DiffuseMorphCore.registration.working_grid import choose_grid, delivered_grid
 from DiffuseMorphCore.similarity import MODALITIES, ImagePair, Similarity
 from DiffuseMorphCore.threads import with_threads
-from DiffuseMorphCore.transforms import read_transform
+from DiffuseMorphCore.transforms import as_transform
 from DiffuseMorphCore.warp import folding
 
 _LEAST_OVERLAP = 0.02  # share of the working grid that the aligned moving image must cover
@@ -66,7 +66,7 @@ def register(fixed: Image, moving: Image, *, fixed_mask: Image | None = None, mo
         scans = load_pair(fixed, moving, fixed_mask, moving_mask, notes)
         advance(progress, "prepare", 0.5)
         network = resolve_model(wanted.model, scans[0].grid.ndim, target, notes)
-        initial = read_transform(initial_transform) if isinstance(initial_transform, (str, Path)) else initial_transform
+        initial = None if initial_transform is None else as_transform(initial_transform)
         if initial is not None and scans[0].plane is not None:
             raise DiffuseMorphError("An initial transform is not used for single slices: leave it out.")
         advance(progress, "prepare", 1.0)
