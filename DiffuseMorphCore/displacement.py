@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from DiffuseMorphCore.grid import Grid
-from DiffuseMorphCore.warp import compose, invert_evenly, jacobian_determinant, resize_displacement
+from DiffuseMorphCore.warp import compose, invert_evenly, jacobian_determinant, resize_displacement, sample_axes
 
 
 @dataclass(frozen=True)
@@ -53,6 +53,14 @@ class Displacement:
     def at(self, shape: Sequence[int]) -> Displacement:
         """The same on a grid of another shape (array order) whose first and last voxels lie where this one's do."""
         return Displacement(resize_displacement(self.values, shape), self.grid.resampled(tuple(shape)))
+
+    def on(self, grid: Grid) -> Displacement:
+        """The same on a grid with the same directions of its axes, anywhere in space; nothing outside this one's."""
+        start = self.grid.indices(grid.points(np.zeros((1, grid.ndim))))[0][::-1]
+        steps = np.array(grid.voxel_spacing) / np.array(self.grid.voxel_spacing)
+        values = sample_axes(self.values, start.tolist(), steps.tolist(), grid.shape, outside=0.0)
+        scale = torch.tensor(1 / steps, device=values.device, dtype=values.dtype).view(1, -1, *[1] * grid.ndim)
+        return Displacement(values * scale, grid)
 
     def compose(self, inner: Displacement) -> Displacement:
         """(id + self) o (id + inner), on the grid of ``inner``, which spans the same field of view."""

@@ -46,6 +46,21 @@ class Grid:
                         for step, old, new in zip(self.spacing, self.size, size))
         return Grid(size, spacing, self.origin, self.direction)
 
+    def part(self, start: tuple[int, ...], size: tuple[int, ...]) -> Grid:
+        """The grid of ``size`` voxels from voxel ``start`` on, both in x, y[, z] order; it may reach beyond this one."""
+        origin = tuple(self.points(np.array([start], dtype=float))[0].tolist())
+        return Grid(tuple(size), self.spacing, origin, self.direction)
+
+    def points(self, indices: np.ndarray) -> np.ndarray:
+        """Points (N, ndim) in mm, LPS, of voxel indices (N, ndim), which may have fractions, in x, y[, z] order."""
+        direction = np.array(self.direction).reshape(self.ndim, self.ndim)
+        return np.array(self.origin) + (indices * np.array(self.spacing)) @ direction.T
+
+    def indices(self, points: np.ndarray) -> np.ndarray:
+        """The inverse of :meth:`points`."""
+        direction = np.array(self.direction).reshape(self.ndim, self.ndim)
+        return (np.asarray(points) - np.array(self.origin)) @ np.linalg.inv(direction).T / np.array(self.spacing)
+
     def shape_at(self, spacing: float) -> tuple[int, ...]:
         """Shape (array order) with voxels of about ``spacing`` mm, never finer than this grid's own."""
         return tuple(min(size, max(int(round((size - 1) * step / spacing)) + 1, min(size, 4)))

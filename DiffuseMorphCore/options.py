@@ -7,6 +7,7 @@ follow from here. Nothing heavy is imported, so that help and refusals come at o
 from __future__ import annotations
 
 import inspect
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field, fields
 from typing import Any
@@ -20,7 +21,8 @@ class Option:
 
     help : what it does, without a full stop. choices : the words it may be, if it is a word. lowest, highest : the range
     of a whole number; None where there is no such bound. automatic : ``"auto"`` may stand for the number. value : what
-    help texts call the value. anything : it is checked where it is used.
+    help texts call the value. anything : it is checked where it is used. numbers : how many numbers of any kind it is made
+    of, two in ascending order; None where it is not given.
     """
 
     help: str
@@ -30,12 +32,16 @@ class Option:
     automatic: bool = False
     value: str = "N"
     anything: bool = False
+    numbers: int = 0
 
     def check(self, name: str, value: Any) -> None:
         """Raises DiffuseMorphError, in one sentence, for a value that the option cannot have."""
         if self.anything:
             return
-        if self.choices:
+        if self.numbers:
+            if value is not None and not self._ascending(value if self.numbers > 1 else (value,)):
+                raise DiffuseMorphError(f"The option {name} is '{value}', but must be {self.range}.")
+        elif self.choices:
             if value not in self.choices:
                 raise DiffuseMorphError(f"The option {name} is '{value}', but must be one of {', '.join(self.choices)}.")
         elif self.lowest is None:
@@ -59,11 +65,18 @@ class Option:
     @property
     def range(self) -> str:
         """The values it may have, in words."""
+        if self.numbers:
+            return "a finite number" if self.numbers == 1 else "two finite numbers, the lower first"
         if self.choices:
             return f"one of {', '.join(self.choices)}"
         words = "'auto' or " if self.automatic else ""
         upper = "" if self.highest is None else f" to {self.highest}"
         return f"{words}a whole number from {self.lowest}{upper}"
+
+    def _ascending(self, values: Any) -> bool:
+        return (isinstance(values, (tuple, list)) and len(values) == self.numbers
+                and all(isinstance(each, (int, float)) and not isinstance(each, bool) and math.isfinite(each) for each in values)
+                and all(low < high for low, high in zip(values, values[1:])))
 
     def _in_range(self, value: Any) -> bool:
         return (isinstance(value, int) and not isinstance(value, bool) and value >= self.lowest
@@ -96,6 +109,13 @@ class RegistrationOptions:
                             "learnt from the two images themselves", choices=("same", "different"))
     trajectory: str = _option("anchored", "anchored: eta 0 is the aligned moving image exactly; faithful: as in the paper",
                               choices=("anchored", "faithful"))
+    intensity_range: tuple[float, float] | None = _option(
+        None, "intensities to keep of both images; by default -1000 to 1000 of a CT, and the 0.1 to 99.9 percentile of "
+        "anything else", numbers=2, value="LOW HIGH")
+    moving_intensity_range: tuple[float, float] | None = _option(
+        None, "intensities to keep of the moving image, where it has others than the fixed one", numbers=2, value="LOW HIGH")
+    fill: float | None = _option(None, "what stands in the result where the moving image is not; by default its background, "
+                                 "as found at its border", numbers=1, value="VALUE")
     keyframes: int = _option(5, "how many fields are computed along the trajectory; between them it is interpolated", lowest=2)
     alignment_follows_eta: bool = _option(False, "let eta scale the alignment too, so that eta 0 is the moving image where "
                                           "its header puts it")
@@ -139,7 +159,7 @@ def takes_options(function: Callable) -> Callable:
     function.__signature__ = signature.replace(parameters=own + options)
     lines = []
     for name, option in declared().items():
-        limits = f"; {option.range}" if option.choices or option.lowest is not None else ""
+        limits = f"; {option.range}" if option.choices or option.numbers or option.lowest is not None else ""
         lines.append(f"{name} : {option.help}{limits} (default {default_of(name)!r}).")
     function.__doc__ = function.__doc__.replace("{options}", "\n    ".join(lines))
     return function

@@ -17,6 +17,7 @@ from matplotlib.figure import Figure
 
 from DiffuseMorphCore.images import grey
 from DiffuseMorphCore.registration import Registration
+from DiffuseMorphCore.registration.intensity import outside_value
 from DiffuseMorphCore.registration.prepare import flatten_slice, is_slice
 
 GRID_LINES = 26  # along the longest side
@@ -118,7 +119,7 @@ def save_preview(result: Registration, path: str | Path, eta: float = 1.0, modal
     """
     fixed, moving = orient(result.fixed), grey(result.moving)
     planes = choose_planes(result.fixed)
-    nothing = float(np.nanmin(sitk.GetArrayViewFromImage(moving)))
+    nothing = outside_value(moving) if result.fill is None else result.fill
 
     def seen(transform: sitk.Transform) -> list[np.ndarray]:
         if planes[0].axis is None:  # a slice may be oblique in space, and is small

@@ -81,6 +81,11 @@ def add_options(parser: argparse.ArgumentParser, *names: str) -> None:
         if isinstance(default, bool):
             parser.add_argument(flag, action="store_true", help=option.help)
             continue
+        if option.numbers:
+            names = tuple(option.value.split())
+            parser.add_argument(flag, type=lambda text: _number(text, float, "a number"), help=option.help,
+                                **({"nargs": len(names), "metavar": names} if len(names) > 1 else {"metavar": names[0]}))
+            continue
         kind = {"choices": option.choices} if option.choices else {"type": _parser_of(option), "metavar": option.value}
         parser.add_argument(flag, default=default, help=f"{option.help} (default {default})", **kind)
 

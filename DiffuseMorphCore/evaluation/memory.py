@@ -30,7 +30,7 @@ def register_once(shape: tuple[int, ...], model: str | None, device: str) -> dic
     result.warp()
     return {"shape": "x".join(map(str, shape)), "voxels": int(np.prod(shape)), "device": result.report["device"],
             "seconds": time.perf_counter() - start, "peak_gib": peak_memory(), "peak_gib_before": before,
-            "working_grid": "x".join(map(str, result.grid.shape))}
+            "working_grid": "x".join(map(str, result.region.shape))}
 
 
 def run_memory(out: str | Path, *, scales: tuple[float, ...] = (1.0,), shape: tuple[int, ...] = SHAPE,

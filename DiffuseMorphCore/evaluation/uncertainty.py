@@ -81,7 +81,7 @@ def rank_correlation(first: np.ndarray, second: np.ndarray) -> float | None:
 def network_spread(result: Registration, samples: int = SAMPLES) -> np.ndarray | None:
     """Standard deviation in mm of the network's own field over latents of several noise levels and seeds, without
     refinement: (*spatial) on the registration's grid, None without a model."""
-    model, grid = result.model, result.grid
+    model, grid = result.model, result.region
     if model is None:
         return None
     fields = []
@@ -98,7 +98,7 @@ def predictions(result: Registration, uncertainty: sitk.Image, like: sitk.Image)
               "displacement": result.grid.image(np.linalg.norm(result.vectors(), axis=-1))}
     spread = network_spread(result)
     if spread is not None:
-        images["spread"] = result.grid.image(spread)
+        images["spread"] = result.region.image(spread)
     return {name: sitk.GetArrayFromImage(sitk.Resample(images[name], like, sitk.Transform(), sitk.sitkLinear, 0.0,
                                                        sitk.sitkFloat32, True))
             for name in PREDICTORS if name in images}

@@ -19,10 +19,15 @@ from DiffuseMorphCore.linear import affine_transform, linear_map
 from DiffuseMorphCore.options import declared
 from DiffuseMorphCore.progress import Progress, advance
 from DiffuseMorphCore.grid import Grid
+from DiffuseMorphCore.registration.explained import explained
 from DiffuseMorphCore.registration.prepare import Scan
+from DiffuseMorphCore.registration.turns import angle, right_angles, turned
 
 ALIGNMENTS = declared()["align"].choices
 _SCORED_VOXELS, _SEARCHED_VOXELS = 8_000, 60_000
+_LARGE = 4.0  # times the volume of the other image
+_POOR, _CLEARLY = 0.2, 0.1
+"""Share of one image that the other explains below which an alignment is poor, and by how much more a turned one has to."""
 _TURN = math.radians(25)  # starting rotations; a rigid search recovers about as much again
 
 
@@ -30,18 +35,23 @@ class _Pair:
     """Both scans at one resolution, with the search and the score that need them."""
 
     def __init__(self, fixed: Scan, moving: Scan, voxels: int) -> None:
-        extent = [math.prod(n * step for n, step in zip(scan.grid.size, scan.grid.spacing)) for scan in (fixed, moving)]
+        extent = [_volume(scan) for scan in (fixed, moving)]
         spacing = (min(extent) / voxels) ** (1 / fixed.grid.ndim)
+        self.local = extent[1] > _LARGE * extent[0]
         self.step = spacing / 2
         self.images = fixed.coarse(spacing), moving.coarse(spacing)
         self.extent = sitk.Cast(self.images[1] * 0, sitk.sitkUInt8) + 1
         self.masks = fixed.coarse_mask(spacing), moving.coarse_mask(spacing)
+        self.known = self.extent if self.masks[1] is None else self.masks[1]
+        self.backgrounds = fixed.background, moving.background
 
     def _method(self) -> sitk.ImageRegistrationMethod:
         method = sitk.ImageRegistrationMethod()
         method.SetMetricAsMattesMutualInformation(numberOfHistogramBins=32)
         method.SetInterpolator(sitk.sitkLinear)
         method.SetMetricSamplingStrategy(method.NONE)
+        if self.local:  # the gradient of all of a far larger image would cost more than all else
+            method.MetricUseMovingImageGradientFilterOff()
         if self.masks[0] is not None:
             method.SetMetricFixedMask(self.masks[0])
         if self.masks[1] is not None:
@@ -61,6 +71,13 @@ class _Pair:
             return 0.0
         covered = sitk.Resample(self.extent, self.images[0], transform, sitk.sitkNearestNeighbor, 0)
         return information * float(sitk.GetArrayViewFromImage(covered).mean())
+
+    def explained(self, transform: sitk.Transform) -> float:
+        """How much the images explain of each other through a transform; see :mod:`.explained`."""
+        moved, known = (sitk.GetArrayFromImage(sitk.Resample(image, self.images[0], transform, sitk.sitkLinear, outside))
+                        for image, outside in ((self.images[1], self.backgrounds[1]), (self.known, 0)))
+        mask = 1 if self.masks[0] is None else sitk.GetArrayViewFromImage(self.masks[0])
+        return explained(sitk.GetArrayFromImage(self.images[0]), moved, known * mask > 0, self.backgrounds)
 
     def search(self, transform: sitk.Transform, iterations: int, then: sitk.Transform | None = None) -> sitk.Transform:
         """The transform of the same kind with the best score near the given one; the given one if none is better.
@@ -86,7 +103,7 @@ class _Pair:
 
 
 def align(fixed: Scan, moving: Scan, kind: str = "affine", initial: sitk.Transform | None = None,
-          progress: Progress | None = None) -> sitk.AffineTransform:
+          progress: Progress | None = None, notes: list[str] | None = None) -> sitk.AffineTransform:
     """Linear transform from fixed points to moving points (mm, LPS; slice coordinates for a slice).
 
     Parameters
@@ -95,7 +112,7 @@ def align(fixed: Scan, moving: Scan, kind: str = "affine", initial: sitk.Transfo
     kind : ``"none"`` keeps the images where their headers put them, ``"center"`` matches their centres of mass,
         ``"rigid"`` rotates and shifts, ``"affine"`` also scales and shears.
     initial : a linear transform to start from instead of searching starts.
-    progress : see :mod:`DiffuseMorphCore.progress`.
+    progress : see :mod:`DiffuseMorphCore.progress`. notes : gathers what was found out, for the user.
 
     Raises
     ------
@@ -107,9 +124,23 @@ def align(fixed: Scan, moving: Scan, kind: str = "affine", initial: sitk.Transfo
     start = as_affine(initial, ndim) if initial is not None else sitk.AffineTransform(ndim)
     if kind == "none":
         return start
-    center = _center_of_mass(fixed)
     if kind == "center":
+        center = _center_of_mass(fixed)
         return start if initial is not None else _rigid(ndim, center, _center_of_mass(moving) - center)[1]
+    if _volume(fixed) > _LARGE * _volume(moving):
+        # What matters are the voxels of the smaller image, and only those are looked at when it is the fixed one.
+        given = None if initial is None else sitk.AffineTransform(start.GetInverse())
+        found = sitk.AffineTransform(_search(moving, fixed, kind, given, progress, notes).GetInverse())
+    else:
+        found = _search(fixed, moving, kind, None if initial is None else start, progress, notes)
+    return _rounded(found, fixed.grid)
+
+
+def _search(fixed: Scan, moving: Scan, kind: str, initial: sitk.AffineTransform | None,
+            progress: Progress | None, notes: list[str] | None) -> sitk.AffineTransform:
+    """The best rigid or affine transform from fixed to moving points; see :func:`align`."""
+    ndim, center = fixed.grid.ndim, _center_of_mass(fixed)
+    start = sitk.AffineTransform(ndim) if initial is None else initial
     coarse, fine = (_Pair(fixed, moving, voxels) for voxels in (_SCORED_VOXELS, _SEARCHED_VOXELS))
     if initial is not None:
         rigid = _rigid(ndim, center, np.zeros(ndim))[0]
@@ -122,7 +153,7 @@ def align(fixed: Scan, moving: Scan, kind: str = "affine", initial: sitk.Transfo
         for index, rigid in enumerate(rigid_starts[:3]):
             searched.append(coarse.search(rigid, 60))
             advance(progress, "align", 0.2 + 0.1 * (index + 1))
-        best = max(searched, key=coarse.score)
+        best = _turned_round(coarse, max(searched, key=coarse.score), center, _center_of_mass(moving), notes)
         if kind == "rigid":
             best = fine.search(best, 60)
         candidates = [as_affine(best, ndim)]
@@ -133,7 +164,30 @@ def align(fixed: Scan, moving: Scan, kind: str = "affine", initial: sitk.Transfo
         candidates.append(as_affine(fine.search(affine, 40), ndim))
     candidates.append(start)
     advance(progress, "align", 1.0)
-    return _rounded(max(candidates, key=fine.score), fixed.grid)
+    return max(candidates, key=fine.score)
+
+
+def _turned_round(pair: _Pair, best: sitk.Transform, center: np.ndarray, target: np.ndarray,
+                  notes: list[str] | None) -> sitk.Transform:
+    """The best transform so far or, where it matches hardly better than by chance, a clearly better one that begins turned
+    by right angles."""
+    before = pair.explained(best)
+    if before >= _POOR:
+        return best
+    starts = sorted((turned(matrix, center, target) for matrix in right_angles(len(center))), key=pair.score, reverse=True)
+    found = max((pair.search(start, 60) for start in starts[:3]), key=pair.score)
+    if pair.score(found) <= pair.score(best) or pair.explained(found) < before + _CLEARLY:
+        return best
+    if notes is not None:
+        degrees = angle(np.array(as_affine(found, len(center)).GetMatrix()).reshape(len(center), -1))
+        notes.append(f"The images matched only when the moving one was turned by about {degrees:.0f} degrees: check the "
+                     "orientation in the headers.")
+    return found
+
+
+def _volume(scan: Scan) -> float:
+    """Volume of the field of view in mm³ (area of a 2-D one)."""
+    return math.prod(n * step for n, step in zip(scan.grid.size, scan.grid.spacing))
 
 
 def as_affine(transform: sitk.Transform, ndim: int) -> sitk.AffineTransform:
@@ -176,8 +230,12 @@ def _centered(transform: sitk.AffineTransform, center: np.ndarray) -> sitk.Affin
 
 
 def _center_of_mass(scan: Scan) -> np.ndarray:
-    """Centre of intensity in mm, within the mask where there is one."""
-    weights = scan.values[0, 0] if scan.mask is None else scan.values[0, 0] * scan.mask[0, 0]
+    """Centre in mm of what differs from the background, within the mask where there is one."""
+    weights = (scan.values - scan.background).abs()[0, 0]
+    if scan.mask is not None:
+        weights = weights * scan.mask[0, 0]
+    if not weights.any():  # all that the mask leaves is background
+        weights = scan.mask[0, 0]
     total = float(weights.sum())
     index = []
     for axis, size in enumerate(weights.shape):

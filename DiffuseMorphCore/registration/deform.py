@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor
@@ -22,13 +22,21 @@ from DiffuseMorphCore.samplers import EtaPath, even_etas
 from DiffuseMorphCore.similarity import ImagePair, Similarity
 from DiffuseMorphCore.warp import resize_displacement
 
+_FADING_CHECKS = (0.5, 1.0)
+"""Etas at which the fading beyond the field of view is checked for folds; what it fades from was checked at all."""
+
 
 @dataclass(frozen=True)
 class Deformation:
-    """The path, on the CPU, and its making: the pair as it was compared, also on the CPU, similarity of the images along the
-    way, the repair, and notes for the report."""
+    """The path, on the CPU, and its making.
+
+    path : on a grid that reaches beyond the pair's field of view, to where it has faded to nothing. grid : its part over
+    that field of view. pair : as it was compared, also on the CPU. similarity : of the images along the way. repair : of
+    folds in that part. notes : for the report.
+    """
 
     path: EtaPath
+    grid: Grid
     pair: ImagePair
     similarity: dict[str, float]
     repair: Repair
@@ -61,8 +69,8 @@ class Deforming:
     def optimised(self, start: Start, index: int, count: int) -> Start:
         """Refined from where a start ends, one of ``count``; only several have their similarity measured, to be compared."""
         begin: Tensor = start.path.end.at(self.pair.shape).values
-        found = refine(self.pair, begin, steps=self.steps, similarity=self.goal,
-                       settings=self.settings,
+        found = refine(self.pair, begin, steps=self.steps, similarity=self.goal, settings=self.settings,
+                       spacing=self.grid.resampled(self.pair.shape).voxel_spacing,
                        advance=lambda fraction: advance(self.progress, "refine", (index + fraction) / count))
         change = resize_displacement(found - begin, self.grid.shape)
         return start.optimised(change, self.goal.evaluate(self.pair, found) if count > 1 else start.similarity)
@@ -86,6 +94,11 @@ def deform(pair: ImagePair, grid: Grid, fixed_shape: tuple[int, ...], network: D
     work = Deforming(pair, grid, goal.for_pair(pair), options, progress)
     zero = work.start("state before", EtaPath.straight(Displacement.zero(grid, device)))
     similarity = {"aligned": zero.similarity}
+    if work.pair.identical():
+        notes.append("The aligned images are the same, so nothing was deformed.")
+        path = zero.path.faded().to("cpu")
+        return Deformation(path, grid, pair.to(torch.device("cpu")), similarity | {"registered": zero.similarity},
+                           Repair(zero.path, True, 0), notes)
     others = [] if given is None else [work.start("given displacement", EtaPath.straight(given.at(grid.shape).to(device)))]
     with stopwatch("predict"):
         if network is not None:
@@ -102,10 +115,22 @@ def deform(pair: ImagePair, grid: Grid, fixed_shape: tuple[int, ...], network: D
     with stopwatch("deliver"):
         advance(progress, "deliver", 0.0)
         repair = unfold(path, fixed_shape, advance=lambda fraction: advance(progress, "deliver", fraction))
-        if not repair.converged:
-            notes.append(f"The repair of folds did not come to an end: {sum(repair.folded_after.values())} cells of the fixed "
-                         "image's grid are left folded, so do not rely on the deformation there.")
         similarity["registered"] = work.similarity(repair.path.end)
+        if repair.path.end.values.any() and similarity["registered"] <= zero.similarity:
+            notes.append("No deformation made the images more similar than the alignment alone, so that is the result.")
+            repair, similarity["registered"] = replace(repair, path=zero.path), zero.similarity
+        faded = repair.path.faded()
+        beyond = unfold(faded, _fine_shape(faded.grid, grid, fixed_shape), _FADING_CHECKS)
+        for place, found in (("in the fixed image", repair), ("beyond the fixed image", beyond)):
+            if not found.converged:
+                notes.append(f"The repair of folds did not come to an end: {sum(found.folded_after.values())} cells {place} "
+                             "are left folded, so do not rely on the deformation there.")
         if device.type == "cuda":
             torch.cuda.synchronize(device)
-    return Deformation(repair.path.to("cpu"), pair.to(torch.device("cpu")), similarity, repair, notes)
+    return Deformation(beyond.path.to("cpu"), grid, pair.to(torch.device("cpu")), similarity, repair, notes)
+
+
+def _fine_shape(wide: Grid, grid: Grid, fixed_shape: tuple[int, ...]) -> tuple[int, ...]:
+    """The shape of a grid over ``wide`` with voxels about as fine as those of ``fixed_shape`` over ``grid``."""
+    return tuple(max(length, round((length - 1) * (fine - 1) / max(coarse - 1, 1)) + 1)
+                 for length, coarse, fine in zip(wide.shape, grid.shape, fixed_shape))

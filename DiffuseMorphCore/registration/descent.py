@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -12,18 +12,20 @@ from DiffuseMorphCore.similarity import PreparedTerm
 from DiffuseMorphCore.similarity.term import spatial_gradient
 from DiffuseMorphCore.warp import compose, jacobian_determinant, smooth
 
+_ABOUT_EQUAL = 0.77  # sides of voxels from which on they count as equal: a grid is rounded to whole voxels
 _VOLUMES = (0.05, 20.0)  # determinants beyond are taken as these: folds have no logarithm
 
 
 @dataclass(frozen=True)
 class RefinementSettings:
-    """Settings of the optimisation; lengths in voxels of the level at work.
+    """Settings of the optimisation; lengths in voxels of the level at work, along its finest axis.
 
     force_smoothing, field_smoothing : Gaussian widths for the force and the displacement. log_jacobian_diffusion : voxels²
     that the logarithm of the determinant diffuses after each step. largest_step : the longest step. least_force : forces
     well below this multiple of their mean get less than a full step, so that an empty background stays calm. beta1, beta2 :
     Adam's two averages. coarsest : longest side of the coarsest grid. patience, least_gain : a level ends when ``patience``
-    steps gained less than this share; finest : the same two for the finest grid.
+    steps gained less than this share; finest : the same two for the finest grid. thinness : for each axis the shortest side of
+    a voxel as a share of the side along it, so that lengths are the same in mm along all; None: the sides are equal.
     """
 
     force_smoothing: float = 1.1
@@ -37,11 +39,18 @@ class RefinementSettings:
     patience: int = 10
     least_gain: float = 1e-3
     finest: tuple[int, float] = (10, 1e-3)
+    thinness: tuple[float, ...] | None = None
 
     def scaled(self, ratio: float) -> RefinementSettings:
         """The same lengths for a displacement in voxels of a grid with ``ratio`` times as many a side."""
         return replace(self, force_smoothing=ratio * self.force_smoothing, field_smoothing=ratio * self.field_smoothing,
                        largest_step=ratio * self.largest_step)
+
+
+def thinness(spacing: Sequence[float]) -> tuple[float, ...]:
+    """The shortest of the sides of a voxel as a share of each; 1 for sides that are about as short."""
+    shares = (min(spacing) / step for step in spacing)
+    return tuple(1.0 if share > _ABOUT_EQUAL else share for share in shares)
 
 
 def ascend(similarity: PreparedTerm, displacement: Tensor, steps: int, settings: RefinementSettings,
@@ -52,6 +61,10 @@ def ascend(similarity: PreparedTerm, displacement: Tensor, steps: int, settings:
     """
     first, second = torch.zeros_like(displacement), torch.zeros_like(displacement)
     values: list[Tensor] = []
+    ndim = displacement.dim() - 2
+    thin = displacement.new_tensor(settings.thinness or (1.0,) * ndim).view(1, -1, *[1] * ndim)
+    force_widths, field_widths = ([width * share for share in thin.flatten().tolist()]
+                                  for width in (settings.force_smoothing, settings.field_smoothing))
     moving = torch.ones(len(displacement), dtype=torch.bool, device=displacement.device)
     for step in range(steps):
         advance(step / steps)
@@ -61,7 +74,7 @@ def ascend(similarity: PreparedTerm, displacement: Tensor, steps: int, settings:
         moving &= ~_settled(values, settings)
         if not bool(moving.any()):
             break
-        force = smooth(force, settings.force_smoothing)
+        force = smooth(force * thin, force_widths)  # the slope per mm, not per voxel
         first.lerp_(force, 1 - settings.beta1)
         second.mul_(settings.beta2).addcmul_(force, force, value=1 - settings.beta2)
         # Adam's bias corrections are common factors, and the longest step is fixed, so they cancel. Where there is
@@ -72,14 +85,15 @@ def ascend(similarity: PreparedTerm, displacement: Tensor, steps: int, settings:
         moving &= (longest.isfinite() & (longest != 0)).flatten()
         if not bool(moving.any()):
             break
-        moved = smooth(compose(displacement, change * (settings.largest_step / longest)), settings.field_smoothing)
-        moved = diffuse_log_jacobian(moved, settings.log_jacobian_diffusion)
+        moved = smooth(compose(displacement, change * thin * (settings.largest_step / longest)), field_widths)
+        moved = diffuse_log_jacobian(moved, settings.log_jacobian_diffusion * thin.square())
         displacement = moved if bool(moving.all()) else torch.where(_column(moving, moved), moved, displacement)
     return displacement
 
 
-def diffuse_log_jacobian(displacement: Tensor, rate: float) -> Tensor:
-    """A displacement whose log Jacobian varies less from voxel to voxel: log J diffuses with ``rate`` voxels² a step.
+def diffuse_log_jacobian(displacement: Tensor, rate: float | Tensor) -> Tensor:
+    """A displacement whose log Jacobian varies less from voxel to voxel: log J diffuses with ``rate`` voxels² a step, a number
+    or one for each axis, (1, ndim, 1, …).
 
     Along u' = grad log J the logarithm of the determinant follows (nearly) a heat equation. Unlike smoothing the
     displacement it leaves rotation and shear alone, and so nearly all of what brings boundaries together.

@@ -11,15 +11,19 @@ import torch
 from DiffuseMorphCore.errors import DiffuseMorphError
 from DiffuseMorphCore.images import as_image, check_image
 from DiffuseMorphCore.networks import DiffuseMorph, default_model, is_non_commercial, load_model
+from DiffuseMorphCore.registration.masks import outside_slabs, unscanned_slabs
 from DiffuseMorphCore.registration.prepare import Scan, is_slice, prepare
 
 Image = Any
 """A file name, the folder or the list of files of a DICOM series, a SimpleITK image or a nibabel image."""
+Window = tuple[float, float]
 
 
 def load_pair(fixed: Image, moving: Image, fixed_mask: Image | None, moving_mask: Image | None,
-              notes: list[str]) -> tuple[Scan, Scan]:
+              notes: list[str], windows: tuple[Window | None, Window | None] = (None, None)) -> tuple[Scan, Scan]:
     """Both scans, checked and prepared; ``notes`` gathers what was changed.
+
+    windows : the intensities (low, high) to keep of the fixed and of the moving image; None: those that it has itself.
 
     Raises
     ------
@@ -35,7 +39,25 @@ def load_pair(fixed: Image, moving: Image, fixed_mask: Image | None, moving_mask
         single, volume = (names if is_slice(images[0]) else names[::-1])
         raise DiffuseMorphError(f"The {single} is a single slice and the {volume} a volume: "
                                 "register two slices or two volumes.")
-    return (prepare(images[0], names[0], masks[0], notes), prepare(images[1], names[1], masks[1], notes))
+    scans = tuple(prepare(image, name, mask, notes, window)
+                  for image, name, mask, window in zip(images, names, masks, windows))
+    return _without_slabs(scans, names, notes)
+
+
+def _without_slabs(scans: tuple[Scan, Scan], names: tuple[str, str], notes: list[str]) -> tuple[Scan, Scan]:
+    """The scans without slabs at their rims that were not scanned."""
+    slabs = [unscanned_slabs(scan.values) for scan in scans]
+    if all(len(each) == 2 * scan.grid.ndim for each, scan in zip(slabs, scans)):
+        return scans  # two objects with straight sides, not two images that are cut all around
+    found = []
+    for scan, each, name in zip(scans, slabs, names):
+        mask = outside_slabs(scan.values, each)
+        if each and (scan.mask is None or bool((scan.mask * mask).any())):
+            scan = scan.only(mask)
+            notes.append(f"{sum(each.values())} slices at the rim of the {name} hold one value and end at a cut through tissue: "
+                         "they were taken for not scanned.")
+        found.append(scan)
+    return tuple(found)
 
 
 def resolve_model(model: str | Path | DiffuseMorph | None, ndim: int, device: torch.device,

@@ -18,21 +18,24 @@ from DiffuseMorphCore.errors import DiffuseMorphError, is_out_of_memory
 from DiffuseMorphCore.networks import DiffuseMorph
 from DiffuseMorphCore.options import RegistrationOptions, takes_options
 from DiffuseMorphCore.progress import Progress, advance
-from DiffuseMorphCore.registration.align import align as align_linearly
+from DiffuseMorphCore.registration.align import align as align_linearly, as_affine
 from DiffuseMorphCore.registration.deform import Deformation, deform
 from DiffuseMorphCore.grid import Grid
 from DiffuseMorphCore.registration.inputs import Image, load_pair, resolve_model
+from DiffuseMorphCore.registration.intensity import check_fill
 from DiffuseMorphCore.registration.prepare import Scan, aligned_tensor
+from DiffuseMorphCore.registration.region import working_region
 from DiffuseMorphCore.registration.repair import CHECKS
 from DiffuseMorphCore.registration.result import Registration
 from DiffuseMorphCore.registration.stages import Stopwatch
-from DiffuseMorphCore.registration.working_grid import choose_grid, delivered_grid
+from DiffuseMorphCore.registration.verdict import judge, odd_units
+from DiffuseMorphCore.registration.working_grid import choose_grid, delivered_grid, working_shape
 from DiffuseMorphCore.similarity import MODALITIES, ImagePair, Similarity
 from DiffuseMorphCore.threads import with_threads
 from DiffuseMorphCore.transforms import as_transform
 from DiffuseMorphCore.warp import folding
 
-_LEAST_OVERLAP = 0.02  # share of the working grid that the aligned moving image must cover
+_COMPARED = 60_000  # voxels on which the alignment is compared with the start
 
 
 @takes_options
@@ -47,7 +50,8 @@ def register(fixed: Image, moving: Image, *, fixed_mask: Image | None = None, mo
     fixed, moving : 2-D or 3-D, of any grid, spacing, orientation and number type: a file name, the folder or the list of
         files of a DICOM series, a SimpleITK image, a nibabel image, or a numpy array by
         :func:`DiffuseMorphCore.image_from_array`. Colours are registered by their grey.
-    fixed_mask, moving_mask : non-zero where the image counts, on the image's own grid.
+    fixed_mask, moving_mask : non-zero where the image counts, on any grid that covers the image. Nothing outside has a part
+        in the result.
     initial_transform : a linear transform from fixed to moving points (mm, LPS) to start the alignment from.
     progress : called with a stage (prepare, align, predict, refine, deliver) and the fraction of it that is done;
         returning False cancels.
@@ -63,7 +67,13 @@ def register(fixed: Image, moving: Image, *, fixed_mask: Image | None = None, mo
     goal, target, stopwatch, notes = MODALITIES[wanted.modality], choose_device(wanted.device), Stopwatch(), []
     with stopwatch("prepare"):
         advance(progress, "prepare", 0.0)
-        scans = load_pair(fixed, moving, fixed_mask, moving_mask, notes)
+        windows = wanted.intensity_range, wanted.moving_intensity_range or wanted.intensity_range
+        scans = load_pair(fixed, moving, fixed_mask, moving_mask, notes, windows)
+        if wanted.fill is not None:
+            check_fill(wanted.fill, scans[1].original, "moving image")
+        units = odd_units(scans[0].grid, scans[1].grid)
+        if units is not None:
+            notes.append(units)
         advance(progress, "prepare", 0.5)
         network = resolve_model(wanted.model, scans[0].grid.ndim, target, notes)
         initial = None if initial_transform is None else as_transform(initial_transform)
@@ -72,11 +82,17 @@ def register(fixed: Image, moving: Image, *, fixed_mask: Image | None = None, mo
         advance(progress, "prepare", 1.0)
     with stopwatch("align"):
         advance(progress, "align", 0.0)
-        alignment = align_linearly(*scans, wanted.align, initial, progress)
+        alignment = align_linearly(*scans, wanted.align, initial, progress, notes)
+        if wanted.align in ("rigid", "affine"):
+            alignment = _kept_start(scans, alignment, initial, goal)
         advance(progress, "align", 1.0)
-    deformation, used = _deform_within_memory(scans, alignment, network, target, goal, wanted, notes, stopwatch, progress)
+    region = working_region(scans[0].grid, scans[1].grid, alignment)
+    deformation, used = _deform_within_memory(scans, region, alignment, network, target, goal, wanted, notes, stopwatch,
+                                              progress)
     with stopwatch("deliver"):
-        report = _quality(scans, deformation, goal, used)
+        verdict = judge(deformation.pair, deformation.path.end.on(deformation.grid),
+                        tuple(scan.background for scan in scans), units)
+        report = {"verdict": verdict.entry()} | _quality(scans, deformation, goal, used, region.shape)
         advance(progress, "deliver", 1.0)
     report |= {
         "seconds": {stage: round(value, 3) for stage, value in stopwatch.seconds.items()},
@@ -90,8 +106,8 @@ def register(fixed: Image, moving: Image, *, fixed_mask: Image | None = None, mo
         "versions": versions(),
         "notes": notes + deformation.notes}
     planes = None if scans[0].plane is None else (scans[0].plane, scans[1].plane)
-    return Registration(scans[0].original, scans[1].original, alignment, deformation.path, report, wanted,
-                        planes, network, deformation.pair)
+    return Registration(scans[0].original, scans[1].original, alignment, deformation.path, deformation.grid,
+                        report, wanted, planes, network, deformation.pair)
 
 
 def versions() -> dict[str, str]:
@@ -100,18 +116,42 @@ def versions() -> dict[str, str]:
             "SimpleITK": sitk.Version.VersionString(), "python": platform.python_version()}
 
 
-def _deform_within_memory(scans: tuple[Scan, Scan], alignment: sitk.AffineTransform, network: DiffuseMorph | None,
-                          device: torch.device, goal: Similarity, options: RegistrationOptions, notes: list[str],
+def _kept_start(scans: tuple[Scan, Scan], found: sitk.AffineTransform, initial: sitk.Transform | None,
+                goal: Similarity) -> sitk.AffineTransform:
+    """The alignment that was found, unless the images are as similar where they were at the start, by headers or by the
+    initial transform: the search maximises something else, and identical images have nothing to gain."""
+    ndim = scans[0].grid.ndim
+    start = sitk.AffineTransform(ndim) if initial is None else as_affine(initial, ndim)
+    if start.GetParameters() == found.GetParameters():
+        return found
+    region = working_region(scans[0].grid, scans[1].grid, found)
+    grid = region.resampled(working_shape(region, _COMPARED))
+    values = []
+    for alignment in (start, found):
+        try:
+            pair = working_pair(scans, grid, alignment, tissue=goal.uses_tissue)
+        except DiffuseMorphError:  # there the images do not meet
+            return found
+        if alignment is start and pair.identical():
+            return start
+        seen = 1.0 if pair.moving_mask is None else float(pair.moving_mask.mean())
+        values.append(seen * goal.of_images.evaluate(pair, torch.zeros((1, ndim, *grid.shape))))
+    return start if values[0] >= values[1] else found
+
+
+def _deform_within_memory(scans: tuple[Scan, Scan], region: Grid, alignment: sitk.AffineTransform,
+                          network: DiffuseMorph | None, device: torch.device, goal: Similarity, options: RegistrationOptions, notes: list[str],
                           stopwatch: Stopwatch, progress: Progress | None) -> tuple[Deformation, torch.device]:
-    """Deform on the device; where its memory does not suffice, on a coarser grid, and at last on the processor."""
+    """Deform what lies in ``region`` on the device; where its memory does not suffice, on a coarser grid, and at last on
+    the processor."""
     reduction = 1
     while True:
         try:
             with stopwatch("prepare"):
-                working = choose_grid(scans[0].grid, device, goal, notes, reduction)
+                working = choose_grid(region, device, goal, notes, reduction)
                 grid = delivered_grid(working)
                 pair = working_pair(scans, working, alignment, tissue=goal.uses_tissue)
-            return deform(pair, grid, scans[0].grid.shape, network, device, goal, options, stopwatch, progress), device
+            return deform(pair, grid, region.shape, network, device, goal, options, stopwatch, progress), device
         except (MemoryError, RuntimeError) as error:
             if not is_out_of_memory(error):
                 raise
@@ -138,10 +178,11 @@ def working_pair(scans: tuple[Scan, Scan], grid: Grid, alignment: sitk.Transform
     reference = grid.image(np.zeros(grid.shape, np.float32))
     spacing = float(np.prod(grid.spacing)) ** (1 / grid.ndim)
 
-    def on_grid(image: sitk.Image | None, transform: sitk.Transform, continued: bool = False) -> Tensor | None:
+    def on_grid(image: sitk.Image | None, transform: sitk.Transform, continued: bool = False,
+                outside: float = 0.0) -> Tensor | None:
         if image is None:
             return None
-        moved = sitk.Resample(image, reference, transform, sitk.sitkLinear, 0.0, sitk.sitkFloat32, continued)
+        moved = sitk.Resample(image, reference, transform, sitk.sitkLinear, outside, sitk.sitkFloat32, continued)
         return aligned_tensor(sitk.GetArrayFromImage(moved))[None, None]
 
     moving = scans[1].coarse(spacing)
@@ -151,7 +192,7 @@ def working_pair(scans: tuple[Scan, Scan], grid: Grid, alignment: sitk.Transform
     if cut:
         moving_mask = covered if moving_mask is None else moving_mask * covered
     # A step from tissue to nothing, where the scan ends, would pull like an edge of the anatomy.
-    moved = on_grid(moving, alignment, continued=cut)
+    moved = on_grid(moving, alignment, cut, scans[1].background)
     if known is not None:
         pair = replace(known, moving=moved, moving_mask=moving_mask)
         tissue = known.fixed_tissue is not None
@@ -161,7 +202,7 @@ def working_pair(scans: tuple[Scan, Scan], grid: Grid, alignment: sitk.Transform
                            on_grid(scans[0].coarse_tissue(spacing), identity) if tissue else None)
     if tissue:
         pair = replace(pair, moving_tissue=on_grid(scans[1].coarse_tissue(spacing), alignment, continued=cut))
-    if float(covered.mean()) < _LEAST_OVERLAP or float(pair.moving.amax() - pair.moving.amin()) < 1e-6:
+    if not covered.any() or float(pair.moving.amax() - pair.moving.amin()) < 1e-6:
         raise DiffuseMorphError("The moving image does not overlap the fixed one after the alignment: "
                                 "choose the alignment 'affine' or 'center', or give an initial transform.")
     return pair
@@ -169,23 +210,24 @@ def working_pair(scans: tuple[Scan, Scan], grid: Grid, alignment: sitk.Transform
 
 def _is_cut(scan: Scan) -> bool:
     """Whether tissue reaches the border of a scan, so that beyond it nothing is known (not: there is background)."""
-    values = scan.values[0, 0]
+    values = (scan.values - scan.background).abs()[0, 0]
     faces = [values.select(axis, index) for axis in range(values.dim()) for index in (0, -1)]
     return max(float(face.mean()) for face in faces) > 0.05
 
 
-def _quality(scans: tuple[Scan, Scan], deformation: Deformation, similarity: Similarity,
-             device: torch.device) -> dict[str, Any]:
+def _quality(scans: tuple[Scan, Scan], deformation: Deformation, similarity: Similarity, device: torch.device,
+             region_shape: tuple[int, ...]) -> dict[str, Any]:
     """Similarity along the way, folding on the fixed image's grid, lengths of the displacement; computed on ``device``."""
-    final, grid, pair = deformation.path.end, deformation.path.grid, deformation.pair
+    grid, pair = deformation.grid, deformation.pair
+    final = deformation.path.end.on(grid)
     try:
-        working = scans[0].grid.resampled(tuple(pair.fixed.shape[2:]))
+        working = grid.resampled(pair.shape)
         unaligned = working_pair(scans, working, sitk.AffineTransform(grid.ndim), pair)
         nothing = torch.zeros((1, grid.ndim, *working.shape), device=device)
         initial = similarity.of_images.evaluate(unaligned.to(device), nothing)
     except DiffuseMorphError:
         initial = 0.0  # the headers put the images apart
-    folds = folding(final.to(device).values, shape=scans[0].grid.shape)
+    folds = folding(final.to(device).values, shape=region_shape)
     lengths = np.linalg.norm(final.vectors(), axis=-1)
     return {
         "similarity": {"measure": similarity.of_images.measure, "initial": initial, **deformation.similarity},
@@ -194,4 +236,6 @@ def _quality(scans: tuple[Scan, Scan], deformation: Deformation, similarity: Sim
                     "folded_cells_by_eta": {f"{eta:g}": deformation.repair.folded_after.get(eta, 0) for eta in CHECKS}},
         "displacement_mm": {"mean": float(lengths.mean()), "max": float(lengths.max())},
         "grids": {"working": list(reversed(pair.fixed.shape[2:])), "delivered": list(grid.size),
-                  "delivered_spacing_mm": list(grid.spacing)}}
+                  "delivered_spacing_mm": list(grid.spacing),
+                  "fading_mm": [(wide - own) // 2 * step for wide, own, step in
+                                zip(deformation.path.grid.size, grid.size, grid.spacing)]}}

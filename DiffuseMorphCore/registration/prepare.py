@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import SimpleITK as sitk
@@ -12,10 +12,13 @@ from torch import Tensor
 from DiffuseMorphCore.errors import DiffuseMorphError
 from DiffuseMorphCore.grid import Grid
 from DiffuseMorphCore.images import grey
+from DiffuseMorphCore.registration.intensity import find_background, intensity_range
+from DiffuseMorphCore.registration.masks import continued, placed
 from DiffuseMorphCore.warp import downsample
 
-CT_RANGE = (-1000.0, 1000.0)
-"""Hounsfield units kept of a CT; air, soft tissue and most bone lie inside."""
+_BRIGHT = 0.75  # a background brighter than this share of the range is made the dark one
+_DARK = 0.05  # a background below this share is as good as 0
+_MODALITY = "0008|0060"  # DICOM's tag
 
 
 @dataclass(frozen=True)
@@ -24,6 +27,7 @@ class Scan:
 
     original : the image as given. grid : its geometry. values : (1, 1, *spatial) in [0, 1], on the processor.
     mask : (1, 1, *spatial) with 0 and 1, or None. plane : for a single slice of a volume, the frame of that slice.
+    background : the value that continues outside the image. uniform : whether it is one value, without noise.
     """
 
     original: sitk.Image
@@ -31,6 +35,13 @@ class Scan:
     values: Tensor
     mask: Tensor | None = None
     plane: Plane | None = None
+    background: float = 0.0
+    uniform: bool = False
+
+    def only(self, mask: Tensor) -> Scan:
+        """The same scan of which only what is inside ``mask``, as well as inside the mask it has, counts."""
+        mask = mask if self.mask is None else mask * self.mask
+        return replace(self, mask=mask, values=continued(self.values, mask))
 
     def coarse(self, spacing: float) -> sitk.Image:
         """The prepared intensities at about ``spacing`` mm as a SimpleITK float image, smoothed against aliasing."""
@@ -38,9 +49,15 @@ class Scan:
         return self.grid.resampled(shape).image(downsample(self.values, shape)[0, 0])
 
     def coarse_tissue(self, spacing: float) -> sitk.Image:
-        """The share of each voxel of :meth:`coarse` that has more than the lowest intensity, in [0, 1]."""
+        """The share of each voxel of :meth:`coarse` that is not background, in [0, 1]; 1 where that is not dark."""
         shape = self.grid.shape_at(spacing)
-        return self.grid.resampled(shape).image(downsample((self.values > 0).float(), shape)[0, 0])
+        if not self.uniform:
+            tissue = self.values > 0
+        elif self.background < _DARK:
+            tissue = (self.values - self.background).abs() > 1e-6
+        else:
+            tissue = torch.ones_like(self.values, dtype=torch.bool)
+        return self.grid.resampled(shape).image(downsample(tissue.float(), shape)[0, 0])
 
     def coarse_mask(self, spacing: float) -> sitk.Image | None:
         """The mask at about ``spacing`` mm (any part of a voxel counts), or None."""
@@ -80,44 +97,61 @@ def is_slice(image: sitk.Image) -> bool:
     return image.GetDimension() == 3 and sum(size == 1 for size in image.GetSize()) == 1
 
 
-def prepare(image: sitk.Image, name: str, mask: sitk.Image | None = None, notes: list[str] | None = None) -> Scan:
+def prepare(image: sitk.Image, name: str, mask: sitk.Image | None = None, notes: list[str] | None = None,
+            window: tuple[float, float] | None = None) -> Scan:
     """Scale an image to [0, 1] and check what registration needs.
 
-    ``image`` has passed :func:`DiffuseMorphCore.images.check_image`. Intensities of a CT (reaching far below zero) are cut
-    to :data:`CT_RANGE`; all others between the 0.1 and 99.9 percentile of the voxels above the background. Voxels that are
-    not finite become the background, and ``notes`` says so.
+    ``image`` has passed :func:`DiffuseMorphCore.images.check_image`. Its intensities are cut to ``window`` or, unless that
+    is given, to what :func:`intensity_range` finds, and turned round where its background is bright. Voxels that are not
+    finite become the background, and ``notes`` says so. With a mask nothing outside it has a part in anything.
 
     Raises
     ------
-    DiffuseMorphError : a mask of another size, or without a voxel.
+    DiffuseMorphError : a mask that does not lie over the image, or no contrast inside mask and window.
     """
-    plane = None
-    if is_slice(image):
-        flat, plane = flatten_slice(image)
-        if mask is not None and mask.GetSize() == image.GetSize():
-            mask = flatten_slice(mask)[0]
-    else:
-        flat = image
+    flat, plane = flatten_slice(image) if is_slice(image) else (image, None)
     array = sitk.GetArrayFromImage(sitk.Cast(grey(flat), sitk.sitkFloat32))
-    finite = np.isfinite(array)
-    if not finite.all():
-        lowest = float(array[finite].min())
-        count = int((~finite).sum())
-        array[~finite] = lowest
-        image = _with_values(image, array)
-        if notes is not None:
-            notes.append(f"{count} voxels of the {name} were not finite and were set to its lowest value, {lowest:g}.")
-    low, high = intensity_range(array)
-    values = aligned_tensor(np.clip((array - low) / (high - low), 0, 1, out=array))[None, None]
-    weights = None
-    if mask is not None:
-        if mask.GetSize() != flat.GetSize():
-            raise DiffuseMorphError(f"The mask of the {name} has {_by(mask)} voxels but the image has {_by(flat)}: "
-                                    "draw or resample the mask on the image itself.")
-        weights = aligned_tensor((sitk.GetArrayFromImage(mask) != 0).astype(np.float32))[None, None]
-        if not weights.any():
-            raise DiffuseMorphError(f"The mask of the {name} is empty: mark the region to register, or leave the mask out.")
-    return Scan(image, Grid.of(flat), values, weights, plane)
+    inside = None if mask is None else _mask_array(mask, image, flat, name)
+    usable = np.isfinite(array) if inside is None else np.isfinite(array) & inside
+    if not usable.any():
+        raise DiffuseMorphError(f"The {name} has no finite value inside its mask: check mask and image.")
+    background = find_background(array, None if usable.all() else usable)
+    modality = image.GetMetaData(_MODALITY) if image.HasMetaDataKey(_MODALITY) else ""
+    image = _finite(image, array, background.value, name, notes)
+    seen = array[usable]
+    low, high = window or intensity_range(seen, background, modality)
+    bright = high > low and (background.value - low) / (high - low) > _BRIGHT
+    start, width = (high, low - high) if bright else (low, high - low)
+    if high <= low or not np.ptp(np.clip(seen, low, high)) > 0:
+        if window is not None:
+            raise DiffuseMorphError(f"The {name} has only one value between the intensities {low:g} and {high:g}: "
+                                    "give another intensity range.")
+        raise DiffuseMorphError(f"The {name} has only one value inside its mask ({seen[0]:g}): "
+                                "mark the region to register, not the one to leave out.")
+    values = aligned_tensor(np.clip((array - start) / width, 0, 1, out=array))[None, None]
+    around = abs(float(np.clip((np.float32(background.value) - start) / width, 0, 1)))
+    scan = Scan(image, Grid.of(flat), values, None, plane, around, background.uniform)
+    return scan if inside is None else scan.only(aligned_tensor(inside.astype(np.float32))[None, None])
+
+
+def _mask_array(mask: sitk.Image, image: sitk.Image, flat: sitk.Image, name: str) -> np.ndarray:
+    """The mask in the shape of the image, a slice's as that of a 2-D image."""
+    if mask.GetDimension() < image.GetDimension() and mask.GetSize() == flat.GetSize():
+        mask = sitk.Image(mask)
+        mask.CopyInformation(flat)  # a picture has no place in space
+        return placed(mask, flat, name)
+    return placed(mask, image, name).reshape(tuple(reversed(flat.GetSize())))
+
+
+def _finite(image: sitk.Image, array: np.ndarray, value: float, name: str, notes: list[str] | None) -> sitk.Image:
+    """The image with its voxels that are not finite set to a value, as those of ``array``, its values, are in place."""
+    missing = ~np.isfinite(array)
+    if not missing.any():
+        return image
+    array[missing] = value
+    if notes is not None:
+        notes.append(f"{int(missing.sum())} voxels of the {name} were not finite and were set to its background, {value:g}.")
+    return _with_values(image, array)
 
 
 def aligned_tensor(array: np.ndarray) -> Tensor:
@@ -126,27 +160,9 @@ def aligned_tensor(array: np.ndarray) -> Tensor:
     return torch.from_numpy(array).clone()
 
 
-def intensity_range(array: np.ndarray) -> tuple[float, float]:
-    """Lowest and highest intensity to keep; see :func:`prepare`."""
-    lowest, highest = float(array.min()), float(array.max())
-    if lowest <= -500 and highest >= 100:
-        return max(lowest, CT_RANGE[0]), min(highest, CT_RANGE[1])
-    sample = array.ravel()[:: max(1, array.size // 500_000)]
-    above = sample[sample > lowest]
-    if above.size < 100:
-        return lowest, highest
-    # A background of one value (zero around an extracted organ) must not decide the range.
-    low = lowest if above.size < 0.9 * sample.size else float(np.percentile(above, 0.1))
-    high = float(np.percentile(above, 99.9))
-    return (low, high) if high > low else (lowest, highest)
-
-
 def _with_values(image: sitk.Image, array: np.ndarray) -> sitk.Image:
     """A float image with the geometry of ``image`` and new values; an array of a slice fills the slice."""
     result = sitk.GetImageFromArray(array.reshape(tuple(reversed(image.GetSize()))))
     result.CopyInformation(image)
     return result
 
-
-def _by(image: sitk.Image) -> str:
-    return "×".join(str(size) for size in image.GetSize())

@@ -12,13 +12,13 @@ it, brains lost .03.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import torch
 from torch import Tensor
 
-from DiffuseMorphCore.registration.descent import RefinementSettings, ascend
+from DiffuseMorphCore.registration.descent import RefinementSettings, ascend, thinness
 from DiffuseMorphCore.similarity import MODALITIES, ImagePair, Similarity
 from DiffuseMorphCore.warp import resize_displacement
 
@@ -30,6 +30,8 @@ EARLY_STOPPING = RefinementSettings(finest=(2, 5e-3))
 """Then, on a large finest grid, where a step costs as much as eight on the next coarser one, fewer are enough when two of them
 gain little: brains take 7, the lung 11."""
 
+LEAST_THIN = 0.55
+"""An axis is halved on the next coarser grid unless the shortest voxel side is less than this share of its own."""
 LARGE_GRID, FIELD_RATIO = 1_000_000, 2 / 3
 """On grids with more voxels the displacement has so many times as many a side. It is smoothed so much that little is lost
 (.001 Dice on two brains, nothing on the lung CT pair), and a step takes six tenths of the time. With half as many the lung
@@ -43,11 +45,19 @@ def field_shape(shape: tuple[int, ...]) -> tuple[int, ...]:
     return tuple(max(min(size, 4), round(size * FIELD_RATIO)) for size in shape)
 
 
-def levels(shape: tuple[int, ...], coarsest: int) -> list[tuple[int, ...]]:
-    """Shapes from coarse to fine, each side halved until the longest is at most ``coarsest`` (never below 4 voxels)."""
+def levels(shape: tuple[int, ...], coarsest: int, spacing: Sequence[float] | None = None) -> list[tuple[int, ...]]:
+    """Shapes from coarse to fine, sides halved until the longest is at most ``coarsest`` (never below 4 voxels).
+
+    Axes whose voxels are far longer than the shortest, by their ``spacing`` in mm, wait until the others have caught up.
+    """
     result = [tuple(shape)]
     while max(result[0]) > coarsest:
-        result.insert(0, tuple(max(min(size, 4), (size + 1) // 2) for size in result[0]))
+        finest = result[0]
+        thick = [thin < LEAST_THIN for thin in thinness(spacing_at(finest, shape, spacing))]
+        halved = tuple(size if waits else max(min(size, 4), (size + 1) // 2) for size, waits in zip(finest, thick))
+        if halved == finest:  # the long axes are as coarse as they get
+            halved = tuple(max(min(size, 4), (size + 1) // 2) for size in finest)
+        result.insert(0, halved)
     return result
 
 
@@ -58,6 +68,14 @@ def refinement_settings(steps: str | int, voxels: int) -> tuple[int, RefinementS
     return AUTOMATIC_STEPS, EARLY_STOPPING if voxels > LARGE_GRID else RefinementSettings()
 
 
+def spacing_at(shape: tuple[int, ...], finest: tuple[int, ...], spacing: Sequence[float] | None) -> tuple[float, ...]:
+    """Millimetres between the voxels of a grid of ``shape`` over the field of view of one of shape ``finest`` with a
+    ``spacing``; ones where that is None."""
+    if spacing is None:
+        return (1.0,) * len(shape)
+    return tuple(step * max(own - 1, 1) / max(size - 1, 1) for step, own, size in zip(spacing, finest, shape))
+
+
 def step_counts(steps: int, grids: int) -> list[int]:
     """Steps allowed on each of so many grids, coarse to fine: four times as many on coarser ones, where they are cheap."""
     return [4 * steps] * (grids - 1) + [steps]
@@ -65,7 +83,7 @@ def step_counts(steps: int, grids: int) -> list[int]:
 
 @torch.no_grad()
 def refine(pair: ImagePair, start: Tensor, *, steps: int, similarity: Similarity = MODALITIES["same"],
-           settings: RefinementSettings = RefinementSettings(),
+           settings: RefinementSettings = RefinementSettings(), spacing: Sequence[float] | None = None,
            advance: Callable[[float], None] = lambda fraction: None) -> Tensor:
     """Improve displacements until the images are more similar.
 
@@ -75,13 +93,15 @@ def refine(pair: ImagePair, start: Tensor, *, steps: int, similarity: Similarity
     start : (B, ndim, *spatial) displacements in voxels of that grid.
     steps : most steps on the finest grid, four times as many on each coarser one; fewer where they gain nothing.
     similarity : what is maximised; its terms are prepared anew on every level, under the displacement found so far.
+    spacing : mm between the voxels of that grid, in array order; None for as many along every axis. Steps and smoothing are
+        as long in mm along every axis.
     advance : called with the fraction done; it may raise to stop.
 
     Returns
     -------
     (B, ndim, *spatial) displacements in voxels of the working grid.
     """
-    shapes = levels(pair.shape, settings.coarsest)
+    shapes = levels(pair.shape, settings.coarsest, spacing)
     counts = step_counts(steps, len(shapes))
     work = [count * torch.Size(shape).numel() for count, shape in zip(counts, shapes)]
     correction = start
@@ -93,7 +113,8 @@ def refine(pair: ImagePair, start: Tensor, *, steps: int, similarity: Similarity
         scaled = settings if own == shape else settings.scaled(FIELD_RATIO)
         if shape == shapes[-1]:
             scaled = replace(scaled, patience=settings.finest[0], least_gain=settings.finest[1])
-        better = ascend(prepared, coarse, count, scaled, lambda fraction: advance((done + fraction * share) / sum(work)))
+        thin = thinness(spacing_at(own, pair.shape, spacing))
+        better = ascend(prepared, coarse, count, replace(scaled, thinness=thin), lambda fraction: advance((done + fraction * share) / sum(work)))
         # Add what this level gained, so that detail of the start finer than this grid survives.
         correction = correction + resize_displacement(better - coarse, pair.shape)
         done += share

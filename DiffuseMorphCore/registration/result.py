@@ -17,14 +17,15 @@ from DiffuseMorphCore.networks import DiffuseMorph
 from DiffuseMorphCore.options import RegistrationOptions
 from DiffuseMorphCore.progress import Progress, advance
 from DiffuseMorphCore.registration.carried import image_to_warp, points_to_warp
-from DiffuseMorphCore.registration.prepare import Plane
+from DiffuseMorphCore.registration.intensity import check_fill, outside_value
+from DiffuseMorphCore.registration.prepare import Plane, flatten_slice
 from DiffuseMorphCore.registration.transforms import (backward, displacement_transform, forward, lifted_grid,
                                                       scaled_alignment)
 from DiffuseMorphCore.registration.uncertainty import uncertainty
 from DiffuseMorphCore.registration.working_grid import inverse_shape
 from DiffuseMorphCore.samplers import EtaPath, check_eta
 from DiffuseMorphCore.similarity import MODALITIES, ImagePair
-from DiffuseMorphCore.warp import resize
+from DiffuseMorphCore.warp import sample_axes
 
 _INTERPOLATORS = {"linear": sitk.sitkLinear, "nearest": sitk.sitkNearestNeighbor, "bspline": sitk.sitkBSpline}
 
@@ -40,8 +41,10 @@ class Registration:
     ----------
     fixed, moving : the images as SimpleITK images.
     alignment : linear transform from fixed points to points of the moving image, mm, LPS.
-    path : the deformation from eta 0 to 1, on the processor; its grid spans the fixed image, the centres of its end voxels
-        are the image's.
+    path : the deformation from eta 0 to 1, on the processor; it fades to nothing beyond the field of view in common, so
+        that it and its inverse are defined everywhere.
+    region : the part of the path's grid that was registered: over the fixed image, its end voxels' centres are the image's;
+        where the moving image covers less than half of the fixed one, around that.
     report : quality figures, times, settings; plain types, ready for JSON.
     options : what was asked for.
     planes : for single slices, where both lie in space; else None.
@@ -52,6 +55,7 @@ class Registration:
     moving: sitk.Image
     alignment: sitk.AffineTransform
     path: EtaPath
+    region: Grid
     report: dict[str, Any]
     options: RegistrationOptions = RegistrationOptions()
     planes: tuple[Plane, Plane] | None = None
@@ -91,21 +95,24 @@ class Registration:
         inverse = self.path.at(eta).inverse(inverse_shape(self.grid.shape))
         return backward(self._alignment(eta), self._field(inverse), self.planes)
 
-    def warp(self, image: Any = None, eta: float = 1.0, interpolation: str = "linear") -> sitk.Image:
+    def warp(self, image: Any = None, eta: float = 1.0, interpolation: str = "linear",
+             fill: float | None = None) -> sitk.Image:
         """An image of the moving space (by default the moving image) on the fixed grid, in its own intensities and type.
 
         ``image`` comes in any form that :func:`DiffuseMorphCore.register` takes; of colours and vectors each channel is
-        warped.
-        ``interpolation`` is ``"linear"``, ``"nearest"`` or ``"bspline"``. Outside the image its lowest value continues.
+        warped. ``interpolation`` is ``"linear"``, ``"nearest"`` or ``"bspline"``. Outside the image stands ``fill``; unless
+        that is given, for the moving image the registration's own ``fill``, or the background at the image's border.
         """
         if interpolation not in _INTERPOLATORS:
             raise DiffuseMorphError(f"The interpolation '{interpolation}' is unknown: choose one of "
                                     f"{', '.join(_INTERPOLATORS)}.")
+        if fill is None and (image is None or image is self.moving):
+            fill = self.options.fill
         image = self.moving if image is None else image_to_warp(image, self.fixed.GetDimension())
         if image.GetNumberOfComponentsPerPixel() > 1:
-            return warp_channels(image, lambda channel: self.warp(channel, eta, interpolation))
-        lowest = float(sitk.GetArrayViewFromImage(image).min())
-        return sitk.Resample(image, self.fixed, self.transform(eta), _INTERPOLATORS[interpolation], lowest,
+            return warp_channels(image, lambda channel: self.warp(channel, eta, interpolation, fill))
+        outside = outside_value(image) if fill is None else check_fill(fill, image, "image to warp")
+        return sitk.Resample(image, self.fixed, self.transform(eta), _INTERPOLATORS[interpolation], outside,
                              image.GetPixelID())
 
     def warp_labels(self, labels: Any, eta: float = 1.0) -> sitk.Image:
@@ -125,7 +132,7 @@ class Registration:
     def jacobian(self, eta: float = 1.0) -> sitk.Image:
         """Volume of the moving image that goes into a unit of the fixed one's: above 1 where it is compressed, below 1
         where it is stretched, 1 where unchanged. The alignment is not counted. Float32 on the fixed grid."""
-        return self._on_fixed(self.path.at(eta).jacobian())
+        return self._on_fixed(self.path.at(eta).jacobian(), self.grid, 1.0)
 
     def uncertainty(self, samples: int = 4, seed: int | None = None, progress: Progress | None = None) -> sitk.Image:
         """Within how many millimetres the images do not determine the deformation at eta = 1; float32, fixed grid.
@@ -140,9 +147,10 @@ class Registration:
         """
         if samples < 1:
             raise DiffuseMorphError(f"Uncertainty needs at least 1 sample, not {samples}.")
-        return self._on_fixed(uncertainty(
-            self.pair, self.model, self.path.end, MODALITIES[self.options.modality].for_pair(self.pair),
-            samples, self.options.seed if seed is None else seed, lambda fraction: advance(progress, "uncertainty", fraction)))
+        values = uncertainty(
+            self.pair, self.model, self.path.end.on(self.region), MODALITIES[self.options.modality].for_pair(self.pair),
+            samples, self.options.seed if seed is None else seed, lambda fraction: advance(progress, "uncertainty", fraction))
+        return self._on_fixed(values, self.region.resampled(tuple(values.shape[2:])))
 
     def _alignment(self, eta: float) -> sitk.AffineTransform:
         return scaled_alignment(self.alignment, check_eta(eta)) if self.options.alignment_follows_eta else self.alignment
@@ -154,11 +162,14 @@ class Registration:
         upright = np.concatenate([vectors, np.zeros_like(vectors[..., :1])], axis=-1)[None]
         return displacement_transform(lifted_grid(displacement.grid, self.planes[0]), upright)
 
-    def _on_fixed(self, values: Tensor) -> sitk.Image:
-        """(1, 1, *working) values as a float image on the fixed image's own grid."""
-        shape = tuple(reversed([size for size in self.fixed.GetSize() if size > 1])) if self.planes else \
-            tuple(reversed(self.fixed.GetSize()))
-        array = resize(values, shape)[0, 0].cpu().numpy().astype(np.float32)
+    def _on_fixed(self, values: Tensor, grid: Grid, outside: float | None = None) -> sitk.Image:
+        """(1, 1, *spatial) values on a grid as a float image on the fixed image's own; ``outside`` stands beyond the grid,
+        its border continues where that is None."""
+        fixed = Grid.of(flatten_slice(self.fixed)[0] if self.planes else self.fixed)
+        start = grid.indices(fixed.points(np.zeros((1, fixed.ndim))))[0][::-1]
+        steps = np.array(fixed.voxel_spacing) / np.array(grid.voxel_spacing)
+        found = sample_axes(values, start.tolist(), steps.tolist(), fixed.shape, outside)
+        array = found[0, 0].cpu().numpy().astype(np.float32)
         result = sitk.GetImageFromArray(array.reshape(tuple(reversed(self.fixed.GetSize()))))
         result.CopyInformation(self.fixed)
         return result

@@ -63,7 +63,8 @@ def uncertainty(pair: ImagePair, model: DiffuseMorph | None, displacement: Displ
         advance(sample / samples)
         start = rest + changed(sample / samples, seed + sample)
         start = compose(start, _random_displacement(shape, seed + sample).to(device))
-        ended = refine(small, start, steps=_STEPS, similarity=similarity, settings=only_here)
+        ended = refine(small, start, steps=_STEPS, similarity=similarity, settings=only_here,
+                       spacing=coarse.voxel_spacing)
         total[0, 0] += torch.from_numpy(_lengths(coarse, ended - rest)).square() / samples
     advance(1.0)
     slip = _SLIP * float(np.prod(coarse.spacing)) ** (1 / coarse.ndim)

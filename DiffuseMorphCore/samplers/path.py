@@ -12,7 +12,7 @@ from torch import Tensor
 from DiffuseMorphCore.displacement import Displacement
 from DiffuseMorphCore.errors import DiffuseMorphError
 from DiffuseMorphCore.grid import Grid
-from DiffuseMorphCore.warp import resize_displacement
+from DiffuseMorphCore.warp import fade, fading_widths, resize_displacement
 
 
 @dataclass(frozen=True)
@@ -53,6 +53,16 @@ class EtaPath:
     def on(self, shape: Sequence[int]) -> EtaPath:
         """The same on a grid of another shape (array order) whose first and last voxels lie where this one's do."""
         return EtaPath(self.etas, resize_displacement(self.keyframes, shape), self.grid.resampled(tuple(shape)))
+
+    def faded(self) -> EtaPath:
+        """The same on a grid that reaches further on every side, where the displacements fade to nothing without folding.
+
+        Then path and inverse are defined, and undo each other, wherever a point may lie.
+        """
+        widths = fading_widths(self.keyframes)
+        size = tuple(size + 2 * width for size, width in zip(self.grid.size, reversed(widths)))
+        grid = self.grid.part(tuple(-width for width in reversed(widths)), size)
+        return EtaPath(self.etas, fade(self.keyframes, widths), grid)
 
     def to(self, device: torch.device | str) -> EtaPath:
         """The same on a device."""

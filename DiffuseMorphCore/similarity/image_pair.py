@@ -9,6 +9,8 @@ from torch import Tensor
 
 from DiffuseMorphCore.warp import downsample, warp
 
+_SAME = 1e-4  # difference of intensities from 0 to 1 that is rounding
+
 
 @dataclass(frozen=True)
 class ImagePair:
@@ -52,6 +54,14 @@ class ImagePair:
     def item(self, index: int) -> ImagePair:
         """One pair of a batch, as a batch of one; a batch of one serves every index."""
         return self._each(lambda part: part if part.shape[0] == 1 else part[index:index + 1])
+
+    def identical(self) -> bool:
+        """Whether the images are the same as they lie, but for rounding, wherever both count."""
+        difference = (self.fixed - self.moving).abs()
+        for mask in (self.fixed_mask, self.moving_mask):
+            if mask is not None:
+                difference = difference * mask
+        return float(difference.amax()) < _SAME
 
     def overlap(self, displacement: Tensor) -> Tensor | None:
         """Weights (B, 1, *spatial) of the voxels inside both masks, the moving one warped; None without masks."""

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from DiffuseMorphCore.errors import DiffuseMorphError
 from DiffuseMorphCore.images import check_image, grey, image_suffix, read_image
-from DiffuseMorphCore.registration.prepare import intensity_range
+from DiffuseMorphCore.registration.intensity import intensity_range
 from DiffuseMorphCore.seeds import generator
 from DiffuseMorphCore.training.augmentation import AffineRange, random_affine, sample_affine, uniform
 from DiffuseMorphCore.training.pair import INTENSITIES, LABELS, Pair

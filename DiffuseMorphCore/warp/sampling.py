@@ -82,6 +82,29 @@ def resize(image: Tensor, shape: Sequence[int]) -> Tensor:
     return functional.interpolate(image, size=shape, mode=_LINEAR[len(shape)], align_corners=True)
 
 
+def sample_axes(image: Tensor, starts: Sequence[float], steps: Sequence[float], shape: Sequence[int],
+                outside: float | None = None) -> Tensor:
+    """Linear interpolation of (B, C, *spatial) onto a grid of ``shape`` whose voxels lie at start + step · index, given for
+    each axis in voxels of the image.
+
+    Outside the image stands ``outside``, or its border value continues where that is None.
+    """
+    for axis, (start, step, size) in enumerate(zip(starts, steps, shape), start=2):
+        last = image.shape[axis] - 1
+        position = start + step * torch.arange(size, dtype=torch.float64, device=image.device)
+        nearest = position.round()
+        position = torch.where((position - nearest).abs() < 1e-5, nearest, position)  # what rounding put beside a voxel
+        if len(position) != last + 1 or not torch.equal(position, torch.arange(size, device=image.device).double()):
+            lower = position.clamp(0, last).floor().clamp(max=max(last - 1, 0)).long()
+            column = [-1 if other == axis else 1 for other in range(image.dim())]
+            weight = (position.clamp(0, last) - lower).to(image.dtype).view(column)
+            inside = ((position >= 0) & (position <= last)).view(column)
+            image = torch.lerp(image.index_select(axis, lower), image.index_select(axis, (lower + 1).clamp(max=last)), weight)
+            if outside is not None:
+                image = torch.where(inside, image, outside)
+    return image
+
+
 def resize_displacement(displacement: Tensor, shape: Sequence[int]) -> Tensor:
     """A displacement or velocity (B, ndim, *spatial) on a grid of ``shape``, its values in voxels of the new grid."""
     resized = resize(displacement, shape)
