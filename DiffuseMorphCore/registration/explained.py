@@ -42,7 +42,7 @@ def explained(fixed: np.ndarray, moved: np.ndarray, inside: np.ndarray, backgrou
         if step:
             other, its_object, known = (np.roll(part, step, axis) for part in (moved, objects[1], inside))
             shifted.append(_ratio(fixed, other, combine(objects[0], its_object) & inside & known))
-    return here - max(shifted, default=0.0)
+    return float(here - max(shifted, default=0.0))
 
 
 def _ratio(first: np.ndarray, second: np.ndarray, where: np.ndarray) -> float:

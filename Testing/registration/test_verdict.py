@@ -1,0 +1,150 @@
+"""The verdict, turned starts and identical images: what a registration says of itself, and when it leaves things alone."""
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import SimpleITK as sitk
+
+from DiffuseMorphCore import register
+from DiffuseMorphCore.grid import Grid
+from DiffuseMorphCore.registration.explained import explained
+from DiffuseMorphCore.registration.turns import angle, right_angles, turned
+from DiffuseMorphCore.registration.verdict import odd_units
+
+
+@pytest.fixture(scope="module")
+def slices(sample_pair):
+    """Axial slices through two real brains (fixed, moving), 2 mm, as pictures."""
+    found = []
+    for path in sample_pair:
+        volume = sitk.ReadImage(str(path), sitk.sitkFloat32)
+        found.append(sitk.GetImageFromArray(sitk.GetArrayFromImage(volume)[volume.GetDepth() // 2 + 3]))
+        found[-1].SetSpacing((2.0, 2.0))
+    return tuple(found)
+
+
+def array(image):
+    return sitk.GetArrayFromImage(image)
+
+
+def about(image, degrees):
+    middle = image.TransformContinuousIndexToPhysicalPoint([(size - 1) / 2 for size in image.GetSize()])
+    turn = sitk.Euler2DTransform(middle, np.radians(degrees))
+    return sitk.Resample(image, image, turn, sitk.sitkLinear, 0.0)
+
+
+def test_two_people_are_a_good_fit(slices):
+    verdict = register(*slices, model=None).report["verdict"]
+    assert verdict["word"] == "good" and verdict["reason"].endswith(".")
+    assert verdict["explained"] > verdict["explained_when_aligned"] > 0.2
+    assert verdict["volume_change"] < 0.5
+
+
+@pytest.mark.parametrize("degrees", [90, 180])
+def test_a_picture_that_was_turned_is_found_and_told(slices, degrees):
+    fixed, moving = slices
+    straight = register(fixed, moving, model=None)
+    result = register(fixed, about(moving, degrees), model=None)
+    assert result.report["verdict"]["word"] == "good"
+    assert any(f"turned by about {min(degrees, 360 - degrees)}" in note.replace("89", "90").replace("91", "90").replace(
+        "179", "180") for note in result.report["notes"]), result.report["notes"]
+    assert not any("turned" in note for note in straight.report["notes"])
+    error, usual = (np.abs(array(each.warp()) - array(fixed)).mean() for each in (result, straight))
+    assert error < 1.15 * usual
+
+
+def test_images_of_different_things_are_no_good_fit(slices, pair_2d):
+    fixed = slices[0]
+    other = sitk.Resample(pair_2d[0], fixed.GetSize(), sitk.Transform(2, sitk.sitkIdentity), sitk.sitkLinear,
+                          pair_2d[0].GetOrigin(), [63 / 90, 55 / 108], (1, 0, 0, 1), 0.0)
+    random = np.random.default_rng(0).normal(size=array(fixed).shape).astype(np.float32)
+    noise = sitk.SmoothingRecursiveGaussian(sitk.GetImageFromArray(random), 2.0)
+    noise.CopyInformation(fixed)
+    for moving in (other, noise):
+        report = register(fixed, moving, model=None).report
+        assert report["verdict"]["word"] in ("doubtful", "failed"), report["verdict"]
+
+
+@pytest.mark.parametrize("factor", [1 / 11.8, 1000.0, 0.001])
+def test_units_that_differ_by_orders_of_magnitude_are_told(slices, factor):
+    fixed, moving = slices
+    moving = sitk.Image(moving)
+    moving.SetSpacing([factor * step for step in moving.GetSpacing()])
+    report = register(fixed, moving, model=None, refine=2).report
+    assert report["verdict"]["word"] != "good" and "By the headers" in report["verdict"]["reason"]
+    assert any("check the units" in note for note in report["notes"])
+
+
+def test_what_counts_as_odd_units():
+    def grid(spacing, size):
+        return Grid((size, size), (spacing, spacing), (0.0, 0.0), (1.0, 0.0, 0.0, 1.0))
+
+    assert odd_units(grid(1, 100), grid(1.5, 100)) is None
+    assert odd_units(grid(1, 400), grid(1, 30)) is None, "a small region of the same resolution"
+    assert odd_units(grid(1, 100), grid(0.01, 10_000)) is None, "a microscope's picture of the same thing"
+    assert "moving image" in odd_units(grid(1, 100), grid(10, 100)) and "10 times" in odd_units(grid(1, 100), grid(10, 100))
+    assert "fixed image" in odd_units(grid(1, 100), grid(0.1, 100))
+
+
+@pytest.mark.parametrize("ndim, options", [
+    (2, {"model": None}), (3, {"model": "small"}), (2, {"model": "small", "modality": "different"}),
+    (3, {"model": None, "align": "rigid", "refine": 40})])
+def test_identical_images_are_left_alone(slices, textured_pair_3d, small_model, ndim, options):
+    image = slices[0] if ndim == 2 else textured_pair_3d[0]
+    if options["model"] == "small":
+        options = {**options, "model": small_model(ndim)}
+    twice = sitk.Cast(image, sitk.sitkFloat64) * 2 + 100
+    for moving in (image, sitk.Image(image), twice):
+        result = register(image, moving, **options)
+        points = Grid.of(image).points(np.random.default_rng(0).uniform(0, np.array(image.GetSize()) - 1, (200, ndim)))
+        moved = np.array([result.transform().TransformPoint(point) for point in points.tolist()])
+        assert np.linalg.norm(moved - points, axis=1).max() < 0.05, "millimetres"
+        assert result.report["verdict"]["word"] == "good"
+        assert result.report["similarity"]["registered"] >= result.report["similarity"]["initial"]
+
+
+def test_no_result_is_worse_than_its_start(slices, monkeypatch):
+    import sys
+
+    import torch
+
+    def astray(pair, start, **_):
+        return start + 6 * torch.randn(start.shape, generator=torch.Generator().manual_seed(0))
+
+    monkeypatch.setattr(sys.modules["DiffuseMorphCore.registration.deform"], "refine", astray)
+    result = register(*slices, model=None)
+    assert not result.displacement().any()
+    assert result.report["similarity"]["registered"] == result.report["similarity"]["aligned"]
+    assert any("alignment alone" in note for note in result.report["notes"])
+
+
+def test_how_much_one_image_explains_of_another():
+    random = np.random.default_rng(0)
+    image = random.uniform(0.2, 1.0, (60, 60))
+    everywhere = np.ones(image.shape, bool)
+    assert explained(image, image, everywhere) > 0.9
+    assert explained(image, 1.2 - image, everywhere) > 0.9, "of any contrast"
+    assert explained(image, (image - 0.6) ** 2 * 4 + 0.1, everywhere) > 0.9
+    assert abs(explained(image, random.uniform(0.2, 1.0, image.shape), everywhere)) < 0.1
+    assert abs(explained(image, np.roll(image, 3, 0), everywhere)) < 0.1
+    half = everywhere.copy()
+    half[30:] = False
+    spoiled = np.where(half, image, random.uniform(0.2, 1.0, image.shape))
+    assert explained(image, spoiled, half) > 0.9 > explained(image, spoiled, everywhere)
+    disc = (np.hypot(*np.mgrid[-30:30, -30:30]) < 18).astype(float)
+    assert explained(disc, disc, everywhere) > 0.3, "an object of one intensity has an outline only"
+    assert explained(disc, np.roll(disc, 25, 0), everywhere) < 0.1
+
+
+@pytest.mark.parametrize("ndim, count", [(2, 3), (3, 23)])
+def test_turns_by_right_angles(ndim, count):
+    matrices = right_angles(ndim)
+    assert len(matrices) == len({matrix.tobytes() for matrix in matrices}) == count
+    for matrix in matrices:
+        assert np.linalg.det(matrix) == pytest.approx(1) and round(angle(matrix)) in (90, 120, 180)
+        center, target = np.arange(1.0, ndim + 1), np.arange(5.0, ndim + 5)
+        transform = turned(matrix, center, target)
+        np.testing.assert_allclose(transform.TransformPoint(center.tolist()), target, atol=1e-9)
+        step = np.eye(ndim)[0]
+        np.testing.assert_allclose(np.subtract(transform.TransformPoint((center + step).tolist()), target), matrix @ step,
+                                   atol=1e-6)
