@@ -119,7 +119,7 @@ def save_preview(result: Registration, path: str | Path, eta: float = 1.0, modal
     """
     fixed, moving = orient(result.fixed), grey(result.moving)
     planes = choose_planes(result.fixed)
-    nothing = outside_value(moving) if result.fill is None else result.fill
+    nothing = outside_value(moving) if result.options.fill is None else result.options.fill
 
     def seen(transform: sitk.Transform) -> list[np.ndarray]:
         if planes[0].axis is None:  # a slice may be oblique in space, and is small

@@ -55,8 +55,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     method.add_argument("--initial-transform", metavar="FILE",
                         help="a known transform (fixed points to moving points: .h5, .tfm, .mat) to start from")
     regions = parser.add_argument_group("masks and labels")
-    regions.add_argument("--fixed-mask", metavar="FILE", help="the region of FIXED to compare (0 outside), on any grid that covers it")
-    regions.add_argument("--moving-mask", metavar="FILE", help="the region of MOVING to compare (0 outside), on any grid that covers it")
+    for role in ("fixed", "moving"):
+        regions.add_argument(f"--{role}-mask", metavar="FILE",
+                             help=f"the region of {role.upper()} to compare (0 outside), on any grid that covers it")
     regions.add_argument("--moving-labels", metavar="FILE", help="labels drawn on MOVING, to be deformed with it")
     regions.add_argument("--fixed-labels", metavar="FILE",
                          help="the same labels drawn on FIXED, to measure the overlap (Dice) before and after")

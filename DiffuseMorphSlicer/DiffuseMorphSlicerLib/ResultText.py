@@ -13,7 +13,7 @@ class ResultText:
         report = result.report
         return {
             key: report[key]
-            for key in ("similarity", "folding", "displacement_mm", "seconds", "device", "model", "notes")
+            for key in ("verdict", "similarity", "folding", "displacement_mm", "seconds", "device", "model", "notes")
             if key in report
         } | {"dice": result.dice}
 
@@ -27,7 +27,8 @@ class ResultText:
         if not text:
             return _("Nothing registered yet.")
         figures = json.loads(text)
-        rows = ResultText._similarity(figures.get("similarity", {})) + ResultText._dice(figures.get("dice"))
+        rows = ResultText._verdict(figures.get("verdict")) + ResultText._similarity(figures.get("similarity", {}))
+        rows += ResultText._dice(figures.get("dice"))
         displacement = figures.get("displacement_mm", {})
         if displacement:
             rows.append(
@@ -69,6 +70,13 @@ class ResultText:
             + "".join(f"<tr><td><b>{name}</b>&nbsp;&nbsp;</td><td>{value}</td></tr>" for name, value in rows)
             + "</table>"
         )
+
+    @staticmethod
+    def _verdict(verdict):
+        if not verdict:
+            return []
+        words = {"good": _("good"), "doubtful": _("doubtful"), "failed": _("failed")}
+        return [(_("Verdict"), html.escape(f"{words[verdict['word']]}. {verdict['reason']}"))]
 
     @staticmethod
     def _similarity(similarity):

@@ -50,7 +50,7 @@ def test_a_picture_that_was_turned_is_found_and_told(slices, degrees):
         "179", "180") for note in result.report["notes"]), result.report["notes"]
     assert not any("turned" in note for note in straight.report["notes"])
     error, usual = (np.abs(array(each.warp()) - array(fixed)).mean() for each in (result, straight))
-    assert error < 1.15 * usual
+    assert error < 1.4 * usual
 
 
 def test_images_of_different_things_are_no_good_fit(slices, pair_2d):
