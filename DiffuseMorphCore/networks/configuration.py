@@ -26,7 +26,7 @@ class ScheduleConfiguration:
 
 @dataclass(frozen=True)
 class DiffusionConfiguration:
-    """The diffusion network G, a U-Net.
+    """The diffusion network G; `architecture` is its name in `architectures.DIFFUSION`, the rest belongs to the U-Net.
 
     width: channels of the finest level. multipliers: channels of each level, finest first, in units of `width`.
     blocks: residual blocks a level on the way down (one more on the way up). groups: of the group normalisation.
@@ -48,6 +48,7 @@ class DiffusionConfiguration:
     time_width: int | None = None
     patch: int = 1
     tissues: tuple[float, ...] = ()
+    architecture: str = "unet"
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "multipliers", tuple(self.multipliers))
@@ -76,7 +77,8 @@ class DiffusionConfiguration:
 
 @dataclass(frozen=True)
 class DeformationConfiguration:
-    """The deformation network M, VoxelMorph's encoder and decoder.
+    """The deformation network M; `architecture` is its name in `architectures.DEFORMATION`, the rest belongs to
+    VoxelMorph's encoder and decoder.
 
     encoder: channels of each level, finest first; every level after the first halves the grid.
     decoder: channels of the blocks on the way up, one a level; then of one more block on the second finest grid; last
@@ -89,6 +91,7 @@ class DeformationConfiguration:
     decoder: tuple[int, ...]
     convolutions: int = 1
     initialisation: str = "normal"
+    architecture: str = "voxelmorph"
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "encoder", tuple(self.encoder))

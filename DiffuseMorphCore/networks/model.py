@@ -7,9 +7,8 @@ import torch
 from torch import Tensor, nn
 
 from DiffuseMorphCore.errors import DiffuseMorphError
+from DiffuseMorphCore.networks.architectures import DEFORMATION, DIFFUSION, build_network
 from DiffuseMorphCore.networks.configuration import ModelConfiguration
-from DiffuseMorphCore.networks.deformation import DeformationNetwork
-from DiffuseMorphCore.networks.diffusion import DiffusionNetwork
 from DiffuseMorphCore.networks.schedule import NoiseSchedule
 from DiffuseMorphCore.warp import exponential
 
@@ -26,8 +25,8 @@ class DiffuseMorph(nn.Module):
         self.configuration = configuration
         self.ndim = configuration.ndim
         diffusion = configuration.diffusion
-        self.diffusion = None if diffusion is None else DiffusionNetwork(configuration.ndim, diffusion)
-        self.deformation = DeformationNetwork(configuration.ndim, configuration.deformation)
+        self.diffusion = None if diffusion is None else build_network(DIFFUSION, configuration.ndim, diffusion)
+        self.deformation = build_network(DEFORMATION, configuration.ndim, configuration.deformation)
         schedule = configuration.schedule
         self.schedule = NoiseSchedule(schedule.steps, schedule.first, schedule.last)
         self.information: dict[str, Any] = {}

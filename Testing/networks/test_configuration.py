@@ -1,11 +1,14 @@
 """The presets hold the published settings; impossible configurations are refused in a sentence."""
 import dataclasses
+from dataclasses import replace
 
 import pytest
+import torch
 
 from DiffuseMorphCore.errors import DiffuseMorphError
-from DiffuseMorphCore.networks import (PRESETS, DeformationConfiguration, DiffusionConfiguration, ModelConfiguration,
-                                       ScheduleConfiguration)
+from DiffuseMorphCore.networks import (PRESETS, DeformationConfiguration, DiffuseMorph, DiffusionConfiguration,
+                                       ModelConfiguration, ScheduleConfiguration)
+from DiffuseMorphCore.networks.architectures import DEFORMATION, DIFFUSION
 
 
 @pytest.mark.parametrize("name, ndim, weight, rate, epochs", [
@@ -64,3 +67,28 @@ def test_configurations_are_frozen():
         PRESETS["face2d"].model.ndim = 3
     assert DiffusionConfiguration(width=8, multipliers=[1, 2]).multipliers == (1, 2)
     assert DeformationConfiguration(encoder=[4, 4], decoder=[4, 4]).encoder == (4, 4)
+
+
+@pytest.mark.parametrize("part", ["diffusion", "deformation"])
+def test_an_architecture_is_chosen_by_name(part, small_model):
+    configuration = small_model(2).configuration
+    changed = replace(configuration, **{part: replace(getattr(configuration, part), architecture="tomorrow")})
+    assert ModelConfiguration.from_dict(changed.to_dict()) == changed
+    with pytest.raises(DiffuseMorphError, match="'tomorrow' is not one of"):
+        DiffuseMorph(changed)
+    values = configuration.to_dict()
+    del values[part]["architecture"]  # as files have it that were written before there was a choice
+    assert ModelConfiguration.from_dict(values) == configuration
+
+
+@pytest.mark.parametrize("table, part", [(DIFFUSION, "diffusion"), (DEFORMATION, "deformation")])
+def test_a_new_architecture_is_one_entry(monkeypatch, small_model, table, part):
+    class Fresh(torch.nn.Module):
+        def __init__(self, ndim, configuration):
+            super().__init__()
+            self.ndim = ndim
+
+    monkeypatch.setitem(table, "fresh", Fresh)
+    configuration = small_model(2).configuration
+    changed = replace(configuration, **{part: replace(getattr(configuration, part), architecture="fresh")})
+    assert isinstance(getattr(DiffuseMorph(changed), part), Fresh)
