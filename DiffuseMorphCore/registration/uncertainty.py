@@ -19,6 +19,7 @@ from torch import Tensor
 from DiffuseMorphCore.networks import DiffuseMorph
 from DiffuseMorphCore.displacement import Displacement
 from DiffuseMorphCore.grid import Grid
+from DiffuseMorphCore.images import grey
 from DiffuseMorphCore.registration.predict import drawn_trajectory, trajectory
 from DiffuseMorphCore.registration.descent import RefinementSettings
 from DiffuseMorphCore.registration.refine import refine
@@ -74,7 +75,7 @@ def uncertainty(pair: ImagePair, model: DiffuseMorph | None, displacement: Displ
 
 def inside(image: sitk.Image) -> np.ndarray:
     """Where an image shows the object, not its background: brighter than Otsu's threshold. Booleans in array order."""
-    return sitk.GetArrayFromImage(sitk.OtsuThreshold(sitk.Cast(image, sitk.sitkFloat32), 0, 1)) > 0
+    return sitk.GetArrayFromImage(sitk.OtsuThreshold(sitk.Cast(grey(image), sitk.sitkFloat32), 0, 1)) > 0
 
 
 def summary(uncertainty_map: sitk.Image, fixed: sitk.Image) -> dict[str, float]:
