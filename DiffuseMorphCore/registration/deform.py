@@ -15,7 +15,7 @@ from DiffuseMorphCore.progress import Progress, advance
 from DiffuseMorphCore.registration.canonical import with_canonical
 from DiffuseMorphCore.registration.initialise import TWO_STARTS, Start, choose_result, choose_starts
 from DiffuseMorphCore.registration.predict import predict
-from DiffuseMorphCore.registration.refine import refine, refinement_settings
+from DiffuseMorphCore.registration.refine import movable, refine, refinement_settings
 from DiffuseMorphCore.registration.repair import Repair, unfold
 from DiffuseMorphCore.registration.stages import Stopwatch
 from DiffuseMorphCore.samplers import EtaPath, even_etas
@@ -63,8 +63,10 @@ class Deforming:
         """The network's path; what it adds in further passes is left to the refinement, if there is one."""
         nothing = Displacement.zero(self.grid, self.pair.fixed.device).at(self.pair.shape)
         seen = self.goal.network_pair(self.pair, nothing.values)
-        return predict(network, seen, self.grid, even_etas(self.options.keyframes), self.options.trajectory,
+        path = predict(network, seen, self.grid, even_etas(self.options.keyframes), self.options.trajectory,
                        further=not self.steps)
+        free = path.keyframes.new_tensor(movable(self.pair.shape)).view(1, -1, *[1] * self.grid.ndim)
+        return replace(path, keyframes=path.keyframes * free)
 
     def optimised(self, start: Start, index: int, count: int) -> Start:
         """Refined from where a start ends, one of ``count``; only several have their similarity measured, to be compared."""

@@ -30,6 +30,8 @@ EARLY_STOPPING = RefinementSettings(finest=(2, 5e-3))
 """Then, on a large finest grid, where a step costs as much as eight on the next coarser one, fewer are enough when two of them
 gain little: brains take 7, the lung 11."""
 
+FEWEST_SLICES = 5
+"""With two to four thick slices the refinement moved tissue out of the image, by up to two slices, and lost up to a third."""
 LEAST_THIN = 0.55
 """An axis is halved on the next coarser grid unless the shortest voxel side is less than this share of its own."""
 LARGE_GRID, FIELD_RATIO = 1_000_000, 2 / 3
@@ -43,6 +45,14 @@ def field_shape(shape: tuple[int, ...]) -> tuple[int, ...]:
     if torch.Size(shape).numel() <= LARGE_GRID:
         return tuple(shape)
     return tuple(max(min(size, 4), round(size * FIELD_RATIO)) for size in shape)
+
+
+def movable(shape: tuple[int, ...]) -> tuple[float, ...]:
+    """1 for each axis of a working grid along which there may be motion, 0 for those of fewer than :data:`FEWEST_SLICES`.
+
+    So few slices do not say how tissue moves through them, and what leaves them is lost.
+    """
+    return tuple(0.0 if size < FEWEST_SLICES else 1.0 for size in shape)
 
 
 def levels(shape: tuple[int, ...], coarsest: int, spacing: Sequence[float] | None = None) -> list[tuple[int, ...]]:
@@ -113,7 +123,7 @@ def refine(pair: ImagePair, start: Tensor, *, steps: int, similarity: Similarity
         scaled = settings if own == shape else settings.scaled(FIELD_RATIO)
         if shape == shapes[-1]:
             scaled = replace(scaled, patience=settings.finest[0], least_gain=settings.finest[1])
-        thin = thinness(spacing_at(own, pair.shape, spacing))
+        thin = tuple(share * free for share, free in zip(thinness(spacing_at(own, pair.shape, spacing)), movable(pair.shape)))
         better = ascend(prepared, coarse, count, replace(scaled, thinness=thin), lambda fraction: advance((done + fraction * share) / sum(work)))
         # Add what this level gained, so that detail of the start finer than this grid survives.
         correction = correction + resize_displacement(better - coarse, pair.shape)

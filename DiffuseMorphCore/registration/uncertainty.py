@@ -22,7 +22,7 @@ from DiffuseMorphCore.grid import Grid
 from DiffuseMorphCore.images import grey
 from DiffuseMorphCore.registration.predict import drawn_trajectory, trajectory
 from DiffuseMorphCore.registration.descent import RefinementSettings
-from DiffuseMorphCore.registration.refine import refine
+from DiffuseMorphCore.registration.refine import FEWEST_SLICES, refine
 from DiffuseMorphCore.seeds import standard_normal
 from DiffuseMorphCore.similarity import ImagePair, Similarity
 from DiffuseMorphCore.warp import compose, resize, resize_displacement
@@ -53,7 +53,8 @@ def uncertainty(pair: ImagePair, model: DiffuseMorph | None, displacement: Displ
     -------
     (1, 1, *coarse) on the processor, on a grid of half the working resolution over the same field of view.
     """
-    shape = tuple(min(side, max(4, (side + 1) // 2)) for side in pair.fixed.shape[2:])
+    # Few slices stay: half as many would not count as enough to tell motion through them.
+    shape = tuple(side if side < 2 * FEWEST_SLICES else (side + 1) // 2 for side in pair.shape)
     device = torch.device("cpu") if model is None else model.device
     delivered, small = displacement.to(device).at(shape), pair.to(device).at(shape)
     coarse, rest = delivered.grid, delivered.values
