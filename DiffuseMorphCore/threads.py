@@ -4,6 +4,7 @@ Threads that spin while they wait are quick on an idle computer, and up to thirt
 programs want its cores: each waits for one that does not run, and keeps it from running. The wait is decided when torch
 is loaded, so :func:`wait_passively` runs when this package is.
 """
+
 from __future__ import annotations
 
 import os
@@ -78,6 +79,7 @@ def threads_used(wanted: str | int = "auto") -> Iterator[int]:
 
 def with_threads(function: Callable[..., Result]) -> Callable[..., Result]:
     """A function with a keyword ``threads`` (default ``"auto"``) that runs with so many; see :func:`threads_used`."""
+
     @wraps(function)
     def run(*arguments, threads: str | int = "auto", **keywords) -> Result:
         with threads_used(threads):
@@ -146,8 +148,10 @@ def _control_group_share() -> float | None:
         quota, period = (_CONTROL_GROUPS / "cpu.max").read_text(encoding="ascii").split()
     except (OSError, ValueError):
         try:
-            quota, period = ((_CONTROL_GROUPS / "cpu" / f"cpu.cfs_{name}_us").read_text(encoding="ascii").strip()
-                             for name in ("quota", "period"))
+            quota, period = (
+                (_CONTROL_GROUPS / "cpu" / f"cpu.cfs_{name}_us").read_text(encoding="ascii").strip()
+                for name in ("quota", "period")
+            )
         except OSError:
             return None
     return int(quota) / int(period) if quota.isdigit() and int(period) > 0 else None

@@ -1,4 +1,5 @@
 """How many threads work, and how they wait: nobody else's program may make a registration many times slower."""
+
 from __future__ import annotations
 
 import os
@@ -19,21 +20,31 @@ def policy(first, repository, **chosen):
     """What OpenMP itself says of its wait policy in a process that runs ``first`` and then loads torch."""
     environment = {name: value for name, value in os.environ.items() if name not in CHOICES}
     environment |= {"OMP_DISPLAY_ENV": "VERBOSE", "PYTHONPATH": str(repository), **chosen}
-    found = subprocess.run([sys.executable, "-c", f"{first}; import torch"], env=environment, capture_output=True,
-                           text=True, check=True)
+    found = subprocess.run(
+        [sys.executable, "-c", f"{first}; import torch"], env=environment, capture_output=True, text=True, check=True
+    )
     return found.stdout + found.stderr
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="asks GNU's OpenMP, which torch has on Linux")
-@pytest.mark.parametrize("chosen, expected", [({}, "GOMP_SPINCOUNT = '0'"), ({"GOMP_SPINCOUNT": "700"}, "= '700'"),
-                                              ({"OMP_WAIT_POLICY": "active"}, "OMP_WAIT_POLICY = 'ACTIVE'")])
+@pytest.mark.parametrize(
+    "chosen, expected",
+    [
+        ({}, "GOMP_SPINCOUNT = '0'"),
+        ({"GOMP_SPINCOUNT": "700"}, "= '700'"),
+        ({"OMP_WAIT_POLICY": "active"}, "OMP_WAIT_POLICY = 'ACTIVE'"),
+    ],
+)
 def test_threads_sleep_while_they_wait_unless_the_user_chose(repository, chosen, expected):
-    assert expected in policy("from DiffuseMorphCore.command_line import main; main(['--version'])", repository, **chosen)
+    assert expected in policy(
+        "from DiffuseMorphCore.command_line import main; main(['--version'])", repository, **chosen
+    )
 
 
 @pytest.fixture
 def computer(monkeypatch, tmp_path):
-    """computer(cores, others, quota) pretends a computer whose cores others keep busy as said (cores' worth of time)."""
+    """computer(cores, others, quota) pretends a computer whose cores others keep busy (cores' worth of time)."""
+
     def make(cores, others=0.0, quota=None, lowered=0.0):
         moment, mine = iter(range(100)), iter(range(100))
         monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
@@ -53,8 +64,11 @@ def computer(monkeypatch, tmp_path):
                 return read(self)
             busy = int((next(clock) * (others + 1)) * ticks / cores)
             low = int(lowered * busy)
-            return "cpu  9 9 9 9 9 9 9 9 9 9\n" + "".join(
-                f"cpu{core} {busy} {low} 0 500 0 0 0 0 0 0\n" for core in range(cores)) + "cpu99 77777777 0 0 0 0 0 0 0 0 0\n"
+            return (
+                "cpu  9 9 9 9 9 9 9 9 9 9\n"
+                + "".join(f"cpu{core} {busy} {low} 0 500 0 0 0 0 0 0\n" for core in range(cores))
+                + "cpu99 77777777 0 0 0 0 0 0 0 0 0\n"
+            )
 
         clock = second
         read = type(tmp_path).read_text
@@ -64,9 +78,20 @@ def computer(monkeypatch, tmp_path):
     return make
 
 
-@pytest.mark.parametrize("cores, others, quota, expected", [
-    (2, 0, None, 2), (2, 1, None, 1), (2, 2, None, 1), (16, 0, None, 16), (16, 6, None, 10), (16, 16, None, 4),
-    (64, 0, 3.0, 3), (64, 60, 3.0, 3), (64, 0, 0.5, 1)])
+@pytest.mark.parametrize(
+    "cores, others, quota, expected",
+    [
+        (2, 0, None, 2),
+        (2, 1, None, 1),
+        (2, 2, None, 1),
+        (16, 0, None, 16),
+        (16, 6, None, 10),
+        (16, 16, None, 4),
+        (64, 0, 3.0, 3),
+        (64, 60, 3.0, 3),
+        (64, 0, 0.5, 1),
+    ],
+)
 def test_as_many_threads_as_cores_are_free(computer, cores, others, quota, expected):
     computer(cores, others, quota)
     assert automatic_threads(most=99) == expected

@@ -1,9 +1,9 @@
 """How much of one image another one explains: a figure that the registration does not maximise.
 
-The correlation ratio (Roche et al., MICCAI 1998) is the share of one image's variance that its means over the intensities of
-the other account for. Inside the object alone, and beside what it is when the images are shifted against each other, it says
-whether structures meet or only outlines do. The alignment maximises mutual information and the deformation local
-correlation, which a strong deformation brings about between any two images.
+The correlation ratio (Roche et al., MICCAI 1998) is the share of one image's variance that its means over the
+intensities of the other account for. Inside the object alone, and beside what it is when the images are shifted against
+each other, it says whether structures meet or only outlines do. The alignment maximises mutual information and the
+deformation local correlation, which a strong deformation brings about between any two images.
 """
 
 from __future__ import annotations
@@ -18,7 +18,9 @@ _VARIED = 0.04  # standard deviation inside the object below which only its outl
 _SHIFTS = (1 / 6, 1 / 10)  # of the object's size
 
 
-def explained(fixed: np.ndarray, moved: np.ndarray, inside: np.ndarray, backgrounds: tuple[float, float] = (0.0, 0.0)) -> float:
+def explained(
+    fixed: np.ndarray, moved: np.ndarray, inside: np.ndarray, backgrounds: tuple[float, float] = (0.0, 0.0)
+) -> float:
     """Share of the variance that either image explains of the other, beyond what it does when they are shifted.
 
     Parameters

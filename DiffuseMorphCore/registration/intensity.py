@@ -20,14 +20,14 @@ _END = 0.15  # a noisy background lies within this share of either end of the ra
 
 @dataclass(frozen=True)
 class Background:
-    """What surrounds the object of an image, in its own intensities; ``uniform`` where it is one value, without noise."""
+    """What surrounds the object of an image, in its own intensities; ``uniform`` where that is one value."""
 
     value: float
     uniform: bool
 
 
 def find_background(array: np.ndarray, inside: np.ndarray | None = None) -> Background:
-    """The background of an image, from its border: the one value or narrow range of values that most of the border has.
+    """The background of an image, from its border: the one value or narrow range of values that most of it has.
 
     Where tissue reaches the border all around, there is none to be seen, and the lowest intensity is taken for it.
 
@@ -63,8 +63,10 @@ def check_fill(fill: float, image: sitk.Image, name: str) -> float:
         raise DiffuseMorphError(f"The fill value is '{fill}', but must be a finite number.")
     kind = sitk.GetArrayViewFromImage(image).dtype
     if kind.kind in "iu" and not (np.iinfo(kind).min <= fill <= np.iinfo(kind).max and fill == int(fill)):
-        raise DiffuseMorphError(f"The fill value {fill:g} does not fit into the {name}, which holds whole numbers from "
-                                f"{np.iinfo(kind).min} to {np.iinfo(kind).max}: choose one of these.")
+        raise DiffuseMorphError(
+            f"The fill value {fill:g} does not fit into the {name}, which holds whole numbers from "
+            f"{np.iinfo(kind).min} to {np.iinfo(kind).max}: choose one of these."
+        )
     return float(fill)
 
 
@@ -118,8 +120,13 @@ def _looks_like_ct(sample: np.ndarray) -> bool:
     counts, _ = np.histogram(sample, np.arange(-1100, 420, 20))
     air, between, soft = counts[:10], counts[20:45], counts[47:63]  # -1100 to -900, -700 to -200, -160 to 160
     scanned = sample.size - below.size
-    return bool(noise < 0.02 * scanned and air.sum() > 0.01 * scanned and soft.sum() > 0.02 * scanned
-                and (sample > 1000).mean() < 0.05 and min(air.max(), soft.max()) > 3 * between.mean())
+    return bool(
+        noise < 0.02 * scanned
+        and air.sum() > 0.01 * scanned
+        and soft.sum() > 0.02 * scanned
+        and (sample > 1000).mean() < 0.05
+        and min(air.max(), soft.max()) > 3 * between.mean()
+    )
 
 
 def _ends(values: np.ndarray) -> tuple[float, float]:

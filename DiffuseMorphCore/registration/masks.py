@@ -16,7 +16,7 @@ _SAME = 0.05  # voxels by which two grids may differ and count as one
 
 
 def placed(mask: sitk.Image, image: sitk.Image, name: str) -> np.ndarray:
-    """A mask on the grid of its image, found by the two headers: booleans in array order, values not finite are outside.
+    """A mask on the grid of its image, by the two headers: booleans in array order; what is not finite is outside.
 
     Parameters
     ----------
@@ -27,8 +27,10 @@ def placed(mask: sitk.Image, image: sitk.Image, name: str) -> np.ndarray:
     DiffuseMorphError : the mask does not cover the image, or marks nothing of it.
     """
     if mask.GetDimension() != image.GetDimension():
-        raise DiffuseMorphError(f"The mask of the {name} is {mask.GetDimension()}-D but the image is "
-                                f"{image.GetDimension()}-D: draw the mask on the image itself.")
+        raise DiffuseMorphError(
+            f"The mask of the {name} is {mask.GetDimension()}-D but the image is "
+            f"{image.GetDimension()}-D: draw the mask on the image itself."
+        )
     values = sitk.GetArrayFromImage(sitk.Cast(mask, sitk.sitkFloat64))
     inside = np.isfinite(values) & (values != 0)
     marked = sitk.GetImageFromArray(inside.astype(np.uint8))
@@ -38,13 +40,19 @@ def placed(mask: sitk.Image, image: sitk.Image, name: str) -> np.ndarray:
     if mask.GetSize() == image.GetSize() and np.abs(corners - _corner_indices(image)).max() < _SAME:
         found = inside
     elif (corners < -0.5 - _SAME).any() or (corners > size - 0.5 + _SAME).any():
-        raise DiffuseMorphError(f"The mask of the {name} does not cover it: by their headers (origin, spacing, direction) "
-                                "a part of the image lies outside the mask. Draw or resample the mask on the image itself.")
+        raise DiffuseMorphError(
+            f"The mask of the {name} does not cover it: by their headers (origin, spacing, "
+            "direction) a part of the image lies outside the mask. Draw or resample the mask on the image itself."
+        )
     else:
         identity = sitk.Transform(image.GetDimension(), sitk.sitkIdentity)
         # What rounding in a header puts a hair outside the mask's border takes the value of the border.
-        found = sitk.GetArrayFromImage(sitk.Resample(marked, image, identity, sitk.sitkNearestNeighbor, 0,
-                                                     sitk.sitkUInt8, True)) != 0
+        found = (
+            sitk.GetArrayFromImage(
+                sitk.Resample(marked, image, identity, sitk.sitkNearestNeighbor, 0, sitk.sitkUInt8, True)
+            )
+            != 0
+        )
     if not found.any():
         raise DiffuseMorphError(f"The mask of the {name} is empty: mark the region to register, or leave the mask out.")
     return found
@@ -53,8 +61,8 @@ def placed(mask: sitk.Image, image: sitk.Image, name: str) -> np.ndarray:
 def continued(values: Tensor, mask: Tensor) -> Tensor:
     """An image whose values outside its mask are continued smoothly from those inside.
 
-    Nothing outside can then have a part in anything, on whatever grid the image is seen, and the border of the mask is no
-    edge that would pull.
+    Nothing outside can then have a part in anything, on whatever grid the image is seen, and the border of the mask is
+    no edge that would pull.
 
     Parameters
     ----------
@@ -118,5 +126,9 @@ def _corner_indices(image: sitk.Image) -> np.ndarray:
 
 def _corners_in(mask: sitk.Image, image: sitk.Image) -> np.ndarray:
     """The corners of the image in voxels of the mask, one a row."""
-    return np.array([mask.TransformPhysicalPointToContinuousIndex(image.TransformContinuousIndexToPhysicalPoint(corner))
-                     for corner in _corner_indices(image).tolist()])
+    return np.array(
+        [
+            mask.TransformPhysicalPointToContinuousIndex(image.TransformContinuousIndexToPhysicalPoint(corner))
+            for corner in _corner_indices(image).tolist()
+        ]
+    )

@@ -13,7 +13,11 @@ from DiffuseMorphCore.grid import Grid
 LEAST_OVERLAP = 0.02
 """Share of the smaller image that must lie inside the other one."""
 _CROPPED = 0.5  # a region of less than this share of the fixed image is worked on alone
-_MARGIN, _MARGIN_VOXELS, _SMALLEST = 0.15, 4, 12  # around the moving image: share of its size, and voxels; voxels a side
+_MARGIN, _MARGIN_VOXELS, _SMALLEST = (
+    0.15,
+    4,
+    12,
+)  # around the moving image: share, voxels; least side
 _SAMPLES = 24  # points a side at which an overlap is measured
 
 
@@ -37,8 +41,10 @@ def working_region(fixed: Grid, moving: Grid, alignment: sitk.AffineTransform) -
     DiffuseMorphError : the two images do not overlap.
     """
     if overlap(fixed, moving, alignment) < LEAST_OVERLAP:
-        raise DiffuseMorphError("The moving image does not overlap the fixed one after the alignment: "
-                                "choose the alignment 'affine' or 'center', or give an initial transform.")
+        raise DiffuseMorphError(
+            "The moving image does not overlap the fixed one after the alignment: "
+            "choose the alignment 'affine' or 'center', or give an initial transform."
+        )
     inverse = alignment.GetInverse()
     corners = fixed.indices(_points(moving, 2) @ _matrix(inverse).T + _offset(inverse))
     size = np.array(fixed.size)

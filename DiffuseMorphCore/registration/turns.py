@@ -10,7 +10,7 @@ import SimpleITK as sitk
 
 
 def right_angles(ndim: int) -> list[np.ndarray]:
-    """All rotations by multiples of 90 degrees about the axes but none, as (ndim, ndim) matrices: 3 in 2-D, 23 in 3-D."""
+    """All rotations by multiples of 90 degrees but none, as (ndim, ndim) matrices: 3 in 2-D, 23 in 3-D."""
     found = []
     for order in itertools.permutations(range(ndim)):
         for signs in itertools.product((1.0, -1.0), repeat=ndim):
@@ -22,7 +22,7 @@ def right_angles(ndim: int) -> list[np.ndarray]:
 
 
 def turned(matrix: np.ndarray, center: np.ndarray, target: np.ndarray) -> sitk.Transform:
-    """The rigid transform that turns about ``center`` and takes that to ``target`` (mm); it can be searched from anywhere."""
+    """The rigid transform that turns about ``center`` and takes that to ``target`` (mm), for a search to begin with."""
     result = sitk.Euler2DTransform() if len(center) == 2 else sitk.VersorRigid3DTransform()
     result.SetCenter(center.tolist())
     result.SetMatrix(matrix.ravel().tolist())

@@ -19,12 +19,12 @@ from DiffuseMorphCore.warp import jacobian_determinant, warp
 GOOD, DOUBTFUL, FAILED = "good", "doubtful", "failed"
 _VOXELS = 40_000  # on which the figures are taken: noise has gone, structures have not
 _BY_CHANCE, _LITTLE, _ALIGNED = 0.2, 0.4, 0.2
-"""Shares explained: up to the first nothing meets; up to the second little does; below the third an alignment is poor. Brains,
-hippocampi, hearts and faces of two people have .6 to .9 when registered and .3 to .9 when aligned; turned by 90 or 180
-degrees, or heart on brain, 0 to .3 and 0 to .15."""
+"""Shares explained: up to the first nothing meets; up to the second little does; below the third an alignment is poor.
+Brains, hippocampi, hearts and faces of two people have .6 to .9 when registered and .3 to .9 when aligned; turned by 90 or
+180 degrees, or heart on brain, 0 to .8 (where the deformation forces them together) and 0 to .15."""
 _STRONG, _TOO_STRONG = 0.45, 0.7
-"""Standard deviations of the logarithm of the change of volume inside the object: .3 to .47 between people; .5 to .9 where
-unlike images were forced upon each other."""
+"""Standard deviations of the logarithm of the change of volume inside the object: .3 to .47 between people; .5 to .9
+where unlike images were forced upon each other."""
 UNITS = 5.0
 """Ratio of voxel sides, and of fields of view, from which on the units of one header are suspected to be wrong."""
 
@@ -49,13 +49,15 @@ class Verdict:
 
 
 @torch.no_grad()
-def judge(pair: ImagePair, displacement: Displacement, backgrounds: tuple[float, float], units: str | None = None) -> Verdict:
+def judge(
+    pair: ImagePair, displacement: Displacement, backgrounds: tuple[float, float], units: str | None = None
+) -> Verdict:
     """The verdict on the displacement of a pair.
 
     Parameters
     ----------
     pair : the images on the working grid. displacement : on any grid over the same field of view.
-    backgrounds : the value around the object in the fixed and in the moving image. units : what is odd about them, or None.
+    backgrounds : the value around the object in the fixed and in the moving image. units : what is odd there, or None.
     """
     grid = displacement.grid.resampled(pair.shape)
     grid = grid.resampled(working_shape(grid, _VOXELS))
@@ -73,18 +75,24 @@ def judge(pair: ImagePair, displacement: Displacement, backgrounds: tuple[float,
 
 
 def odd_units(fixed: Grid, moving: Grid) -> str | None:
-    """A sentence where the voxels and the fields of view of two images differ so much that a unit must be wrong, or None."""
-    sides, views = ([math.prod(values) ** (1 / fixed.ndim) for values in pair] for pair in (
-        (fixed.spacing, moving.spacing),
-        ([n * s for n, s in zip(fixed.size, fixed.spacing)], [n * s for n, s in zip(moving.size, moving.spacing)])))
+    """A sentence where voxels and fields of view differ so much that a unit must be wrong, or None."""
+    sides, views = (
+        [math.prod(values) ** (1 / fixed.ndim) for values in pair]
+        for pair in (
+            (fixed.spacing, moving.spacing),
+            ([n * s for n, s in zip(fixed.size, fixed.spacing)], [n * s for n, s in zip(moving.size, moving.spacing)]),
+        )
+    )
     ratio = min(sides[1] / sides[0], views[1] / views[0])
     larger = ratio > 1
     if not larger:
         ratio = min(sides[0] / sides[1], views[0] / views[1])
     if ratio < UNITS:
         return None
-    return (f"By the headers the {'moving' if larger else 'fixed'} image, its voxels too, is {ratio:.3g} times as large as the "
-            "other one: check the units of the spacing, or the dots per inch.")
+    return (
+        f"By the headers the {'moving' if larger else 'fixed'} image, its voxels too, is {ratio:.3g} times as large as "
+        "the other one: check the units of the spacing, or the dots per inch."
+    )
 
 
 def _explained(pair: ImagePair, displacement: torch.Tensor, backgrounds: tuple[float, float]) -> float:
@@ -96,11 +104,15 @@ def _explained(pair: ImagePair, displacement: torch.Tensor, backgrounds: tuple[f
 
 def _words(aligned: float, registered: float, change: float) -> tuple[str, str]:
     if registered < _BY_CHANCE:
-        return FAILED, ("What lies on each other matches hardly better than by chance: check that both images show the same "
-                        "anatomy, and their orientation and units.")
+        return FAILED, (
+            "What lies on each other matches hardly better than by chance: check that both images show the same "
+            "anatomy, and their orientation and units."
+        )
     if aligned < _ALIGNED and change > _STRONG:
-        return DOUBTFUL, ("The alignment matched hardly better than by chance, and the deformation had to force the images upon "
-                          "each other: check their orientation.")
+        return DOUBTFUL, (
+            "The alignment matched hardly better than by chance, and the deformation had to force the images upon "
+            "each other: check their orientation."
+        )
     if change > _TOO_STRONG:
         return DOUBTFUL, "The deformation changes volumes far more than it does between two people: check the images."
     if registered < _LITTLE:

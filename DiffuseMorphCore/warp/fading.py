@@ -7,8 +7,8 @@ import torch.nn.functional as functional
 from torch import Tensor
 
 SMALLEST_WIDTH, WIDTH_PER_DISPLACEMENT = 4, 1.5
-"""Voxels over which a displacement fades: at least so many, and so many for every voxel that the border itself moves towards
-the inside or the outside. With less than one for every voxel the border would overtake what lies still."""
+"""Voxels over which a displacement fades: at least so many, and so many for every voxel that the border itself moves
+towards the inside or the outside. With less than one for every voxel the border would overtake what lies still."""
 
 
 def fading_widths(displacements: Tensor) -> tuple[int, ...]:
@@ -23,8 +23,8 @@ def fading_widths(displacements: Tensor) -> tuple[int, ...]:
 def fade(displacements: Tensor, widths: Sequence[int]) -> Tensor:
     """Displacements (B, ndim, *spatial) on a grid that reaches ``widths`` voxels further on either side of each axis.
 
-    Beyond the border they are those of the nearest voxel of the border, times a weight that falls evenly from one there to
-    zero at the new border.
+    Beyond the border they are those of the nearest voxel of the border, times a weight that falls evenly from one there
+    to zero at the new border.
     """
     ndim = displacements.shape[1]
     padding = [width for width in reversed(widths) for _ in range(2)]

@@ -1,4 +1,5 @@
 """Voxels with unequal sides: steps and smoothing are as long in millimetres along every axis."""
+
 from __future__ import annotations
 
 import numpy as np
@@ -57,7 +58,7 @@ def test_a_step_is_as_long_in_millimetres_along_every_axis():
 
 
 def slabs(thickness, count, amplitude=3.0):
-    """A volume of `count` thick slices of a fine texture of blobs, and the same bent within the slices (fixed, moving)."""
+    """A volume of `count` thick slices of a fine texture, and the same bent within the slices (fixed, moving)."""
     fine = texture((int(thickness * count), 64, 64), (thickness / 2, 2.5, 2.5))[0, 0].numpy() * 200
     fine[:, :6], fine[:, -6:], fine[:, :, :6], fine[:, :, -6:] = 0, 0, 0, 0
     step = int(thickness)
@@ -81,6 +82,8 @@ def test_thick_slices_are_not_moved_through_one_another(count):
     vectors = result.vectors()
     if count < 5:
         assert not vectors[..., 2].any(), "so few slices say nothing of motion through them"
-    before, after = (np.abs(sitk.GetArrayFromImage(image) - values)[object_].mean() for image in (moving, result.warp()))
+    before, after = (
+        np.abs(sitk.GetArrayFromImage(image) - values)[object_].mean() for image in (moving, result.warp())
+    )
     assert after < 0.5 * before
     assert (sitk.GetArrayFromImage(result.warp())[object_] == 0).mean() < 0.01, "nothing of the object is lost"

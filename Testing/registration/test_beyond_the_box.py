@@ -1,4 +1,5 @@
 """Beyond the fixed image's box: transform and inverse are continuous there, undo each other, and fold nowhere."""
+
 from __future__ import annotations
 
 import numpy as np
@@ -68,8 +69,10 @@ def test_maps_lie_on_the_fixed_grid_with_the_values_of_their_places(cut):
     assert jacobian.GetSize() == cut.fixed.GetSize()
     place = (11, 10, 8)
     point = np.array(cut.fixed.TransformIndexToPhysicalPoint(place))
-    corners = [carried(sitk.Transform(cut.alignment.GetInverse()), carried(cut.transform(), point + shift))[0]
-               for shift in np.concatenate([np.eye(3), -np.eye(3)])[:, None]]
+    corners = [
+        carried(sitk.Transform(cut.alignment.GetInverse()), carried(cut.transform(), point + shift))[0]
+        for shift in np.concatenate([np.eye(3), -np.eye(3)])[:, None]
+    ]
     slopes = np.array([(corners[k] - corners[k + 3]) / 2 for k in range(3)])
     assert jacobian[place] == pytest.approx(np.linalg.det(slopes), abs=0.15)
 

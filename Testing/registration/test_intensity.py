@@ -1,4 +1,5 @@
-"""What intensities mean: Hounsfield units are told from other numbers below zero, and the background from the object."""
+"""What intensities mean: Hounsfield units are told from other signed numbers, the background from the object."""
+
 from __future__ import annotations
 
 import numpy as np
@@ -28,10 +29,10 @@ def thorax(padding=None, noise=12.0):
     values = np.full(z.shape, -1000.0)
     values[(x / 0.8) ** 2 + (y / 0.6) ** 2 < 1] = 40
     values[((np.abs(x) - 0.35) / 0.25) ** 2 + (y / 0.4) ** 2 < 1] = -850
-    values[x ** 2 + (y - 0.4) ** 2 < 0.01] = 700
+    values[x**2 + (y - 0.4) ** 2 < 0.01] = 700
     values = np.round(values + random.normal(0, noise, values.shape))
     if padding is not None:
-        values[x ** 2 + y ** 2 > 1] = padding
+        values[x**2 + y**2 > 1] = padding
     return values.astype(np.int16)
 
 
@@ -71,8 +72,10 @@ def test_the_modality_of_dicom_decides_where_it_is_known():
 def test_full_range_numbers_are_registered_as_well_as_others(textured_pair_3d):
     found = {}
     for low, high in ((0, 1000), (-32768, 32767), (-4096, 4094)):
-        images = [like(np.round(low + np.clip(array(image), 0, 300) / 300 * (high - low)), image, np.int16)
-                  for image in textured_pair_3d]
+        images = [
+            like(np.round(low + np.clip(array(image), 0, 300) / 300 * (high - low)), image, np.int16)
+            for image in textured_pair_3d
+        ]
         found[low] = register(*images, model=None, align="none").path.end.on(Grid.of(images[0])).vectors()
     object_ = array(textured_pair_3d[0]) > 60
     for low in (-32768, -4096):
@@ -103,9 +106,13 @@ def test_a_range_without_the_image_is_refused(pair_2d):
         register(*pair_2d, model=None, intensity_range=(500, 600))
 
 
-BACKGROUNDS = {"dark": lambda x: x, "white": lambda x: 255 - x, "z-score": lambda x: np.where(x > 5, (x - 100) / 40, 0),
-               "noisy dark": lambda x: x + np.abs(np.random.default_rng(0).normal(0, 3, x.shape)),
-               "noisy white": lambda x: 250 - x - np.abs(np.random.default_rng(0).normal(0, 3, x.shape))}
+BACKGROUNDS = {
+    "dark": lambda x: x,
+    "white": lambda x: 255 - x,
+    "z-score": lambda x: np.where(x > 5, (x - 100) / 40, 0),
+    "noisy dark": lambda x: x + np.abs(np.random.default_rng(0).normal(0, 3, x.shape)),
+    "noisy white": lambda x: 250 - x - np.abs(np.random.default_rng(0).normal(0, 3, x.shape)),
+}
 VALUES = {"dark": 0, "white": 255, "z-score": 0, "noisy dark": 2, "noisy white": 248}
 
 
@@ -128,7 +135,9 @@ def test_an_image_without_background_falls_back_on_its_lowest_value():
 
 
 def shifted(image, millimetres):
-    return sitk.Resample(image, image, sitk.TranslationTransform(2, (millimetres,) * 2), sitk.sitkLinear, outside_value(image))
+    return sitk.Resample(
+        image, image, sitk.TranslationTransform(2, (millimetres,) * 2), sitk.sitkLinear, outside_value(image)
+    )
 
 
 @pytest.mark.parametrize("kind", ["white", "z-score", "noisy white"])
@@ -145,7 +154,7 @@ def test_the_moved_image_has_no_frame(pair_2d, kind):
 def test_white_is_registered_as_well_as_black(pair_2d):
     inverted = [like(200 - array(image), image) for image in pair_2d]
     black, white = (array(register(*images, model=None).warp()) - array(images[0]) for images in (pair_2d, inverted))
-    assert np.sqrt((white ** 2).mean()) < 1.1 * np.sqrt((black ** 2).mean())
+    assert np.sqrt((white**2).mean()) < 1.1 * np.sqrt((black**2).mean())
 
 
 def test_a_fill_value_takes_the_place_of_the_background(pair_2d):
@@ -155,7 +164,12 @@ def test_a_fill_value_takes_the_place_of_the_background(pair_2d):
     assert (array(result.warp())[:, -20:] == 77).all() and result.report["settings"]["fill"] == 77
     assert (array(result.warp(fill=5))[:, -20:] == 5).all()
     assert (array(result.warp(moving + 0))[:, -20:] == 0).all()
-    for wrong, words in ((300, "does not fit"), (0.5, "does not fit"), (-1, "does not fit"), (float("nan"), "finite"),
-                         ("white", "finite")):
+    for wrong, words in (
+        (300, "does not fit"),
+        (0.5, "does not fit"),
+        (-1, "does not fit"),
+        (float("nan"), "finite"),
+        ("white", "finite"),
+    ):
         with pytest.raises(DiffuseMorphError, match=words):
             register(fixed, moving, model=None, fill=wrong)

@@ -1,4 +1,5 @@
-"""Masks: placed by their header, refused where they cannot be meant, and nothing outside them has a part in a result."""
+"""Masks: placed by their header, refused where they cannot be meant; what is outside has no part in a result."""
+
 from __future__ import annotations
 
 import numpy as np
@@ -86,8 +87,12 @@ def test_a_mask_over_background_alone_is_one_sentence(pair_2d, side, align):
     mask = np.zeros((56, 64), np.uint8)
     mask[:3, :] = 1
     assert not array(images[side])[:3].any()
-    with pytest.raises(DiffuseMorphError, match=f"{side} image has only one value inside its mask \\(0\\): mark the region"):
-        register(images["fixed"], images["moving"], model=None, align=align, **{f"{side}_mask": like(mask, images[side])})
+    with pytest.raises(
+        DiffuseMorphError, match=f"{side} image has only one value inside its mask \\(0\\): mark the region"
+    ):
+        register(
+            images["fixed"], images["moving"], model=None, align=align, **{f"{side}_mask": like(mask, images[side])}
+        )
 
 
 def test_what_is_masked_is_continued_from_what_is_not():
@@ -109,9 +114,15 @@ def with_hole(image, value, hole):
     return like(values, image)
 
 
-@pytest.mark.parametrize("side, options", [
-    ("moving", {"model": None, "align": "affine"}), ("fixed", {"model": None, "align": "rigid"}),
-    ("moving", {"model": "small", "align": "none"}), ("fixed", {"model": None, "align": "center", "modality": "different"})])
+@pytest.mark.parametrize(
+    "side, options",
+    [
+        ("moving", {"model": None, "align": "affine"}),
+        ("fixed", {"model": None, "align": "rigid"}),
+        ("moving", {"model": "small", "align": "none"}),
+        ("fixed", {"model": None, "align": "center", "modality": "different"}),
+    ],
+)
 def test_no_value_outside_a_mask_has_a_part_in_the_result(textured_pair_3d, small_model, side, options):
     fixed, moving = textured_pair_3d
     hole = np.zeros(array(fixed).shape, bool)
@@ -136,8 +147,9 @@ def test_with_a_mask_a_cavity_costs_little(textured_pair_3d):
     hole = np.zeros(array(fixed).shape, bool)
     hole[8:16, 8:18, 10:20] = True
     truth = register(fixed, moving, model=None, align="none")
-    masked = register(fixed, with_hole(moving, 4000, hole), model=None, align="none",
-                      moving_mask=like(~hole, moving, np.uint8))
+    masked = register(
+        fixed, with_hole(moving, 4000, hole), model=None, align="none", moving_mask=like(~hole, moving, np.uint8)
+    )
     fields = [each.path.end.on(Grid.of(fixed)).vectors() for each in (truth, masked)]
     apart = np.linalg.norm(fields[0] - fields[1], axis=-1)
     seen = ~hole & (array(fixed) > 60)
@@ -150,8 +162,10 @@ def test_a_flat_mask_of_a_slice_and_a_volume_over_it(pair_2d):
     flat[20:30, 20:30] = 0
     upright = sitk.JoinSeries(like(flat, pair_2d[0], np.uint8), 40.0, 5.0)
     volume = sitk.JoinSeries([like(flat, pair_2d[0], np.uint8)] * 5, 30.0, 5.0)
-    fields = [register(fixed, moving, model=None, align="none", refine=3, fixed_mask=mask).displacement().numpy()
-              for mask in (sitk.GetImageFromArray(flat), upright, volume)]
+    fields = [
+        register(fixed, moving, model=None, align="none", refine=3, fixed_mask=mask).displacement().numpy()
+        for mask in (sitk.GetImageFromArray(flat), upright, volume)
+    ]
     np.testing.assert_array_equal(fields[0], fields[1])
     np.testing.assert_array_equal(fields[0], fields[2])
 
@@ -167,7 +181,9 @@ def test_slabs_that_end_at_a_cut_are_found_and_backgrounds_are_not(textured_pair
     cut[22:], cut[:, :, :15] = 0, 0.7
     assert unscanned_slabs(tensor(cut)) == {(0, -1): 10, (2, 0): 15}
     mask = outside_slabs(tensor(cut), {(0, -1): 10, (2, 0): 15})
-    assert float(mask[0, 0, 22:].sum()) == 0 == float(mask[..., :15].sum()) and float(mask[0, 0, :22, :, 15:].mean()) == 1
+    assert (
+        float(mask[0, 0, 22:].sum()) == 0 == float(mask[..., :15].sum()) and float(mask[0, 0, :22, :, 15:].mean()) == 1
+    )
     padded = np.pad(whole, 5)
     assert unscanned_slabs(tensor(padded)) == {}
     assert unscanned_slabs(tensor(np.zeros((9, 9)))) == {}

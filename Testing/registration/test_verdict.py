@@ -1,4 +1,5 @@
-"""The verdict, turned starts and identical images: what a registration says of itself, and when it leaves things alone."""
+"""The verdict, turned starts and identical images: what a registration says of itself, and what it leaves."""
+
 from __future__ import annotations
 
 import numpy as np
@@ -46,8 +47,11 @@ def test_a_picture_that_was_turned_is_found_and_told(slices, degrees):
     straight = register(fixed, moving, model=None)
     result = register(fixed, about(moving, degrees), model=None)
     assert result.report["verdict"]["word"] == "good"
-    assert any(f"turned by about {min(degrees, 360 - degrees)}" in note.replace("89", "90").replace("91", "90").replace(
-        "179", "180") for note in result.report["notes"]), result.report["notes"]
+    assert any(
+        f"turned by about {min(degrees, 360 - degrees)}"
+        in note.replace("89", "90").replace("91", "90").replace("179", "180")
+        for note in result.report["notes"]
+    ), result.report["notes"]
     assert not any("turned" in note for note in straight.report["notes"])
     error, usual = (np.abs(array(each.warp()) - array(fixed)).mean() for each in (result, straight))
     assert error < 1.4 * usual
@@ -55,8 +59,16 @@ def test_a_picture_that_was_turned_is_found_and_told(slices, degrees):
 
 def test_images_of_different_things_are_no_good_fit(slices, pair_2d):
     fixed = slices[0]
-    other = sitk.Resample(pair_2d[0], fixed.GetSize(), sitk.Transform(2, sitk.sitkIdentity), sitk.sitkLinear,
-                          pair_2d[0].GetOrigin(), [63 / 90, 55 / 108], (1, 0, 0, 1), 0.0)
+    other = sitk.Resample(
+        pair_2d[0],
+        fixed.GetSize(),
+        sitk.Transform(2, sitk.sitkIdentity),
+        sitk.sitkLinear,
+        pair_2d[0].GetOrigin(),
+        [63 / 90, 55 / 108],
+        (1, 0, 0, 1),
+        0.0,
+    )
     random = np.random.default_rng(0).normal(size=array(fixed).shape).astype(np.float32)
     noise = sitk.SmoothingRecursiveGaussian(sitk.GetImageFromArray(random), 2.0)
     noise.CopyInformation(fixed)
@@ -82,13 +94,21 @@ def test_what_counts_as_odd_units():
     assert odd_units(grid(1, 100), grid(1.5, 100)) is None
     assert odd_units(grid(1, 400), grid(1, 30)) is None, "a small region of the same resolution"
     assert odd_units(grid(1, 100), grid(0.01, 10_000)) is None, "a microscope's picture of the same thing"
-    assert "moving image" in odd_units(grid(1, 100), grid(10, 100)) and "10 times" in odd_units(grid(1, 100), grid(10, 100))
+    assert "moving image" in odd_units(grid(1, 100), grid(10, 100)) and "10 times" in odd_units(
+        grid(1, 100), grid(10, 100)
+    )
     assert "fixed image" in odd_units(grid(1, 100), grid(0.1, 100))
 
 
-@pytest.mark.parametrize("ndim, options", [
-    (2, {"model": None}), (3, {"model": "small"}), (2, {"model": "small", "modality": "different"}),
-    (3, {"model": None, "align": "rigid", "refine": 40})])
+@pytest.mark.parametrize(
+    "ndim, options",
+    [
+        (2, {"model": None}),
+        (3, {"model": "small"}),
+        (2, {"model": "small", "modality": "different"}),
+        (3, {"model": None, "align": "rigid", "refine": 40}),
+    ],
+)
 def test_identical_images_are_left_alone(slices, textured_pair_3d, small_model, ndim, options):
     image = slices[0] if ndim == 2 else textured_pair_3d[0]
     if options["model"] == "small":
@@ -146,5 +166,6 @@ def test_turns_by_right_angles(ndim, count):
         transform = turned(matrix, center, target)
         np.testing.assert_allclose(transform.TransformPoint(center.tolist()), target, atol=1e-9)
         step = np.eye(ndim)[0]
-        np.testing.assert_allclose(np.subtract(transform.TransformPoint((center + step).tolist()), target), matrix @ step,
-                                   atol=1e-6)
+        np.testing.assert_allclose(
+            np.subtract(transform.TransformPoint((center + step).tolist()), target), matrix @ step, atol=1e-6
+        )

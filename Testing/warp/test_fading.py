@@ -1,4 +1,5 @@
 """A displacement beyond its grid: continuous, nothing at the end, and free of folds."""
+
 from __future__ import annotations
 
 import pytest
@@ -45,7 +46,7 @@ def test_the_inverse_undoes_it_everywhere():
 def test_sampling_on_another_grid_is_exact_for_linear_images(shape):
     axes = torch.meshgrid(*[torch.arange(size, dtype=torch.float32) for size in shape], indexing="ij")
     image = sum((k + 1) * axis for k, axis in enumerate(axes))[None, None]
-    starts, steps, target = [1.5, -1.0, 0.25][:len(shape)], [0.5, 1.0, 2.0][:len(shape)], (4, 3, 2)[:len(shape)]
+    starts, steps, target = [1.5, -1.0, 0.25][: len(shape)], [0.5, 1.0, 2.0][: len(shape)], (4, 3, 2)[: len(shape)]
     found = sample_axes(image, starts, steps, target, outside=-7.0)
     for index in torch.cartesian_prod(*[torch.arange(size) for size in target]).tolist():
         place = [start + step * i for start, step, i in zip(starts, steps, index)]
