@@ -7,7 +7,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 
 import pytest
 
@@ -16,61 +15,68 @@ from DiffuseMorphCore.command_line.result_folder import complete_folder
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="signals of POSIX systems")
 
 
+# The command, which tells through a pipe that it has begun, and that it refines; there it stays until it is stopped,
+# however fast the machine is.
+PROGRAM = """
+import os, sys, time
+from DiffuseMorphCore.command_line import main, register
+class Told(register.ProgressBar):
+    told = set()
+    def __call__(self, stage, fraction):
+        super().__call__(stage, fraction)
+        if stage in ("read", "refine") and stage not in self.told:
+            self.told.add(stage)
+            os.write(int(sys.argv[1]), b".")
+        while stage == "refine":
+            time.sleep(0.01)
+register.ProgressBar = Told
+sys.exit(main(sys.argv[2:]))
+"""
+
+
 @pytest.fixture()
 def job(tmp_path, sample_pair, repository):
-    """A registration that would take minutes, running, with the folder it writes into already there."""
+    """A registration that never ends by itself, with the folder it writes into already there.
+
+    Gives the process, the folder, and a function that waits until it refines.
+    """
     for name, path in zip(("fixed", "moving"), sample_pair):
         shutil.copy(path, tmp_path / f"{name}.nii.gz")
+    told, tell = os.pipe()
+    options = ["-o", "made/result", "--model", "none", "--align", "none", "--modality", "different"]
     process = subprocess.Popen(
-        [
-            sys.executable,
-            "-m",
-            "DiffuseMorphCore",
-            "register",
-            "fixed.nii.gz",
-            "moving.nii.gz",
-            "-o",
-            "made/result",
-            "--model",
-            "none",
-            "--align",
-            "none",
-            "--modality",
-            "different",
-            "--refine",
-            "200",
-            "--frames",
-            "200",
-        ],
+        [sys.executable, "-c", PROGRAM, str(tell), "register", "fixed.nii.gz", "moving.nii.gz", *options],
         cwd=tmp_path,
         env={**os.environ, "PYTHONPATH": str(repository)},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        pass_fds=(tell,),
     )
-    deadline = time.monotonic() + 60
-    while not list(tmp_path.glob("made/result/.*/new")):
-        assert process.poll() is None and time.monotonic() < deadline, process.communicate()
-        time.sleep(0.02)
-    yield process, tmp_path
+    os.close(tell)
+    assert os.read(told, 1) == b".", process.communicate()
+    yield process, tmp_path, lambda: os.read(told, 1)
     if process.poll() is None:
         process.kill()
         process.communicate()
+    os.close(told)
 
 
-@pytest.mark.parametrize(("number", "seconds"), [(signal.SIGTERM, 0.0), (signal.SIGINT, 4.0)])
-def test_a_stopped_job_says_so_and_leaves_nothing(job, number, seconds):
-    process, folder = job
-    time.sleep(seconds)  # at once, while libraries are loaded, and later, in the midst of the work
+@pytest.mark.parametrize(("number", "working"), [(signal.SIGTERM, False), (signal.SIGINT, True)])
+def test_a_stopped_job_says_so_and_leaves_nothing(job, number, working):
+    """At once, while libraries are loaded, and in the midst of the work."""
+    process, folder, wait_for_refinement = job
+    if working:
+        assert wait_for_refinement() == b"."
     process.send_signal(number)
-    output, errors = process.communicate(timeout=30)
+    output, errors = process.communicate()
     assert process.returncode == 1
     assert errors == "diffusemorph register: Stopped: nothing was written.\n" and output == ""
     assert sorted(os.listdir(folder)) == ["fixed.nii.gz", "moving.nii.gz"]
 
 
 def test_a_killed_job_leaves_nothing_to_be_seen_and_its_folder_can_be_used_again(job):
-    process, folder = job
+    process, folder, _ = job
     process.kill()
     process.communicate()
     target = folder / "made" / "result"

@@ -71,12 +71,11 @@ def test_a_stopped_run_keeps_its_last_step_and_goes_on(folder, repository, capsy
                                cwd=folder, env={**os.environ, "PYTHONPATH": str(repository)}, stdout=subprocess.PIPE,
                                stderr=subprocess.PIPE, text=True)
     log = folder / "run" / "log.csv"
-    deadline = time.monotonic() + 60
     while not log.exists() or len(log.read_text(encoding="utf-8").splitlines()) < 3:
-        assert process.poll() is None and time.monotonic() < deadline, process.communicate()
+        assert process.poll() is None, process.communicate()
         time.sleep(0.05)
     process.send_signal(signal.SIGTERM)
-    output, errors = process.communicate(timeout=60)
+    output, errors = process.communicate()
     assert process.returncode == 1 and output == ""
     assert errors == "diffusemorph train: Stopped; the same command goes on from the last checkpoint.\n"
     done = int(log.read_text(encoding="utf-8").splitlines()[-1].split(",")[0])
