@@ -1,19 +1,7 @@
-import os
-import sys
-
 import slicer
 from slicer.i18n import tr as _
 from slicer.i18n import translate
 from slicer.ScriptedLoadableModule import ScriptedLoadableModule
-
-_moduleFolder = os.path.dirname(os.path.abspath(__file__))
-# Installed, DiffuseMorphCore lies beside this file. In the source tree, added to Additional module paths, it is one up.
-# It goes first, so that a copy of another version in site-packages is not mistaken for it.
-for _folder in (os.path.dirname(_moduleFolder), _moduleFolder):
-    if os.path.isfile(os.path.join(_folder, "DiffuseMorphCore", "__init__.py")) and sys.path[:1] != [_folder]:
-        sys.path.insert(0, _folder)
-if _moduleFolder not in sys.path:
-    sys.path.append(_moduleFolder)
 
 from DiffuseMorphSlicerLib.Logic import DiffuseMorphSlicerLogic
 from DiffuseMorphSlicerLib.ParameterNode import DiffuseMorphSlicerParameterNode
@@ -39,10 +27,11 @@ class DiffuseMorphSlicer(ScriptedLoadableModule):
         self.parent.contributors = ["The DiffuseMorph contributors"]
         self.parent.helpText = _(
             "Deforms one volume into another and lets you watch it happen: choose a fixed and a moving volume, press "
-            "Register, and drag eta from 0 (aligned) to 1 (registered)."
+            "Register, and drag eta from 0 (aligned) to 1 (registered). "
+            '<a href="https://github.com/DiffuseMorph/SlicerDiffuseMorph#3d-slicer">Tutorial and documentation</a>.'
         )
         self.parent.acknowledgementText = _(
             "After Kim, Han and Ye: DiffuseMorph: Unsupervised Deformable Image Registration Using Diffusion Model, "
-            "ECCV 2022."
+            'ECCV 2022, <a href="https://doi.org/10.1007/978-3-031-19821-2_20">doi:10.1007/978-3-031-19821-2_20</a>.'
         )
         slicer.app.connect("startupCompleted()", registerSampleImages)

@@ -1,5 +1,6 @@
 import importlib.util
 import logging
+import platform
 import sys
 
 from slicer.i18n import tr as _
@@ -49,6 +50,13 @@ class TorchProvider:
 
     @staticmethod
     def _installByExtension():
+        if sys.platform == "darwin" and platform.machine() == "x86_64":
+            raise DiffuseMorphError(
+                _(
+                    "PyTorch {needed} is not made for Macs with Intel processors, nor for Slicer under Rosetta: use Slicer "
+                    "on Linux or Windows, or the Python package on a Mac with an Apple processor."
+                ).format(needed=MINIMUM_VERSION)
+            )
         try:
             import PyTorchUtils
         except ImportError as error:

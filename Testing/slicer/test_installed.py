@@ -1,5 +1,6 @@
 """The two ways the module is found: installed, from the files that CMake lists, and as an additional module path."""
 
+import os
 import re
 import shutil
 import subprocess
@@ -17,16 +18,22 @@ sys.path.insert(0, {stand_ins!r})
 from pathlib import Path
 from standins import install
 install()
+before = list(sys.path)
 from standins.modules import load_module, make_panel
 module = load_module(Path({module!r}))
 panel = make_panel(module)
 panel.parent.enter()
+assert [folder for folder in sys.path if folder not in before] == [str(Path({module!r}).parent)], sys.path
 import DiffuseMorphCore
 from DiffuseMorphSlicerLib.ComputerInformation import ComputerInformation
 from DiffuseMorphSlicerLib.SampleImages import sampleFolder
 print("core", DiffuseMorphCore.__file__)
 print("samples", sampleFolder())
 print("models", [name for name, _ in ComputerInformation.withoutTorch().models])
+# The interpreter must not end in the middle of the import of PyTorch, which opening the panel has begun.
+from standins.application import settle
+while panel.modelPanel.reading:
+    settle(5)
 panel.cleanup()
 """
 
@@ -51,6 +58,7 @@ def install_tree(target: Path) -> Path:
 
 @pytest.mark.parametrize("way", ["installed", "additional module path"])
 def test_the_module_finds_its_parts(way, tmp_path):
+    """Its own core, although another version lies in front on the search path, and it leaves that path alone."""
     pytest.importorskip("slicer", reason="the package slicer-core is not installed")
     pytest.importorskip("PySide6", reason="the package PySide6-Essentials is not installed")
     if way == "installed":
@@ -59,13 +67,22 @@ def test_the_module_finds_its_parts(way, tmp_path):
     else:
         folder = ROOT / "DiffuseMorphSlicer"
         core, samples = ROOT / "DiffuseMorphCore", ROOT / "Resources" / "SampleData"
+    other = tmp_path / "site-packages" / "DiffuseMorphCore"
+    other.mkdir(parents=True)
+    (other / "__init__.py").write_text("raise RuntimeError('another version')\n")
     program = PROGRAM.format(stand_ins=str(HERE), module=str(folder / "DiffuseMorphSlicer.py"))
     done = subprocess.run(
-        [sys.executable, "-P", "-c", program], cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False
+        [sys.executable, "-P", "-c", program],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(other.parent)},
+        capture_output=True,
+        text=True,
+        check=False,
     )
-    assert done.returncode == 0, done.stderr[-2000:]
+    assert done.returncode == 0, done.stderr[:2000]
     found = dict(line.split(" ", 1) for line in done.stdout.splitlines() if " " in line)
     assert Path(found["core"]) == core / "__init__.py"
     assert Path(found["samples"]) == samples
-    bundled = sorted(path.stem for path in (ROOT / "DiffuseMorphCore" / "weights").glob("*.pt"))
+    bundled = sorted(path.stem for path in (core / "weights").glob("*.pt"))
+    assert {"default2d", "default3d"} <= set(bundled) and ("voxelmorph3d" in bundled) == (way != "installed")
     assert found["models"] == str(bundled)

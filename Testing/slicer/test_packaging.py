@@ -45,24 +45,67 @@ def test_sample_data_is_packaged_with_its_terms():
     assert any(name.startswith("LICENSE") for name in listed)
 
 
-def test_index_entry_agrees_with_cmake():
-    entry = json.loads((ROOT / "Resources" / "ExtensionsIndex" / "DiffuseMorph.json").read_text(encoding="utf-8"))
-    assert set(entry) <= {
-        "$schema",
-        "category",
-        "scm_url",
-        "scm_revision",
-        "scm_type",
-        "build_dependencies",
-        "build_subdirectory",
-        "enabled",
-        "tier",
+def index_faults(entry: dict) -> list[str]:
+    """What the Extensions Index would find wrong with an entry; the rules, in our words, of its schema 1.0.1."""
+    kinds = {
+        "$schema": str, "category": str, "scm_url": str, "scm_revision": str, "scm_type": str,
+        "build_dependencies": list, "build_subdirectory": str, "enabled": bool, "tier": int,
     }
+    faults = [f"{name} is missing" for name in ("$schema", "category", "scm_url") if name not in entry]
+    faults += [f"{name} is not known" for name in entry if name not in kinds]
+    faults += [f"{name} is no {kinds[name].__name__}" for name in entry
+               if name in kinds and type(entry[name]) is not kinds[name]]
+    if entry.get("$schema") != SCHEMA:
+        faults.append("$schema is not that of an entry")
+    if entry.get("scm_type", "git") not in ("git", "local"):
+        faults.append("scm_type is not git")
+    if not 1 <= entry.get("tier", 1) <= 5:
+        faults.append("tier is not 1 to 5")
+    if not all(isinstance(name, str) for name in entry.get("build_dependencies", [])):
+        faults.append("build_dependencies are not names")
+    repository = entry.get("scm_url", "").rsplit("/", 1)[-1].removesuffix(".git")
+    if not re.match(r"Slicer(Extension)?[-_]?[A-Z]", repository):
+        faults.append("the repository's name does not begin with Slicer")
+    return faults
+
+
+SCHEMA = ("https://raw.githubusercontent.com/Slicer/Slicer/main/Schemas/"
+          "slicer-extension-catalog-entry-schema-v1.0.1.json#")
+
+
+def test_index_entry_keeps_the_rules_and_agrees_with_cmake():
+    text = (ROOT / "Resources" / "ExtensionsIndex" / "DiffuseMorph.json").read_text(encoding="utf-8")
+    entry = json.loads(text)
+    assert index_faults(entry) == [] and "\r" not in text
     assert "project(DiffuseMorph)" in (ROOT / "CMakeLists.txt").read_text(encoding="utf-8")
     assert entry["scm_url"] == cmake_value("EXTENSION_HOMEPAGE")
-    assert entry["scm_url"].rsplit("/", 1)[1] == "SlicerDiffuseMorph"
     assert entry["category"] == cmake_value("EXTENSION_CATEGORY") == "Registration"
     assert entry["build_dependencies"] == cmake_value("EXTENSION_DEPENDS").split() == ["PyTorch"]
+    wrong = {"$schema": SCHEMA.replace("entry", "item"), "category": 3, "scm_url": "https://a.b/DiffuseMorph", "tier": 9,
+             "homepage": ""}
+    assert len(index_faults(wrong)) == 5 and len(index_faults({})) >= 3
+
+
+def test_what_a_reviewer_looks_for():
+    module = (MODULE / "DiffuseMorphSlicer.py").read_text(encoding="utf-8")
+    for file in SOURCES:
+        assert "sys.path" not in file.read_text(encoding="utf-8"), file.name
+    assert cmake_value("EXTENSION_HOMEPAGE") in module, "a link in the help text"
+    publication = "https://doi.org/10.1007/978-3-031-19821-2_20"
+    assert publication in module and publication in (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def test_what_nothing_in_slicer_uses_is_left_out():
+    core = ROOT / "DiffuseMorphCore"
+    scripts, resources = (cmake_list(core, f"MODULE_PYTHON_{kind}") for kind in ("SCRIPTS", "RESOURCES"))
+    assert not any(name.startswith("evaluation/") for name in scripts | resources)
+    assert {name for name in resources if name.endswith(".pt")} == {"weights/default2d.pt", "weights/default3d.pt"}
+    assert {name for name in resources if name.endswith(".toml")} == {"training/configurations/own_images.toml"}
+    for name in scripts:
+        for node in ast.walk(ast.parse((core / name).read_text(encoding="utf-8"))):
+            modules = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            modules += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+            assert not any(module.startswith("DiffuseMorphCore.evaluation") for module in modules), name
 
 
 def test_icon_and_screenshots_exist():

@@ -1,19 +1,34 @@
-"""Lists every file of the core and of the module in their CMakeLists.txt, for Slicer's build copies only what is listed.
+"""Lists the files of the core and of the module in their CMakeLists.txt: Slicer's build copies only what is listed.
 
 python Testing/slicer/update_cmake_lists.py
 """
 
 import re
+from fnmatch import fnmatch
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 FOLDERS = (ROOT / "DiffuseMorphCore", ROOT / "DiffuseMorphSlicer")
+# The package from PyPI has these; inside Slicer nothing uses them.
+LEFT_OUT = (
+    "DiffuseMorphCore/evaluation/*",
+    "DiffuseMorphCore/weights/voxelmorph3d*",
+    # Recipes that need data which is not part of the extension.
+    *(f"DiffuseMorphCore/training/configurations/{name}.toml"
+      for name in ("brain3d", "cardiac3d", "default2d", "default3d", "face2d", "large3d")),
+)
 RESOURCES = {".pt", ".toml", ".md", ".txt", ".ui", ".png", ".json", ".csv"}
 
 
 def packaged_files(folder: Path) -> dict[str, list[str]]:
     """{CMake variable: sorted paths relative to the folder}."""
-    paths = sorted(path for path in folder.rglob("*") if path.is_file() and "__pycache__" not in path.parts)
+    paths = sorted(
+        path
+        for path in folder.rglob("*")
+        if path.is_file()
+        and "__pycache__" not in path.parts
+        and not any(fnmatch(path.relative_to(ROOT).as_posix(), pattern) for pattern in LEFT_OUT)
+    )
     return {
         "MODULE_PYTHON_SCRIPTS": [path.relative_to(folder).as_posix() for path in paths if path.suffix == ".py"],
         "MODULE_PYTHON_RESOURCES": [

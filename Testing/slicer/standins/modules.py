@@ -20,6 +20,9 @@ def load_module(path: Path) -> types.ModuleType:
     name = path.stem
     for module_name in [name, LIBRARY, *(f"{LIBRARY}.{file.stem}" for file in (path.parent / LIBRARY).glob("*.py"))]:
         python_qt.follow_manners(module_name)
+    # The factory appends the folder of every module that it finds.
+    if str(path.parent) not in sys.path:
+        sys.path.append(str(path.parent))
     specification = importlib.util.spec_from_file_location(name, path)
     module = importlib.util.module_from_spec(specification)
     sys.modules[name] = module
