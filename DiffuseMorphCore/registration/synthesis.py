@@ -52,7 +52,7 @@ def synthesize_image(fixed: Image, moving: Image, *, model: str | Path | Diffuse
     scans = load_pair(fixed, moving, None, None, notes)
     network = resolve_model(model, scans[0].grid.ndim, target, notes)
     if network is None or network.diffusion is None:
-        raise DiffuseMorphError("Synthesis needs a model with a diffusion network: name one with the option model.")
+        raise DiffuseMorphError("Synthesis needs a model with a diffusion network: choose one that has it.")
     alignment = align_linearly(*scans, align, None, progress)
     grid = choose_grid(scans[0].grid, target, MODALITIES["same"], notes)
     pair = working_pair(scans, grid, alignment)

@@ -19,13 +19,18 @@ OVERLAYS = (ViewMode.jacobian, ViewMode.uncertainty)
 class ExplorePanel:
     """Eta and what the slice views show. The newest eta wins: however many arrive, one tick writes the last of them."""
 
-    def __init__(self, ui, logic, startExport):
-        """startExport: function of a kind and a function to call with the finished map; returns whether it began."""
+    def __init__(self, ui, logic, startExport, clock=time.monotonic):
+        """startExport: function of a kind, a function to call with the finished map, and whether to do it quietly.
+
+        clock: gives the seconds that playing follows.
+        """
         self._ui, self._logic, self._startExport = ui, logic, startExport
         self._parameterNode = None
+        self.clock = clock
         self._layers = SliceLayers()
         self._player = EtaPlayer()
         self._shownField = self._shownLayers = None
+        # {(kind, ID of the transform, report): node}
         self._maps = {}
         self._tick = self._newTimer(0, self.tick, single=True)
         self._rest = self._newTimer(REST_MILLISECONDS, self._onRest, single=True)
@@ -42,11 +47,14 @@ class ExplorePanel:
         return timer
 
     def setParameterNode(self, parameterNode):
+        """The views stay as they are: only what changes from now on is shown in them."""
         self._parameterNode = parameterNode
-        self._shownField = self._shownLayers = None
+        self._shownField = None
         self._maps.clear()
         if parameterNode is None:
             self.stop()
+        else:
+            self._shownLayers = self._wantedLayers()
 
     @property
     def transformNode(self):
@@ -74,10 +82,14 @@ class ExplorePanel:
         ):
             self._rest.start()
 
-    def forgetMaps(self):
-        """The maps belong to an earlier registration."""
-        self._maps.clear()
-        self._shownLayers = None
+    def showBackground(self, node):
+        """A volume that was made, behind whatever else the views show."""
+        self._layers.background(node)
+
+    def leaveScene(self):
+        """The scene is being closed, and all that the views show with it."""
+        self.stop()
+        self._layers.forget()
 
     def stop(self):
         """End playing and whatever waits to be done."""
@@ -87,9 +99,9 @@ class ExplorePanel:
         self._ui.playButton.checked = False
 
     def clear(self):
-        """Take what belongs to this module out of the views."""
+        """Take what belongs to this module out of the views, and give them back what they showed before."""
         self.stop()
-        self._layers.clear()
+        self._layers.restore()
 
     def _updateField(self):
         node, parameters = self.transformNode, self._parameterNode
@@ -118,26 +130,32 @@ class ExplorePanel:
             color=None if parameters.fieldColorBySize else (color.redF(), color.greenF(), color.blueF()),
         )
 
+    def _wantedLayers(self):
+        p = self._parameterNode
+        ids = [node and node.GetID() for node in (p.fixedVolume, p.movingVolume, self.transformNode)]
+        # A report belongs to one registration, and the maps with it.
+        return p.viewMode, p.blend, p.checkerSize, *ids, p.report
+
     def _updateLayers(self):
         parameters = self._parameterNode
         fixed, moving, mode = parameters.fixedVolume, parameters.movingVolume, parameters.viewMode
         self._ui.blendSlider.enabled = mode in (ViewMode.blend, *OVERLAYS)
         self._ui.checkerSizeSlider.enabled = mode == ViewMode.checkerboard
         self._ui.legendLabel.visible = mode in OVERLAYS
-        wanted = (mode, fixed and fixed.GetID(), moving and moving.GetID(), parameters.blend, parameters.checkerSize)
-        if wanted == self._shownLayers or fixed is None or moving is None or fixed == moving:
+        wanted = self._wantedLayers()
+        if wanted == self._shownLayers:
             return
-        if mode in OVERLAYS:
+        self._shownLayers = wanted
+        if mode == ViewMode.keep or fixed is None or moving is None or fixed == moving:
+            self._layers.restore()
+        elif mode in OVERLAYS:
             self._showOverlay(mode.value)
         elif mode == ViewMode.blend:
             self._layers.blend(fixed, moving, parameters.blend)
         elif mode == ViewMode.checkerboard:
             self._layers.checkerboard(fixed, moving, parameters.checkerSize)
-        elif mode == ViewMode.difference:
+        else:
             self._layers.difference(fixed, moving)
-        elif self._shownLayers is not None:
-            self._layers.clear()
-        self._shownLayers = wanted
 
     def _showOverlay(self, kind):
         self._ui.legendLabel.text = {
@@ -149,28 +167,36 @@ class ExplorePanel:
                 "Dark: the images say where each point belongs. Bright: they leave it open; trust the deformation less."
             ),
         }[kind]
-        node = self._maps.get(kind)
+        key = self._mapKey(kind)
+        node = self._maps.get(key)
         if node is not None and slicer.mrmlScene.IsNodePresent(node):
             self._layers.overlay(self._parameterNode.movingVolume, node, self._parameterNode.blend)
         elif self._logic.hasTrajectory(self.transformNode):
-            self._startExport(kind, lambda finished: self._onOverlay(kind, finished))
+            self._startExport(kind, lambda finished: self._onOverlay(key, finished), quiet=True)
 
-    def _onOverlay(self, kind, node):
-        self._maps[kind] = node
-        if self._parameterNode is not None and self._parameterNode.viewMode.value == kind:
+    def _mapKey(self, kind):
+        return kind, self.transformNode and self.transformNode.GetID(), self._parameterNode.report
+
+    def _onOverlay(self, key, node):
+        if self._parameterNode is not None and self._mapKey(self._parameterNode.viewMode.value) == key:
+            self._maps[key] = node
             self._layers.overlay(self._parameterNode.movingVolume, node, self._parameterNode.blend)
 
     def _onRest(self):
         if self._logic.running:
             self._rest.start()
-        elif self._parameterNode is not None and self._parameterNode.viewMode == ViewMode.jacobian:
-            self._maps.pop("jacobian", None)
+        elif (
+            self._parameterNode is not None
+            and self._parameterNode.viewMode == ViewMode.jacobian
+            and self._layers.shown
+        ):
+            self._maps.pop(self._mapKey("jacobian"), None)
             self._showOverlay("jacobian")
 
     def _onPlay(self, checked):
         self._ui.playButton.text = _("Stop") if checked else _("Play")
         if checked and self._parameterNode is not None and self._logic.hasTrajectory(self.transformNode):
-            self._player.start(time.monotonic(), self._parameterNode.eta)
+            self._player.start(self.clock(), self._parameterNode.eta)
             self._frame.start()
         else:
             self._frame.stop()
@@ -184,7 +210,7 @@ class ExplorePanel:
         self._player.seconds = parameters.playSeconds
         self._player.loop = parameters.playLoop
         self._player.thereAndBack = parameters.playThereAndBack
-        parameters.eta = min(max(self._player.eta(time.monotonic()), 0.0), 1.0)
+        parameters.eta = min(max(self._player.eta(self.clock()), 0.0), 1.0)
         if not self._player.playing:
             self._ui.playButton.checked = False
 

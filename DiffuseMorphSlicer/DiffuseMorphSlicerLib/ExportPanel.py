@@ -39,11 +39,12 @@ class ExportPanel:
             "exportTransformButton",
             "exportInverseButton",
             "exportVolumeButton",
-            "exportLabelsButton",
             "exportTrajectoryButton",
             "exportAnimationButton",
         ):
             getattr(self._ui, name).enabled = ready
+        carried = ready and self._logic.result(parameters.outputTransform).job.movingLabels is not None
+        self._ui.exportLabelsButton.enabled = carried
         if self._ui.animationPathLineEdit.currentPath != parameters.animationFile:
             self._ui.animationPathLineEdit.currentPath = parameters.animationFile
 

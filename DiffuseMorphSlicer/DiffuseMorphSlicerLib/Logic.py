@@ -17,13 +17,13 @@ from .ParameterNode import DiffuseMorphSlicerParameterNode
 from .RegistrationJob import RegistrationJob
 from .RegistrationResult import RegistrationResult
 from .ResultExporter import ResultExporter
+from .SynthesisJob import SynthesisJob
 from .TorchProvider import TorchProvider
 from .VolumeImage import VolumeImage
 from .VolumeWriter import VolumeWriter
 
 EXIT_WAIT_SECONDS = 10.0
 EXPORT_WEIGHTS = {"uncertainty": 1}
-SYNTHESIS_WEIGHTS = {"prepare": 1, "align": 3, "synthesize": 20}
 
 
 class DiffuseMorphSlicerLogic(ScriptedLoadableModuleLogic, VTKObservationMixin):
@@ -93,6 +93,7 @@ class DiffuseMorphSlicerLogic(ScriptedLoadableModuleLogic, VTKObservationMixin):
                 self._latest = result.transformNode.GetID()
             if makeVolume:
                 result.addVolume(self._stillThere(outputVolume))
+            result.writeTo(self.getParameterNode())
             return result
 
         return self._begin(job.run, RegistrationJob.WEIGHTS, deliver)
@@ -113,14 +114,8 @@ class DiffuseMorphSlicerLogic(ScriptedLoadableModuleLogic, VTKObservationMixin):
         """
         self._checkFree()
         OutputCheck.volume(outputVolume, (fixed, moving))
-        job = RegistrationJob(fixed, moving)
+        job = SynthesisJob(fixed, moving, model=model, device=device, align=align, start=start, steps=steps, seed=seed)
         TorchProvider.ensure()
-
-        def work(progress):
-            from DiffuseMorphCore import synthesize_image
-
-            return synthesize_image(job.fixed.image, job.moving.image, model=model, device=device, align=align,
-                                    start=start, steps=steps, seed=seed, progress=progress)
 
         def deliver(image):
             self._checkStillThere(fixed, moving)
@@ -128,7 +123,7 @@ class DiffuseMorphSlicerLogic(ScriptedLoadableModuleLogic, VTKObservationMixin):
             node = self._stillThere(outputVolume) or VolumeWriter.newVolume(name)
             return VolumeWriter.write(node, image, fixed)
 
-        return self._begin(work, SYNTHESIS_WEIGHTS, deliver)
+        return self._begin(job.run, SynthesisJob.WEIGHTS, deliver)
 
     def synthesize(self, fixed, moving, *, progress=None, **options):
         """Synthesise and wait: startSynthesis's options; returns the volume node."""

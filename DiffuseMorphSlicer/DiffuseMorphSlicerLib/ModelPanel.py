@@ -4,6 +4,8 @@ import os
 import qt
 from slicer.i18n import tr as _
 
+from DiffuseMorphCore.errors import DiffuseMorphError
+
 from .BackgroundRun import BackgroundRun
 from .ComputerInformation import ComputerInformation
 from .TorchProvider import TorchProvider
@@ -158,7 +160,8 @@ class ModelPanel:
         try:
             self._information = reading.take()
         except Exception as error:
-            logging.error(reading.errorDetails)
+            if not isinstance(error, DiffuseMorphError):
+                logging.error(reading.errorDetails)
             self._ui.memoryLabel.text = TorchProvider.explain(error)
             return
         self._fill()

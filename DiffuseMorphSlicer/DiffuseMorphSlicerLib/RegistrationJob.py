@@ -6,6 +6,7 @@ from DiffuseMorphCore.errors import DiffuseMorphError
 from .FieldTrajectory import FieldTrajectory
 from .LabelImage import LabelImage
 from .OutputTransform import OutputTransform
+from .SequenceFrame import SequenceFrame
 from .VolumeImage import LPS_TO_RAS, VolumeImage
 
 
@@ -13,7 +14,7 @@ class RegistrationJob:
     """One registration: nodes are read when it is made, run() computes without them, the results are kept here.
 
     registration: result of DiffuseMorphCore.register. trajectory: FieldTrajectory for the transform node.
-    warped: moving image on the fixed grid, or None. dice: {label name: (before, after)} when both labels were given.
+    notes: sentences for the user about what was registered. warped: moving image on the fixed grid, or None. dice: {label name: (before, after)} when both labels were given.
     """
 
     WEIGHTS = {"prepare": 1, "align": 4, "predict": 4, "refine": 12, "deliver": 12, "display": 2}
@@ -64,6 +65,7 @@ class RegistrationJob:
         self._options["initial_transform"] = self._initial(initialTransform)
         self._readLabels(fixedLabels, movingLabels)
         self._makeVolume, self._eta = makeVolume, eta
+        self.notes = SequenceFrame.notes(movingNode)
         self.registration = self.trajectory = self.warped = self.warpedLabels = self.dice = None
 
     def _checkMovingVolume(self):

@@ -2,7 +2,9 @@ import slicer
 from slicer.i18n import tr as _
 
 from .EtaTransform import EtaTransform
+from .FieldDisplay import FieldDisplay
 from .OutputTransform import OutputTransform
+from .ResultText import ResultText
 from .VolumeWriter import VolumeWriter
 
 
@@ -60,6 +62,20 @@ class RegistrationResult:
             self.movingNode.SetAndObserveTransformNodeID(node.GetID())
             if self.job.movingLabelsNode is not None:
                 self.job.movingLabelsNode.SetAndObserveTransformNodeID(node.GetID())
+
+    def writeTo(self, parameters):
+        """Let the parameters, and with them the panel, name what was registered and what was made of it."""
+        with slicer.util.NodeModify(parameters):
+            parameters.fixedVolume, parameters.movingVolume = self.fixedNode, self.movingNode
+            if self.transformNode is not None:
+                if not parameters.report:
+                    suggested = FieldDisplay.suggestedSpacing(self.transformNode)
+                    parameters.fieldSpacing = min(max(suggested, 0.1), 100.0)
+                parameters.outputTransform = self.transformNode
+                parameters.eta = self.eta
+            if self.volumeNode is not None:
+                parameters.outputVolume = self.volumeNode
+            parameters.report = ResultText.toJson(ResultText.figures(self))
 
     def addVolume(self, node):
         """Put the warped volume into a node, a new one if None."""

@@ -13,9 +13,9 @@ class ResultText:
         report = result.report
         return {
             key: report[key]
-            for key in ("verdict", "similarity", "folding", "displacement_mm", "seconds", "device", "model", "notes")
+            for key in ("verdict", "similarity", "folding", "displacement_mm", "seconds", "device", "model")
             if key in report
-        } | {"dice": result.dice}
+        } | {"dice": result.dice, "notes": [*report.get("notes", []), *result.job.notes]}
 
     @staticmethod
     def toJson(figures):

@@ -5,7 +5,7 @@ import qt
 import slicer
 from slicer.i18n import tr as _
 
-from DiffuseMorphCore.errors import Cancelled, DiffuseMorphError
+from DiffuseMorphCore.errors import DiffuseMorphError
 
 from .TorchProvider import TorchProvider
 
@@ -19,12 +19,14 @@ PATIENCE_SECONDS = 1.5
 class RunPanel:
     """Progress bar, time left, Cancel and the status line: what the user sees of a BackgroundRun."""
 
-    def __init__(self, ui, onStateChanged):
-        """onStateChanged: called without arguments when a run begins and when it has ended."""
+    def __init__(self, ui, onStateChanged, clock=time.monotonic):
+        """onStateChanged: called without arguments when a run begins and when it has ended. clock: gives seconds."""
         self._ui = ui
         self._onStateChanged = onStateChanged
+        self.clock = clock
         self._run = self._done = None
         self._beginning = False
+        self._endText = ""
         self._cancelledAt = 0.0
         self._timer = qt.QTimer()
         self._timer.interval = POLL_MILLISECONDS
@@ -48,15 +50,17 @@ class RunPanel:
     def say(self, text):
         self._ui.statusLabel.text = text
 
-    def attempt(self, begin, done):
+    def attempt(self, begin, done, quiet=False):
         """begin: function that starts and returns a BackgroundRun. done: called with what the run gives.
 
+        quiet: the status line says at the end what it said before, for work that the user did not ask for by a button.
         Returns whether it started; what hinders it is said in the status line. While it begins PyTorch may be installed,
         which takes minutes in which every button of the application can be pressed.
         """
         if self.busy:
             return False
         self._beginning = True
+        self._endText = self._ui.statusLabel.text if quiet else _("Done.")
         installed = TorchProvider.installed()
         self.say(_("Starting") if installed else _("Installing PyTorch, this takes some minutes"))
         self._onStateChanged()
@@ -83,7 +87,7 @@ class RunPanel:
     def cancel(self):
         if self._run is not None:
             self._run.cancel()
-            self._cancelledAt = time.monotonic()
+            self._cancelledAt = self.clock()
             self._ui.cancelButton.enabled = False
             self.say(_("Stopping"))
 
@@ -98,7 +102,7 @@ class RunPanel:
         if run is None:
             return
         ended = run.poll(POLL_WAIT_SECONDS)
-        if not ended and not (run.cancelled and time.monotonic() - self._cancelledAt > PATIENCE_SECONDS):
+        if not ended and not (run.cancelled and self.clock() - self._cancelledAt > PATIENCE_SECONDS):
             self._showProgress(run)
             return
         if run.cancelled:
@@ -107,11 +111,12 @@ class RunPanel:
         try:
             done, result = self._done, run.take()
         except Exception as error:
-            if not isinstance(error, Cancelled):
+            # What the user can put right is no fault of the program.
+            if not isinstance(error, DiffuseMorphError):
                 logging.error(run.errorDetails or str(error))
             self._end(TorchProvider.explain(error))
             return
-        self._end(_("Done in {seconds:.1f} s.").format(seconds=run.seconds))
+        self._end(self._endText)
         done(result)
 
     def _showProgress(self, run):

@@ -8,7 +8,6 @@ from slicer.util import VTKObservationMixin
 
 from .ExplorePanel import ExplorePanel
 from .ExportPanel import ExportPanel
-from .FieldDisplay import FieldDisplay
 from .Logic import DiffuseMorphSlicerLogic
 from .ModelPanel import ModelPanel
 from .OutputTransform import OutputTransform
@@ -78,7 +77,7 @@ class DiffuseMorphSlicerWidget(ScriptedLoadableModuleWidget, VTKObservationMixin
 
     def onSceneStartClose(self, caller, event):
         self.runPanel.abandon()
-        self.explorePanel.stop()
+        self.explorePanel.leaveScene()
         self.setParameterNode(None)
 
     def onSceneEnd(self, caller=None, event=None):
@@ -110,7 +109,9 @@ class DiffuseMorphSlicerWidget(ScriptedLoadableModuleWidget, VTKObservationMixin
         self.ui.registerButton.enabled = not missing
         self.ui.registerButton.text = missing or _("Register")
         self.ui.registerButton.toolTip = missing or _("Register the moving volume to the fixed volume.")
-        self.ui.synthesizeButton.enabled = not (self.runPanel.busy or self._missingVolumes())
+        hindrance = self._missingForSynthesis()
+        self.ui.synthesizeButton.enabled = not hindrance
+        self.ui.synthesizeButton.text = hindrance or _("Synthesize")
         recompute = (
             OutputTransform.isOutput(parameters.outputTransform)
             and not self.runPanel.busy
@@ -150,10 +151,23 @@ class DiffuseMorphSlicerWidget(ScriptedLoadableModuleWidget, VTKObservationMixin
             return self._missingVolumes() or _("Select at least one output")
         return self._missingVolumes()
 
+    def _missingForSynthesis(self):
+        p = self._parameterNode
+        if self.runPanel.busy:
+            return _("Computing")
+        if self._missingVolumes():
+            return self._missingVolumes()
+        if p.model == "none":
+            return _("Select a model")
+        if p.synthesisSteps > p.synthesisStart + 1:
+            return _("Select at most {count} steps").format(count=p.synthesisStart + 1)
+        return ""
+
     def onRegister(self, recompute=False):
         """recompute: only bring the trajectory of the saved transform back, at its eta, and leave the volume."""
         p = self._parameterNode
         pair = OutputTransform.pair(p.outputTransform) if recompute else (p.fixedVolume, p.movingVolume)
+        first = not p.report
 
         def begin():
             return self.logic.startRegistration(
@@ -177,7 +191,7 @@ class DiffuseMorphSlicerWidget(ScriptedLoadableModuleWidget, VTKObservationMixin
                 makeVolume=p.makeVolume and not recompute,
             )
 
-        self.runPanel.attempt(begin, lambda result: self._onRegistered(result, recompute))
+        self.runPanel.attempt(begin, lambda result: self._onRegistered(result, first))
 
     @staticmethod
     def _reusable(node, pair):
@@ -185,29 +199,13 @@ class DiffuseMorphSlicerWidget(ScriptedLoadableModuleWidget, VTKObservationMixin
         owners = OutputTransform.pair(node) if node is not None else (None, None)
         return node if owners in (pair, (None, None)) else None
 
-    def _onRegistered(self, result, recompute):
-        p = self._parameterNode or self.logic.getParameterNode()
-        self.explorePanel.forgetMaps()
-        with slicer.util.NodeModify(p):
-            if result.transformNode is not None:
-                if p.outputTransform is None:
-                    p.fieldSpacing = min(max(FieldDisplay.suggestedSpacing(result.transformNode), 0.1), 100.0)
-                p.outputTransform = result.transformNode
-                p.eta = result.eta
-            if result.volumeNode is not None:
-                p.outputVolume = result.volumeNode
-            p.report = ResultText.toJson(ResultText.figures(result))
-            showFirst = p.viewMode == ViewMode.keep and result.transformNode is not None
-            if showFirst:
-                p.viewMode = ViewMode.blend
-        if showFirst and not recompute and slicer.app.layoutManager() is not None:
-            slicer.util.setSliceViewerLayers(
-                background=result.fixedNode,
-                foreground=result.movingNode,
-                fit=True,
-                foregroundOpacity=p.blend,
-                rotateToVolumePlane=True,
-            )
+    def _onRegistered(self, result, first):
+        """first: nothing was registered in this scene before. The views are changed only while the panel is open."""
+        p = self._parameterNode
+        if first and p is not None and p.viewMode == ViewMode.keep and result.transformNode is not None:
+            p.viewMode = ViewMode.blend
+            if slicer.app.layoutManager() is not None:
+                slicer.util.setSliceViewerLayers(background=result.fixedNode, fit=True, rotateToVolumePlane=True)
         self.update()
 
     def onSynthesize(self):
@@ -228,11 +226,13 @@ class DiffuseMorphSlicerWidget(ScriptedLoadableModuleWidget, VTKObservationMixin
         )
 
     def _onSynthesized(self, node):
-        (self._parameterNode or self.logic.getParameterNode()).synthesizedVolume = node
-        slicer.util.setSliceViewerLayers(background=node, fit=True)
+        self.logic.getParameterNode().synthesizedVolume = node
+        if self._parameterNode is not None and slicer.app.layoutManager() is not None:
+            self.explorePanel.showBackground(node)
+            slicer.util.setSliceViewerLayers(fit=True)
 
-    def _startExport(self, kind, done):
+    def _startExport(self, kind, done, quiet=False):
         p = self._parameterNode
         return self.runPanel.attempt(
-            lambda: self.logic.startExport(kind, frames=p.frames, transformNode=p.outputTransform), done
+            lambda: self.logic.startExport(kind, frames=p.frames, transformNode=p.outputTransform), done, quiet
         )

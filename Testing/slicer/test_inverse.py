@@ -37,7 +37,6 @@ def linear(request):
 
 def bent_registration(fixed, alignment):
     """A registration with a smooth field of some 6 mm in closed form that vanishes at the border."""
-    import SimpleITK as sitk
     import torch
     from DiffuseMorphCore.registration import Grid, Registration
     from DiffuseMorphCore.samplers import EtaPath

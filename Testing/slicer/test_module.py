@@ -1,7 +1,6 @@
 """The module as Slicer meets it: its description, its self test, reloading, sample data, animation, the small parts."""
 
 import sys
-import time
 import types
 
 import numpy as np
@@ -138,12 +137,13 @@ def test_background_run_reports_cancels_and_delivers_in_the_callers_thread(modul
     from DiffuseMorphCore.progress import advance
     from DiffuseMorphSlicerLib.BackgroundRun import BackgroundRun
 
-    threads, proceed = {}, threading.Event()
+    threads, reached, proceed = {}, threading.Event(), threading.Event()
 
     def work(progress):
         threads["work"] = threading.get_ident()
         advance(progress, "align", 0.5)
-        proceed.wait(5)
+        reached.set()
+        proceed.wait()
         advance(progress, "refine", 0.5)
         return 42
 
@@ -152,8 +152,7 @@ def test_background_run_reports_cancels_and_delivers_in_the_callers_thread(modul
         return result + 1
 
     run = BackgroundRun(work, {"align": 1, "refine": 3}, deliver)
-    while run.stage != "align":
-        time.sleep(0.005)
+    reached.wait()
     assert run.fraction == pytest.approx(0.125) and not run.poll()
     proceed.set()
     assert run.wait() == 43
@@ -171,13 +170,17 @@ def test_background_run_reports_cancels_and_delivers_in_the_callers_thread(modul
     assert run.cancelled
 
 
-def test_one_computation_at_a_time(logic):
+def test_one_computation_at_a_time(logic, monkeypatch):
     from ball_volumes import OPTIONS, add_ball
     from DiffuseMorphCore.errors import DiffuseMorphError
+    from DiffuseMorphSlicerLib.RegistrationJob import RegistrationJob
+    from panel_driver import hold
 
     fixed, moving = add_ball("Fixed"), add_ball("Moving", (3, -2, 1), 13)
-    run = logic.startRegistration(fixed, moving, **(OPTIONS | {"refine": 1000}))
+    _, proceed = hold(monkeypatch, RegistrationJob, "prepare")
+    run = logic.startRegistration(fixed, moving, **OPTIONS)
     with pytest.raises(DiffuseMorphError, match="Another computation is running"):
         logic.startRegistration(fixed, moving, **OPTIONS)
     logic.cancel()
-    assert run.poll(10)
+    proceed.set()
+    assert run.poll(None) and run.cancelled

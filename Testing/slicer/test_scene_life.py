@@ -6,7 +6,7 @@ import weakref
 import numpy as np
 import pytest
 from ball_volumes import OPTIONS, add_ball
-from panel_driver import get, register, register_balls, wait_for
+from panel_driver import get, hold, register, register_balls, wait_for
 
 
 def add_pair():
@@ -87,17 +87,19 @@ def test_closing_the_scene_frees_what_the_registration_held(panel, registered):
     assert get(panel.ui.resultLabel) == "Nothing registered yet."
 
 
-def test_closing_the_scene_during_a_run(panel, registered):
+def test_closing_the_scene_during_a_run(panel, registered, monkeypatch):
     import slicer
+    from DiffuseMorphSlicerLib.RegistrationJob import RegistrationJob
     from standins.application import settle
 
-    registered.refinement = 1000
+    reached, proceed = hold(monkeypatch, RegistrationJob, "refine")
     panel.ui.registerButton.click()
-    settle(100)
+    reached.wait()
     run = panel.logic._run
     slicer.mrmlScene.Clear(False)
     assert not panel.runPanel.busy
-    wait_for(lambda: run.poll(), 10)
+    proceed.set()
+    assert run.poll(None)
     settle(50)
     assert our_transforms() == []
 

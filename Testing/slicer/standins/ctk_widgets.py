@@ -154,20 +154,35 @@ class ctkColorPickerButton(QtWidgets.QPushButton):
 
 
 class ctkPathLineEdit(QtWidgets.QWidget):
-    """A path and a button to browse for it."""
+    """A path and a button to browse for it: the dialog is one for opening unless the filters ask for writable files."""
 
     name, connect, disconnect = MANNERS["name"], MANNERS["connect"], MANNERS["disconnect"]
     currentPathChanged = QtCore.Signal(str)
 
     def __init__(self, parent=None):
         super().__init__(parent)
-        self._filters = []
+        self._filters, self._flags = [], "ctkPathLineEdit::Readable"
         self.edit = QtWidgets.QLineEdit()
         layout = QtWidgets.QHBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(self.edit)
         layout.addWidget(QtWidgets.QToolButton())
         self.edit.textChanged.connect(self.currentPathChanged)
+
+    def dialog(self):
+        """Which dialog the button would open: the function of QFileDialog and its name filters."""
+        flags = {flag.split("::")[-1] for flag in self._flags.split("|")}
+        if "Files" not in flags:
+            return "getExistingDirectory", []
+        return "getSaveFileName" if "Writable" in flags else "getOpenFileName", self._filters
+
+    @QtCore.Property(str)
+    def filters(self):
+        return self._flags
+
+    @filters.setter
+    def filters(self, value):
+        self._flags = value
 
     @QtCore.Property("QStringList")
     def nameFilters(self):

@@ -28,7 +28,7 @@ class qMRMLNodeComboBox(QtWidgets.QWidget):
         super().__init__(parent)
         self._scene, self._nodes, self._current = None, [], None
         self._types: list[str] = []
-        self._flags = {}
+        self._flags, self._policy = {}, "QComboBox::AdjustToContentsOnFirstShow"
         self.box = QtWidgets.QComboBox()
         layout = QtWidgets.QHBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
@@ -79,6 +79,16 @@ class qMRMLNodeComboBox(QtWidgets.QWidget):
     def nodeTypes(self, names):
         self._types = list(names)
         self._refresh()
+
+    @QtCore.Property(str)
+    def sizeAdjustPolicy(self):
+        return self._policy
+
+    @sizeAdjustPolicy.setter
+    def sizeAdjustPolicy(self, value):
+        self._policy = value
+        policy = getattr(QtWidgets.QComboBox.SizeAdjustPolicy, value.split("::")[-1])
+        self.box.setProperty("sizeAdjustPolicy", policy)
 
     def _flag(name, default):
         def read(self):

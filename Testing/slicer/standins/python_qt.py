@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import re
 import sys
 import types
+import xml.etree.ElementTree as ElementTree
 
 import shibokensupport.feature
 from PySide6 import QtCore, QtGui, QtUiTools, QtWidgets
@@ -70,11 +70,19 @@ class QUiLoader(QtUiTools.QUiLoader):
         return widget
 
     def load(self, file, parent=None):
-        """The panel without the .ui file's connections: their C++ signatures mean nothing here, qMRMLWidget does it."""
-        text = re.sub(rb"<connections>.*</connections>", b"", bytes(file.readAll()), flags=re.S)
+        """The panel without the .ui file's connections: their C++ signatures mean nothing here, qMRMLWidget does it.
+
+        Enumerations of ctk and qMRML widgets are given to the stand-ins by name.
+        """
+        described = ElementTree.fromstring(bytes(file.readAll()))
         file.close()
+        described.remove(described.find("connections"))
+        for widget in described.iter("widget"):
+            if widget.get("class") in self.custom:
+                for value in widget.iterfind("property/*"):
+                    value.tag = {"enum": "string", "set": "string"}.get(value.tag, value.tag)
         buffer = QtCore.QBuffer()
-        buffer.setData(text)
+        buffer.setData(ElementTree.tostring(described))
         return super().load(buffer, parent)
 
 
