@@ -1,13 +1,12 @@
 import slicer
-from slicer.i18n import tr as _
-from slicer.i18n import translate
-from slicer.ScriptedLoadableModule import ScriptedLoadableModule
-
 from DiffuseMorphSlicerLib.Logic import DiffuseMorphSlicerLogic
 from DiffuseMorphSlicerLib.ParameterNode import DiffuseMorphSlicerParameterNode
 from DiffuseMorphSlicerLib.SampleImages import registerSampleImages
 from DiffuseMorphSlicerLib.SelfTest import DiffuseMorphSlicerTest
 from DiffuseMorphSlicerLib.Widget import DiffuseMorphSlicerWidget
+from slicer.i18n import tr as _
+from slicer.i18n import translate
+from slicer.ScriptedLoadableModule import ScriptedLoadableModule
 
 __all__ = [
     "DiffuseMorphSlicer",

@@ -7,8 +7,8 @@ from slicer.i18n import tr as _
 
 from .TorchProvider import TorchProvider
 
-# What the whole images take beside the work on the coarser grid, measured with volumes of 16-bit voxels: the copies that
-# are held while the work goes on, and the most there is when the results are made.
+# What the whole images take beside the work on the coarser grid, measured with volumes of 16-bit voxels: the copies
+# that are held while the work goes on, and the most there is when the results are made.
 BYTES_PER_VOXEL_HELD = 12
 BYTES_PER_VOXEL_DELIVERED = 23
 
@@ -35,6 +35,7 @@ class ComputerInformation:
     def read():
         """Everything; imports PyTorch, which takes seconds, so call it in a thread of its own."""
         import torch
+
         from DiffuseMorphCore.devices import describe_device, free_memory
         from DiffuseMorphCore.networks import available_models
 

@@ -56,6 +56,7 @@ class FieldTrajectory:
     def ofInverse(registration, eta, fixed, moving):
         """Moving to fixed points at one eta, on a grid around the moving image."""
         import SimpleITK as sitk
+
         from DiffuseMorphCore.registration import Grid
 
         grid = Grid.of(moving.image)
@@ -154,6 +155,7 @@ def _resized(vectors, shape):
     if vectors.shape[:-1] == tuple(shape):
         return vectors
     import torch
+
     from DiffuseMorphCore.warp import resize
 
     channelsFirst = torch.from_numpy(np.ascontiguousarray(np.moveaxis(vectors, -1, 0)))[None]

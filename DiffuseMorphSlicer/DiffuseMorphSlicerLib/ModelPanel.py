@@ -92,7 +92,7 @@ class ModelPanel:
             self._ui.deviceComboBox.clear()
             self._deviceNames = ["auto"] + [device[0] for device in self._information.devices or (("cpu", "", 0),)]
             self._ui.deviceComboBox.addItem(_("Automatic"))
-            for name, words, _free in self._information.devices:
+            for _name, words, _free in self._information.devices:
                 self._ui.deviceComboBox.addItem(words)
             if not self._information.devices:
                 self._ui.deviceComboBox.addItem(_("CPU"))

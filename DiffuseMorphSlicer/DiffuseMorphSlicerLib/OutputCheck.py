@@ -30,9 +30,9 @@ class OutputCheck:
             return
         if node == initialTransform:
             raise DiffuseMorphError(
-                _("'{name}' is the initial transform: choose another output transform, or none to make a new one.").format(
-                    name=node.GetName()
-                )
+                _(
+                    "'{name}' is the initial transform: choose another output transform, or none to make a new one."
+                ).format(name=node.GetName())
             )
         for given in inputs:
             parent = OutputTransform.originalParent(given) if given is not None else None
@@ -40,8 +40,8 @@ class OutputCheck:
                 if parent == node:
                     raise DiffuseMorphError(
                         _(
-                            "'{input}' is under the transform '{name}', which writing to it would destroy: choose another "
-                            "output transform, or none to make a new one."
+                            "'{input}' is under the transform '{name}', which writing to it would destroy: choose "
+                            "another output transform, or none to make a new one."
                         ).format(input=given.GetName(), name=node.GetName())
                     )
                 parent = parent.GetParentTransformNode()

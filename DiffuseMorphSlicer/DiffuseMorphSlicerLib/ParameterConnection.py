@@ -10,7 +10,7 @@ class ParameterConnection:
         self._parameters = parameters
         self._tags = []
         # Slicer 5.10 never removes the observer that connectGui adds, so that every visit to the module would make each
-        # step of the slider slower. The wrapper adds it with its own AddObserver, which is therefore looked at meanwhile.
+        # step of the slider slower. The wrapper adds it with its own AddObserver, which is looked at meanwhile.
         parameters.AddObserver = self._observe
         try:
             self._guiTag = parameters.connectGui(ui)

@@ -14,7 +14,8 @@ class RegistrationJob:
     """One registration: nodes are read when it is made, run() computes without them, the results are kept here.
 
     registration: result of DiffuseMorphCore.register. trajectory: FieldTrajectory for the transform node.
-    notes: sentences for the user about what was registered. warped: moving image on the fixed grid, or None. dice: {label name: (before, after)} when both labels were given.
+    notes: sentences for the user about what was registered. warped: moving image on the fixed grid, or None.
+    dice: {label name: (before, after)} when both labels were given.
     """
 
     WEIGHTS = {"prepare": 1, "align": 4, "predict": 4, "refine": 12, "deliver": 12, "display": 2}
@@ -72,8 +73,8 @@ class RegistrationJob:
         if self.movingNode.IsA("vtkMRMLLabelMapVolumeNode"):
             raise DiffuseMorphError(
                 _(
-                    "'{name}' is a label map, and labels cannot be blended: choose the scan it was drawn on as the moving "
-                    "volume and '{name}' as the moving labels."
+                    "'{name}' is a label map, and labels cannot be blended: choose the scan it was drawn on as the "
+                    "moving volume and '{name}' as the moving labels."
                 ).format(name=self.movingNode.GetName())
             )
 

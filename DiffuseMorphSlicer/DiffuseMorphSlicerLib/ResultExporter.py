@@ -48,9 +48,9 @@ class ResultExporter:
         """The trajectory as a Sequence node with index eta, and a browser to play it. Returns the sequence node.
 
         frames: number of transforms from eta 0 to 1. path: also write it to one .seq.nrrd file. The transforms are on a
-        coarser grid of at most SEQUENCE_POINTS points, so that they can be played and kept. Such a file holds one grid a
-        step, therefore the alignment is in it: what goes the inverse way, markups and models, is right while the alignment
-        turns by less than about 60 degrees. For every angle there is transform().
+        coarser grid of at most SEQUENCE_POINTS points, so that they can be played and kept. Such a file holds one grid
+        a step, therefore the alignment is in it: what goes the inverse way, markups and models, is right while the
+        alignment turns by less than about 60 degrees. For every angle there is transform().
         """
         if frames < 2:
             raise DiffuseMorphError(_("A trajectory needs at least two frames: ask for 2 or more."))
@@ -178,7 +178,8 @@ class ResultExporter:
             live.setEta(eta)
             grid = vtk.vtkImageData()
             grid.DeepCopy(live.image)
-            numpy_support.vtk_to_numpy(grid.GetPointData().GetScalars())[:] = trajectory.whole(live.array).reshape(-1, 3)
+            vectors = numpy_support.vtk_to_numpy(grid.GetPointData().GetScalars())
+            vectors[:] = trajectory.whole(live.array).reshape(-1, 3)
             whole.SetDisplacementGridData(grid)
             sequence.SetDataNodeAtValue(frame, f"{eta:.4g}")
         browser = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSequenceBrowserNode", sequence.GetName() + " browser")

@@ -54,8 +54,9 @@ class RunPanel:
         """begin: function that starts and returns a BackgroundRun. done: called with what the run gives.
 
         quiet: the status line says at the end what it said before, for work that the user did not ask for by a button.
-        Returns whether it started; what hinders it is said in the status line. While it begins PyTorch may be installed,
-        which takes minutes in which every button of the application can be pressed.
+
+        Returns whether it started; what hinders it is said in the status line. While it begins PyTorch may be
+        installed, which takes minutes in which every button of the application can be pressed.
         """
         if self.busy:
             return False

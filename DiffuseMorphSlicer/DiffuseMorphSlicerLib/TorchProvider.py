@@ -53,8 +53,8 @@ class TorchProvider:
         if sys.platform == "darwin" and platform.machine() == "x86_64":
             raise DiffuseMorphError(
                 _(
-                    "PyTorch {needed} is not made for Macs with Intel processors, nor for Slicer under Rosetta: use Slicer "
-                    "on Linux or Windows, or the Python package on a Mac with an Apple processor."
+                    "PyTorch {needed} is not made for Macs with Intel processors, nor for Slicer under Rosetta: use "
+                    "Slicer on Linux or Windows, or the Python package on a Mac with an Apple processor."
                 ).format(needed=MINIMUM_VERSION)
             )
         try:

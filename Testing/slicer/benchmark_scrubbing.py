@@ -52,6 +52,7 @@ def make_registration(fixed, shape):
     import numpy as np
     import SimpleITK as sitk
     import torch
+
     from DiffuseMorphCore.registration import Grid, Registration
     from DiffuseMorphCore.samplers import EtaPath
 
@@ -81,7 +82,8 @@ def measure(application, shape, ticks: int) -> None:
     etas = [0.02 + 0.96 * (index * 7 % ticks) / ticks for index in range(ticks)]
     points = live.image.GetNumberOfPoints()
     print(f"\nField of {points:,} points with its ring ({points * 12 / 2**20:.0f} MiB), {KEYFRAMES} keyframes")
-    print(f"  writing a tick                         {milliseconds(lambda i: live.setEta(etas[i]), count=ticks)[0]:8.1f} ms")
+    (written,) = milliseconds(lambda i: live.setEta(etas[i]), count=ticks)
+    print(f"  writing a tick                         {written:8.1f} ms")
 
     movingNode.SetAndObserveTransformNodeID(node.GetID())
     slicer.util.setSliceViewerLayers(background=fixedNode, foreground=movingNode, foregroundOpacity=0.5, fit=True)
@@ -124,8 +126,9 @@ def main() -> None:
     load_module(ROOT / "DiffuseMorphSlicer" / "DiffuseMorphSlicer.py")
     import slicer
     import torch
-    from DiffuseMorphCore.registration import working_grid
+
     from DiffuseMorphCore.grid import Grid
+    from DiffuseMorphCore.registration import working_grid
 
     torch.set_num_threads(arguments.threads)
     whole = Grid(SHAPE[::-1], (1.0,) * 3, (0.0,) * 3, (1.0, 0, 0, 0, 1, 0, 0, 0, 1))

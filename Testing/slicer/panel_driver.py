@@ -18,7 +18,7 @@ def wait_for(condition):
 
 
 def hold(monkeypatch, job, stage):
-    """Let every run of a job class wait when it comes to a stage. Returns two events: it has come there, it may go on."""
+    """Let every run of a job class wait when it comes to a stage. Gives two events: it is there, and it may go on."""
     reached, proceed = threading.Event(), threading.Event()
     run = job.run
 

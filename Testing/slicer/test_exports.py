@@ -97,6 +97,7 @@ def test_labels_are_carried_along_and_compared(logic, segmentation):
 
 def test_labels_that_do_not_go_together_are_refused(logic):
     from ball_volumes import OPTIONS, add_ball, add_labels
+
     from DiffuseMorphCore.errors import DiffuseMorphError
 
     fixed, moving = add_ball("Fixed"), add_ball("Moving", (3, -2, 1), 13)
@@ -163,6 +164,7 @@ def test_other_nodes_follow(logic, simple):
     import slicer
     import vtk
     from ball_volumes import add_ball, add_labels
+
     from DiffuseMorphCore.errors import DiffuseMorphError
 
     points = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLMarkupsFiducialNode", "Points")

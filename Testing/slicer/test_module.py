@@ -134,8 +134,9 @@ def test_player_follows_the_clock(module):
 def test_background_run_reports_cancels_and_delivers_in_the_callers_thread(module):
     import threading
 
-    from DiffuseMorphCore.progress import advance
     from DiffuseMorphSlicerLib.BackgroundRun import BackgroundRun
+
+    from DiffuseMorphCore.progress import advance
 
     threads, reached, proceed = {}, threading.Event(), threading.Event()
 
@@ -172,9 +173,10 @@ def test_background_run_reports_cancels_and_delivers_in_the_callers_thread(modul
 
 def test_one_computation_at_a_time(logic, monkeypatch):
     from ball_volumes import OPTIONS, add_ball
-    from DiffuseMorphCore.errors import DiffuseMorphError
     from DiffuseMorphSlicerLib.RegistrationJob import RegistrationJob
     from panel_driver import hold
+
+    from DiffuseMorphCore.errors import DiffuseMorphError
 
     fixed, moving = add_ball("Fixed"), add_ball("Moving", (3, -2, 1), 13)
     _, proceed = hold(monkeypatch, RegistrationJob, "prepare")

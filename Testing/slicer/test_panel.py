@@ -100,12 +100,12 @@ def test_cancel_stops_at_the_next_step_and_leaves_the_scene_as_it_was(panel, pai
 
 
 def test_cancel_does_not_wait_for_what_cannot_be_interrupted(panel, pair):
-    """Such as the import of PyTorch: here a step that does not end. The user waits for it no longer than two seconds."""
+    """Such as the import of PyTorch: here a step that does not end. The user waits no longer than two seconds."""
     import threading
 
     now, finish, results = [100.0], threading.Event(), []
     panel.runPanel.clock = lambda: now[0]
-    panel.runPanel.attempt(lambda: panel.logic._begin(lambda progress: finish.wait(), {}, results.append), results.append)
+    panel.runPanel.attempt(lambda: panel.logic._begin(lambda _: finish.wait(), {}, results.append), results.append)
     stubborn = panel.logic._run
     panel.ui.cancelButton.click()
     for seconds, busy in ((0.5, True), (2.0, False)):
@@ -120,14 +120,19 @@ def test_cancel_does_not_wait_for_what_cannot_be_interrupted(panel, pair):
 
 
 def test_the_application_stays_usable_during_a_run(panel, pair, monkeypatch):
-    """A registration does not end before the event loop has turned many times and a slice view has scrolled each time."""
+    """A registration does not end before the event loop has turned many times and a slice view has scrolled."""
     import slicer
     from DiffuseMorphSlicerLib.BackgroundRun import BackgroundRun
     from DiffuseMorphSlicerLib.RegistrationJob import RegistrationJob
     from standins.application import settle
 
     waits, original = [], BackgroundRun.poll
-    monkeypatch.setattr(BackgroundRun, "poll", lambda self, seconds=0.0: (waits.append(seconds), original(self, seconds))[1])
+
+    def poll(self, seconds=0.0):
+        waits.append(seconds)
+        return original(self, seconds)
+
+    monkeypatch.setattr(BackgroundRun, "poll", poll)
     reached, proceed = hold(monkeypatch, RegistrationJob, "display")
     slicer.util.setSliceViewerLayers(background=pair[0], fit=True)
     view = slicer.app.layoutManager().views["Red"]

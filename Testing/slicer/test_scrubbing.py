@@ -168,13 +168,14 @@ def test_the_border_fades_and_nothing_tears_or_folds(module, scene):
     import SimpleITK as sitk
     import torch
     from ball_volumes import add_ball
+    from DiffuseMorphSlicerLib.EtaTransform import EtaTransform
+    from DiffuseMorphSlicerLib.FieldTrajectory import FieldTrajectory
+    from DiffuseMorphSlicerLib.VolumeImage import VolumeImage
+
     from DiffuseMorphCore.displacement import Displacement
     from DiffuseMorphCore.registration import Grid, Registration
     from DiffuseMorphCore.samplers import EtaPath
     from DiffuseMorphCore.warp import folding
-    from DiffuseMorphSlicerLib.EtaTransform import EtaTransform
-    from DiffuseMorphSlicerLib.FieldTrajectory import FieldTrajectory
-    from DiffuseMorphSlicerLib.VolumeImage import VolumeImage
 
     fixed = VolumeImage.fromNode(add_ball("Fixed"))
     grid = Grid.of(fixed.image)

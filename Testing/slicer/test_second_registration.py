@@ -88,8 +88,8 @@ def test_inputs_are_no_output_volumes(logic):
     fixed, moving = add_ball("Fixed"), add_ball("Moving", (3, -2, 1), 13)
     labels = add_labels(moving, "Labels")
     for output in (fixed, moving, labels):
-        text = refused(lambda: logic.startRegistration(fixed, moving, movingLabels=labels, outputVolume=output, **OPTIONS))
-        assert f"'{output.GetName()}' is an input" in text
+        options = OPTIONS | {"movingLabels": labels, "outputVolume": output}
+        assert f"'{output.GetName()}' is an input" in refused(lambda: logic.startRegistration(fixed, moving, **options))
     assert "'Fixed' is an input" in refused(lambda: logic.startSynthesis(fixed, moving, outputVolume=fixed))
     logic.register(fixed, moving, movingLabels=labels, **OPTIONS)
     assert "'Moving' is an input" in refused(lambda: logic.exporter().volume(node=moving))
@@ -105,7 +105,8 @@ def test_swapping_fixed_and_moving_starts_from_where_they_were(logic):
     own, labels = second.GetParentTransformNode(), add_labels(second, "SecondLabels")
     there = logic.register(first, second, movingLabels=labels, **OPTIONS)
     assert labels.GetParentTransformNode() is there.transformNode
-    back = logic.register(second, first, fixedLabels=labels, fixedMask=labels, movingLabels=add_labels(first, "L"), **OPTIONS)
+    options = OPTIONS | {"fixedLabels": labels, "fixedMask": labels, "movingLabels": add_labels(first, "L")}
+    back = logic.register(second, first, **options)
     assert second.GetParentTransformNode() is own and labels.GetParentTransformNode() is own
     assert first.GetParentTransformNode() is back.transformNode is not there.transformNode
     assert back.volumeNode.GetParentTransformNode() is own
@@ -124,8 +125,8 @@ def test_labels_elsewhere_than_the_moving_volume_are_refused_and_masks_are_used_
     assert "'Labels' is under another transform than 'Moving'" in refused(
         lambda: logic.startRegistration(fixed, moving, movingLabels=labels, **OPTIONS)
     )
-    from DiffuseMorphSlicerLib.RegistrationJob import RegistrationJob
     import SimpleITK as sitk
+    from DiffuseMorphSlicerLib.RegistrationJob import RegistrationJob
 
     job = RegistrationJob(fixed, moving, movingMask=mask, fixedMask=mask)
     centers = []

@@ -8,7 +8,6 @@ import types
 from pathlib import Path
 
 import slicer
-
 from PySide6 import QtCore, QtWidgets
 
 from . import mrml_widgets, python_qt
