@@ -56,7 +56,7 @@ class FieldDisplay:
 
     @staticmethod
     def smallestSpacing(transformNode):
-        """A tenth of the suggested spacing, in mm: lines are sampled along their way, and finer ones stall the views."""
+        """A tenth of the suggested spacing, in mm: lines are sampled on their way, and finer ones stall the views."""
         return FieldDisplay.suggestedSpacing(transformNode) / 10
 
     @staticmethod
