@@ -1,4 +1,4 @@
-"""Which processor does the work, what it is called, and how much memory it has free."""
+"""Which CPU does the work, what it is called, and how much memory it has free."""
 from __future__ import annotations
 
 import os
@@ -13,7 +13,7 @@ DEVICES = ("auto", "cpu", "cuda", "mps")
 
 
 def choose_device(name: str | torch.device = "auto") -> torch.device:
-    """Turn a name into a device that is there: "auto" takes CUDA, then Apple's MPS, then the processor.
+    """Turn a name into a device that is there: "auto" takes CUDA, then Apple's MPS, then the CPU.
 
     A number may follow "cuda" ("cuda:1"). A torch.device is accepted as its name would be.
     Raises DiffuseMorphError for an unknown name and for a device this machine, or this build of PyTorch, does not have.
@@ -50,7 +50,7 @@ def describe_device(device: torch.device) -> str:
 
 
 def free_memory(device: torch.device) -> int:
-    """Bytes that can still be allocated on `device`; for the processor, what the system and its control group allow."""
+    """Bytes that can still be allocated on `device`; for the CPU, what the system and its control group allow."""
     device = torch.device(device)
     if device.type == "cuda":
         # Blocks that PyTorch keeps for reuse are free to us although the driver counts them as taken.

@@ -28,7 +28,7 @@ _DIFFERENCE = LinearSegmentedColormap.from_list("difference", ["#5cc8ff", "#0a3c
 
 
 @dataclass(frozen=True)
-class Plane:
+class ViewPlane:
     """One plane of an image: `grid` is the piece of the oriented image in it, one voxel thick, `axis` the array axis it
     cuts at `index` (None for a 2-D image), `spacing` its row and column spacing in mm, `up` whether the first row is
     drawn at the bottom, `mirrored` the first column right."""
@@ -64,16 +64,16 @@ def orient(image: sitk.Image) -> sitk.Image:
     return sitk.DICOMOrient(image, "LPS") if image.GetDimension() == 3 else image
 
 
-def choose_planes(image: sitk.Image) -> list[Plane]:
+def choose_planes(image: sitk.Image) -> list[ViewPlane]:
     """The planes in which an image is shown, on the grid of `orient(image)`: axial, coronal and sagittal through the
     middle of what is in a volume, the one there is of a slice or a 2-D image."""
     oriented = orient(image)
     spacing = oriented.GetSpacing()[::-1]
     if is_slice(image):
         along, down = np.array(flatten_slice(image)[1].direction).reshape(3, 3).T[:2]
-        return [Plane(oriented, None, 0, spacing, up=_points(down, (0, -1, 1)), mirrored=_points(along, (-1, -1, 0)))]
+        return [ViewPlane(oriented, None, 0, spacing, up=_points(down, (0, -1, 1)), mirrored=_points(along, (-1, -1, 0)))]
     if image.GetDimension() == 2:
-        return [Plane(oriented, None, 0, spacing, up=False)]
+        return [ViewPlane(oriented, None, 0, spacing, up=False)]
     values = sitk.GetArrayFromImage(oriented)
     if values.dtype.kind == "f":
         values = np.nan_to_num(values, nan=np.nanmin(values), posinf=np.nanmin(values))
@@ -85,7 +85,7 @@ def choose_planes(image: sitk.Image) -> list[Plane]:
         middle = round(float(np.average(np.arange(len(profile)), weights=profile)))
         size, start = list(oriented.GetSize()), [0, 0, 0]
         size[2 - axis], start[2 - axis] = 1, middle
-        planes.append(Plane(sitk.RegionOfInterest(oriented, size, start), axis, middle,
+        planes.append(ViewPlane(sitk.RegionOfInterest(oriented, size, start), axis, middle,
                             (spacing[others[0]], spacing[others[1]]), up=axis != 0))
     return planes
 
@@ -187,7 +187,7 @@ class TrajectoryPicture:
                 writer.grab_frame(facecolor="black")
 
 
-def grid_steps(result: Registration, planes: list[Plane], eta: float) -> list[np.ndarray]:
+def grid_steps(result: Registration, planes: list[ViewPlane], eta: float) -> list[np.ndarray]:
     """The deformation at `eta` in every plane, in voxels of the oriented fixed image: (rows, columns, ndim), components in
     the order of that image's array axes."""
     field = result.grid.image(result.vectors(eta), vector=True)
@@ -211,13 +211,13 @@ def _checkerboard(first: np.ndarray, second: np.ndarray, tiles: int = 8) -> np.n
     return np.where((rows + columns) % 2 == 0, first, second)
 
 
-def _extent(plane: Plane, shape: tuple[int, ...]) -> tuple[float, float]:
+def _extent(plane: ViewPlane, shape: tuple[int, ...]) -> tuple[float, float]:
     """Height and width of a plane in mm."""
     rows, columns = plane.axes
     return shape[rows] * plane.spacing[0], shape[columns] * plane.spacing[1]
 
 
-def _figure(planes: list[Plane], shape: tuple[int, ...], panels: int,
+def _figure(planes: list[ViewPlane], shape: tuple[int, ...], panels: int,
             across: bool = False) -> tuple[Figure, np.ndarray]:
     """Axes for every plane and panel: a row a plane, or `across`, a column a plane."""
     extents = [_extent(plane, shape) for plane in planes]
@@ -237,7 +237,7 @@ def _figure(planes: list[Plane], shape: tuple[int, ...], panels: int,
     return figure, axes
 
 
-def _show(axes: Axes, plane_values: np.ndarray, plane: Plane, cmap: str | Colormap = "gray",
+def _show(axes: Axes, plane_values: np.ndarray, plane: ViewPlane, cmap: str | Colormap = "gray",
           limits: tuple[float, float] = (0.0, 1.0)) -> None:
     axes.imshow(plane_values, cmap=cmap, vmin=limits[0], vmax=limits[1], origin="lower" if plane.up else "upper",
                 aspect=plane.spacing[0] / plane.spacing[1], interpolation="bilinear")
@@ -246,7 +246,7 @@ def _show(axes: Axes, plane_values: np.ndarray, plane: Plane, cmap: str | Colorm
     axes.set_axis_off()
 
 
-def _draw_grid(axes: Axes, plane: Plane, part: np.ndarray) -> None:
+def _draw_grid(axes: Axes, plane: ViewPlane, part: np.ndarray) -> None:
     """Draw the lines of a regular grid at the places they are moved to; `part`: the steps (rows, columns, ndim)."""
     first, second = plane.axes
     rows, columns = np.indices(part.shape[:2]).astype(np.float64)

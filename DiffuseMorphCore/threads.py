@@ -28,7 +28,7 @@ Result = TypeVar("Result")
 
 
 class _Sample(NamedTuple):
-    """A moment, and the processor seconds that other programs had taken by then on the cores this process may use."""
+    """A moment, and the CPU seconds that other programs had taken by then on the cores this process may use."""
 
     moment: float
     others: float

@@ -51,7 +51,7 @@ def test_free_memory_falls_by_what_is_taken():
     assert any(fall() > 256 * 2 ** 20 for _ in range(5))
 
 
-def test_description_names_the_processor_and_its_threads():
+def test_description_names_the_cpu_and_its_threads():
     text = describe_device(torch.device("cpu"))
     assert text.startswith("cpu (") and f"{torch.get_num_threads()} threads" in text
 

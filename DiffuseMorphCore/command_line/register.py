@@ -75,7 +75,7 @@ def run(arguments: argparse.Namespace) -> None:
     """Register, write the folder, and say in a few lines what came out."""
     if arguments.fixed_labels and not arguments.moving_labels:
         raise grammar.UsageError("The option --fixed-labels needs --moving-labels: overlap takes both.")
-    from DiffuseMorphCore.command_line.request import Request, input_files
+    from DiffuseMorphCore.command_line.request import RegisterRequest, input_files
     from DiffuseMorphCore.command_line.result_files import is_result, write_result
     from DiffuseMorphCore.command_line.result_folder import check_inputs_stay, complete_folder
     from DiffuseMorphCore.command_line.summary import summarize
@@ -85,7 +85,7 @@ def run(arguments: argparse.Namespace) -> None:
     with (threads_used(arguments.threads), ProgressBar() as progress,
           complete_folder(arguments.output, arguments.overwrite, is_result) as folder):
         progress("read", 0.0)
-        request = Request.of(arguments)
+        request = RegisterRequest.of(arguments)
         result = request.register(progress)
         report = write_result(folder, result, request, progress)
     summarize(arguments.output, report)

@@ -20,7 +20,7 @@ from DiffuseMorphCore.registration import Registration, register
 
 
 @dataclass(frozen=True)
-class Request:
+class RegisterRequest:
     """What the user asked for: `settings` are keywords of register; images and labels are read, the labels checked.
 
     moving_file : the name the moving image was given by. files : the absolute names of all inputs, by their role.
@@ -40,7 +40,7 @@ class Request:
     notes: list[str]
 
     @classmethod
-    def of(cls, arguments: argparse.Namespace) -> Request:
+    def of(cls, arguments: argparse.Namespace) -> RegisterRequest:
         """Read the images and the label maps. Raises DiffuseMorphError naming the file at fault."""
         settings = {name: getattr(arguments, name)
                     for name in (*declared(), "fixed_mask", "moving_mask", "initial_transform")}

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import SimpleITK as sitk
 
-from DiffuseMorphCore.command_line.request import Request
+from DiffuseMorphCore.command_line.request import RegisterRequest
 from DiffuseMorphCore.errors import DiffuseMorphError
 from DiffuseMorphCore.images import dice, image_suffix, printable, suffix_for, write_image
 from DiffuseMorphCore.images.formats import DELIVERED_2D
@@ -28,12 +28,12 @@ def is_result(name: str) -> bool:
                     "trajectory.gif", *images)
 
 
-def write_result(folder: Path, result: Registration, request: Request, progress: Progress | None) -> dict[str, Any]:
+def write_result(folder: Path, result: Registration, request: RegisterRequest, progress: Progress | None) -> dict[str, Any]:
     """Write all files of a registration into `folder` and return the report that went into report.json."""
     report = dict(result.report)
     report["notes"] = [*request.notes, *report.get("notes", [])]
     eta = request.eta
-    # Drawing is Python on one processor; inverting, resampling and writing meanwhile leave Python alone.
+    # Drawing is Python on one CPU; inverting, resampling and writing meanwhile leave Python alone.
     with ThreadPoolExecutor(1) as beside:
         preview = beside.submit(_draw_preview, result, folder / "preview.png", eta, request.settings["modality"])
         moved = result.warp(eta=eta)
@@ -103,7 +103,7 @@ def _note_lost_labels(labels: sitk.Image, moved: sitk.Image, notes: list[str]) -
                      f"image, or are smaller than its voxels): {listed}{more}.")
 
 
-def _write_maps(folder: Path, result: Registration, request: Request, progress: Progress | None) -> dict[str, float]:
+def _write_maps(folder: Path, result: Registration, request: RegisterRequest, progress: Progress | None) -> dict[str, float]:
     """Write the maps and return what the report says of the uncertainty."""
     jacobian = result.jacobian(request.eta)
     suffix = suffix_for(jacobian, request.moving_file, also=(".tif",))  # PNG holds no fractions

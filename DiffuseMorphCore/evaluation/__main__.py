@@ -20,16 +20,16 @@ BENCHMARK_HELP = {
 
 PAPER_HELP = {
     "table1": "2-D registration: RaFD, or cine heart slices.",
-    "table2": "Cardiac registration and continuous deformation: ACDC, or the made heart with its true motion.",
+    "table2": "Cardiac registration and continuous deformation: ACDC, or the synthetic phantom with its true motion.",
     "table3": "Brain registration: OASIS-3, neurite-OASIS, or the labelled OASIS brains at half resolution.",
     "table4": "Brain registration with lambda 2, 5 and 10.",
     "fig5": "2-D pairs registered by every method, with their fields.",
-    "fig6": "The way of one 2-D pair by every method.",
+    "fig6": "The trajectory of one 2-D pair by every method.",
     "fig7": "Synthetic images by reverse diffusion, 80 and 200 steps.",
-    "fig8": "A heart registered and on its way, beside the true frames.",
+    "fig8": "A heart registered and on its trajectory, beside the true frames.",
     "fig9": "A pair of brains registered by every method, with outlines and fields.",
     "fig10": "Dice by brain structure, as boxes.",
-    "way": "The way of the made heart frame by frame: length and error of every method's field.",
+    "trajectory": "The trajectory of the synthetic phantom frame by frame: length and error of every method's field.",
     "latent": "What the latent of a trained model holds, by time step and along eta.",
 }
 
@@ -109,12 +109,12 @@ def _speed(options: argparse.Namespace) -> str:
     return page.read_text(encoding="utf-8")
 
 
-def _terms(options: argparse.Namespace) -> str:
-    from DiffuseMorphCore.evaluation.terms import run_terms
+def _ablation(options: argparse.Namespace) -> str:
+    from DiffuseMorphCore.evaluation.ablation import run_ablation
 
     if options.data is None:
         raise DiffuseMorphError("The folder of the training data is missing: give it with --data.")
-    page = run_terms(options.settings, options.data, options.out, grid=options.grid, spacing=options.spacing,
+    page = run_ablation(options.settings, options.data, options.out, grid=options.grid, spacing=options.spacing,
                      steps=options.steps, pairs=options.pairs, seeds=options.seeds, device=options.device,
                      threads=options.threads)
     return page.read_text(encoding="utf-8")
@@ -150,9 +150,9 @@ def _paper(options: argparse.Namespace) -> str:
     from DiffuseMorphCore.evaluation.paper import figures, registrations, tables
     from DiffuseMorphCore.evaluation.paper.arrangement import Request
     from DiffuseMorphCore.evaluation.paper.latent import latent_page
-    from DiffuseMorphCore.evaluation.paper.way import way_page
+    from DiffuseMorphCore.evaluation.paper.trajectory_page import trajectory_page
 
-    places = {"latent": latent_page, "way": way_page, "fig5": registrations.fig5, "fig9": registrations.fig9}
+    places = {"latent": latent_page, "trajectory": trajectory_page, "fig5": registrations.fig5, "fig9": registrations.fig9}
     make = places.get(options.command) or getattr(
         tables if options.command.startswith("table") else figures, options.command)
     methods = None if options.methods is None else tuple(part.strip() for part in options.methods.split(","))
@@ -215,15 +215,15 @@ def parser() -> argparse.ArgumentParser:
     speed.add_argument("--model", default="default", metavar="NAME|FILE")
     speed.add_argument("--syn", action="store_true", help="time a program that does the same with antspyx too")
     speed.set_defaults(run=_speed)
-    terms = commands.add_parser("terms", help="what each term of the training objective adds")
-    _add_common(terms)
-    terms.add_argument("settings", metavar="CONFIG.toml", help="settings of a training; its stages are left out")
-    terms.add_argument("--grid", type=_sides, metavar="D,H,W", help="of the pairs (default: as in the settings)")
-    terms.add_argument("--spacing", type=float, metavar="MM", help="of the pairs (default: as in the settings)")
-    terms.add_argument("--steps", type=int, default=500, metavar="N", help="of each training (default: 500)")
-    terms.add_argument("--pairs", type=int, default=20, metavar="N", help="validation pairs (default: 20)")
-    terms.add_argument("--seeds", type=_sides, default=(0,), metavar="N,N", help="seeds of training (default: 0)")
-    terms.set_defaults(run=_terms)
+    ablation = commands.add_parser("ablation", help="what each term of the training objective adds")
+    _add_common(ablation)
+    ablation.add_argument("settings", metavar="CONFIG.toml", help="settings of a training; its stages are left out")
+    ablation.add_argument("--grid", type=_sides, metavar="D,H,W", help="of the pairs (default: as in the settings)")
+    ablation.add_argument("--spacing", type=float, metavar="MM", help="of the pairs (default: as in the settings)")
+    ablation.add_argument("--steps", type=int, default=500, metavar="N", help="of each training (default: 500)")
+    ablation.add_argument("--pairs", type=int, default=20, metavar="N", help="validation pairs (default: 20)")
+    ablation.add_argument("--seeds", type=_sides, default=(0,), metavar="N,N", help="seeds of training (default: 0)")
+    ablation.set_defaults(run=_ablation)
     memory = commands.add_parser("memory", help="peak memory of a 160x192x224 registration, in a process of its own")
     _add_common(memory, data=False)
     memory.add_argument("--scales", default="1", help="comma-separated: times the voxels of 160x192x224 (default: 1)")

@@ -13,7 +13,7 @@ from tqdm import tqdm
 
 from DiffuseMorphCore.errors import DiffuseMorphError
 from DiffuseMorphCore.evaluation import metrics
-from DiffuseMorphCore.evaluation.datasets import DataSet, Pair, open_data_set
+from DiffuseMorphCore.evaluation.datasets import DataSet, ScanPair, open_data_set
 from DiffuseMorphCore.evaluation.machine import load, machine
 from DiffuseMorphCore.evaluation.methods import (CONTROL, METHODS, NEED_MODEL, Outcome,
                                                  chosen_methods)
@@ -55,7 +55,7 @@ def folded_share(transform: sitk.Transform, grid: sitk.Image) -> tuple[float, fl
     return counted.share, counted.minimum, jacobian_determinant(field)[0, 0].numpy()
 
 
-def score(outcome: Outcome, pair: Pair, fixed: sitk.Image, moving: sitk.Image, structures: dict[int, str],
+def score(outcome: Outcome, pair: ScanPair, fixed: sitk.Image, moving: sitk.Image, structures: dict[int, str],
           with_surfaces: bool, with_etas: bool) -> dict:
     """Every measure of one outcome, as a flat row; `label_N` columns hold the Dice of each structure."""
     row: dict = {}
@@ -99,7 +99,7 @@ def other_contrast(image: sitk.Image, gamma: float = 0.6) -> sitk.Image:
     return result
 
 
-def run_case(method: str, pair: Pair, data_set: DataSet, settings: RegistrationOptions, contrast: str,
+def run_case(method: str, pair: ScanPair, data_set: DataSet, settings: RegistrationOptions, contrast: str,
              with_etas: bool = True) -> dict:
     """Register one pair by one method and score it; `with_etas`: count the folds of what users get at every eta too."""
     fixed, moving = pair.fixed.image(), pair.moving.image()
@@ -146,7 +146,7 @@ def run_benchmark(command: str, folder: str | Path, out: str | Path, *, methods:
     return records.write_text("table.md", benchmark_page(command, data_set, rows, records.settings, left_out))
 
 
-def mixed(pairs: list[Pair]) -> list[Pair]:
+def mixed(pairs: list[ScanPair]) -> list[ScanPair]:
     """All pairs in an order in which the first few show many people; always the same, so that a run can be extended."""
     step = max(1, round(0.37 * len(pairs)))
     while math.gcd(step, len(pairs)) > 1:

@@ -27,8 +27,8 @@ def set_threads(threads: int) -> None:
     sitk.ProcessObject.SetGlobalDefaultNumberOfThreads(threads)
 
 
-def processor() -> str:
-    """The processor's name as the system gives it."""
+def cpu_name() -> str:
+    """The CPU's name as the system gives it."""
     information = Path("/proc/cpuinfo")
     if information.exists():
         found = re.search(r"model name\s*:\s*(.+)", information.read_text(encoding="utf-8"))
@@ -38,7 +38,7 @@ def processor() -> str:
 
 
 def machine() -> dict[str, str | int]:
-    """Processor, cores, system and the versions of the libraries that are installed."""
+    """CPU, cores, system and the versions of the libraries that are installed."""
     import torch
 
     versions = {"python": platform.python_version()}
@@ -48,11 +48,11 @@ def machine() -> dict[str, str | int]:
         except metadata.PackageNotFoundError:
             versions[name] = "not installed"
     gpu = torch.cuda.get_device_name(0) if torch.cuda.is_available() else "none"
-    return {"processor": processor(), "cores": os.cpu_count() or 1, "GPU": gpu, "system": platform.system(), **versions}
+    return {"CPU": cpu_name(), "cores": os.cpu_count() or 1, "GPU": gpu, "system": platform.system(), **versions}
 
 
 def load() -> float:
-    """Processes that wanted the processor during the last minute; a quiet machine has about as many as it was given."""
+    """Processes that wanted the CPU during the last minute; a quiet machine has about as many as it was given."""
     return os.getloadavg()[0] if hasattr(os, "getloadavg") else float("nan")
 
 

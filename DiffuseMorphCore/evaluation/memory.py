@@ -19,7 +19,7 @@ SHAPE = (160, 192, 224)
 
 
 def register_once(shape: tuple[int, ...], model: str | None, device: str) -> dict:
-    """Register the ends of a made heart beat on a grid of `shape` (array order): seconds, and peak memory in GiB."""
+    """Register the ends of a synthetic phantom beat on a grid of `shape` (array order): seconds, and peak memory in GiB."""
     from DiffuseMorphCore.registration import register
 
     moving, fixed = (frame(1, shape, end) for end in (0.0, 1.0))

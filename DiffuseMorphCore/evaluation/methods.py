@@ -1,4 +1,4 @@
-"""The ways of registering one pair that the benchmark compares, each behind the same interface."""
+"""The methods of registering one pair that the benchmark compares, each behind the same interface."""
 from __future__ import annotations
 
 import tempfile

@@ -89,8 +89,8 @@ def outline_mse(first: np.ndarray, second: np.ndarray) -> float:
     if not (first.any() and second.any()):
         return float("nan")
     outlines = [mask & ~binary_erosion(mask) for mask in (first, second)]
-    ways = [distance_transform_edt(~other)[one] ** 2 for one, other in (outlines, outlines[::-1])]
-    return float(np.concatenate(ways).mean())
+    distances = [distance_transform_edt(~other)[one] ** 2 for one, other in (outlines, outlines[::-1])]
+    return float(np.concatenate(distances).mean())
 
 
 def nmse(image: np.ndarray, reference: np.ndarray) -> float:

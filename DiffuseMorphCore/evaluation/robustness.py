@@ -11,7 +11,7 @@ from tqdm import tqdm
 
 from DiffuseMorphCore.errors import DiffuseMorphError
 from DiffuseMorphCore.evaluation.benchmark import BENCHMARKS, mixed
-from DiffuseMorphCore.evaluation.datasets import Pair, open_data_set
+from DiffuseMorphCore.evaluation.datasets import ScanPair, open_data_set
 from DiffuseMorphCore.evaluation.datasets.geometry import resize
 from DiffuseMorphCore.evaluation.disturbances import DISTURBANCES, Disturbance
 from DiffuseMorphCore.evaluation.machine import machine
@@ -53,7 +53,7 @@ def coarser(image: sitk.Image, spacing: float | None) -> sitk.Image:
     return resize(image, size, sitk.sitkLinear)
 
 
-def run_disturbed(method: str, pair: Pair, disturbance: Disturbance, structures: dict[int, str],
+def run_disturbed(method: str, pair: ScanPair, disturbance: Disturbance, structures: dict[int, str],
                   settings: RegistrationOptions, spacing: float | None = None) -> dict:
     """Disturb the moving image, register at `spacing`, and measure how far the structures' centres end from those of the fixed image,
     and the mean Dice. The labels are moved as drawn, whatever was cut from the image.

@@ -1,6 +1,6 @@
 """Where the time of a registration goes, beside the least that moving the bytes or doing the sums would take here.
 
-See :mod:`DiffuseMorphCore.evaluation.floors`. A ratio of 1 cannot be beaten by the same method on the same machine.
+See :mod:`DiffuseMorphCore.evaluation.lower_bounds`. A ratio of 1 cannot be beaten by the same method on the same machine.
 """
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ import torch
 
 from DiffuseMorphCore.devices import choose_device
 from DiffuseMorphCore.errors import DiffuseMorphError
-from DiffuseMorphCore.evaluation.floors import (Rates, Row, measure_rates, network_operations, refinement_volumes,
+from DiffuseMorphCore.evaluation.lower_bounds import (Rates, Row, measure_rates, network_operations, refinement_volumes,
                                                 timed, visited_volumes)
 from DiffuseMorphCore.evaluation.machine import load, machine
 from DiffuseMorphCore.evaluation.records import Records
@@ -82,7 +82,7 @@ def stage_rows(fixed: Path, moving: Path, model: str | None, device: str, rates:
         Row("load the model", loading, None, "") if model else None,
         Row("prepare", best["prepare"], moved(sum(size) + 4 * sum(voxels) + 8 * 2 * math.prod(working)),
             "both images read and written as floats, and the working grid read and written"),
-        Row("align", best["align"], moved(4 * sum(voxels)), "both images read once; the search itself has no floor"),
+        Row("align", best["align"], moved(4 * sum(voxels)), "both images read once; the search itself has no lower bound"),
         Row("predict", best["predict"], operations / rates.operations,
             f"{operations / 1e9:.0f} GFLOP of the networks") if network else None,
         Row("refine", best["refine"], moved(4 * refined),
@@ -155,7 +155,7 @@ def run_speed(out: str | Path, *, fixed: str | Path | None = None, moving: str |
     records = Records(out, {"pair": [path.name for path in pair], "model": model, "device": str(target),
                             "threads": threads})
     records.write_csv("speed.csv", [asdict(row) for row in rows])
-    table = markdown_table(["stage", "seconds", "floor (s)", "seconds / floor", "what the floor counts"],
+    table = markdown_table(["stage", "seconds", "lower bound (s)", "seconds / bound", "what the bound counts"],
                            [row.cells() for row in rows])
     size = sitk.ReadImage(str(pair[0])).GetSize()
     information = {**records.settings, "fixed image": "×".join(map(str, size)),

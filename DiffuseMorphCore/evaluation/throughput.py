@@ -7,7 +7,7 @@ from pathlib import Path
 
 import torch
 
-from DiffuseMorphCore.evaluation.floors import Rates, Row, measure_rates, network_operations, timed
+from DiffuseMorphCore.evaluation.lower_bounds import Rates, Row, measure_rates, network_operations, timed
 
 TRAINING_SHAPE = (128, 128, 128)
 
@@ -80,7 +80,7 @@ def _training_row(device: torch.device, shape: tuple[int, ...], repeats: int) ->
             seconds = timed(trainer._one_step, device, 5 * repeats)
         finally:
             trainer.close()
-    floor = operations / measure_rates(device, torch.bfloat16 if device.type == "cuda" else torch.float32).operations
-    return Row("one training step", seconds, floor,
+    bound = operations / measure_rates(device, torch.bfloat16 if device.type == "cuda" else torch.float32).operations
+    return Row("one training step", seconds, bound,
                f"{operations / 1e9:.0f} GFLOP of one pair of {'×'.join(map(str, shape))} voxels; "
-               f"{1 / seconds:.2f} steps/s, {100 * floor / seconds:.1f} % of the speed of matrix products in the same precision")
+               f"{1 / seconds:.2f} steps/s, {100 * bound / seconds:.1f} % of the speed of matrix products in the same precision")

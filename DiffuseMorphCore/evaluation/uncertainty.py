@@ -12,7 +12,7 @@ import SimpleITK as sitk
 from tqdm import tqdm
 
 from DiffuseMorphCore.evaluation.benchmark import BENCHMARKS, mixed
-from DiffuseMorphCore.evaluation.datasets import Pair, open_data_set
+from DiffuseMorphCore.evaluation.datasets import ScanPair, open_data_set
 from DiffuseMorphCore.evaluation.machine import machine
 from DiffuseMorphCore.evaluation.metrics import dice
 from DiffuseMorphCore.evaluation.records import Records
@@ -145,7 +145,7 @@ def column(rows: list[dict], key: str) -> np.ndarray:
     return np.array([row[key] for row in rows])
 
 
-def run_pair(pair: Pair, structures: dict[int, str], settings: RegistrationOptions, spacing: float | None = None) -> dict:
+def run_pair(pair: ScanPair, structures: dict[int, str], settings: RegistrationOptions, spacing: float | None = None) -> dict:
     """Register one pair, and compare its uncertainty with the errors of its labels; see :func:`compare`.
 
     spacing : as for :func:`run_uncertainty`.
@@ -190,10 +190,10 @@ def run_uncertainty(command: str, folder: str | Path, out: str | Path, *, pairs:
     structures = [{"case": row["case"], **part} for row in rows for part in row.pop("structures")]
     records.write_csv("cases.csv", rows)
     records.write_csv("structures.csv", structures)
-    return records.write_text("uncertainty.md", page(command, rows, structures, records.settings))
+    return records.write_text("uncertainty.md", uncertainty_page(command, rows, structures, records.settings))
 
 
-def page(command: str, rows: list[dict], structures: list[dict], settings: dict) -> str:
+def uncertainty_page(command: str, rows: list[dict], structures: list[dict], settings: dict) -> str:
     """The Markdown page: rank correlations, errors by fifths of the uncertainty, and what it was measured on."""
     names = [name for name in PREDICTORS if f"{name}_voxels" in rows[0]]
     kinds = ("distance", "dice", "voxels")

@@ -10,7 +10,7 @@ from torch.nn import functional
 
 
 class Convolution3d(nn.Conv3d):
-    """A 3-D convolution that also takes PyTorch's quick path on the processor for a single small image.
+    """A 3-D convolution that also takes PyTorch's quick path on the CPU for a single small image.
 
     PyTorch leaves the slow one, many times slower, only for more than one image or for more than 20480 elements in the
     first four axes. A second copy of a small image costs far less.
@@ -29,7 +29,7 @@ def convolution(ndim: int, inputs: int, outputs: int, size: int = 3, stride: int
     return kind(inputs, outputs, size, stride=stride, padding=size // 2, bias=bias)
 
 
-def doubling(ndim: int, channels: int) -> nn.Module:
+def upsample(ndim: int, channels: int) -> nn.Module:
     """A transposed convolution that doubles the grid and keeps the channels."""
     kind = nn.ConvTranspose2d if ndim == 2 else nn.ConvTranspose3d
     return kind(channels, channels, 3, stride=2, padding=1, output_padding=1)
@@ -74,7 +74,7 @@ def from_blocks(features: Tensor, side: int) -> Tensor:
     return split.permute(0, 1, *order).reshape(features.shape[0], -1, *(side * size for size in features.shape[2:]))
 
 
-def time_code(step: Tensor, width: int) -> Tensor:
+def timestep_embedding(step: Tensor, width: int) -> Tensor:
     """Sines and cosines of the step index (B,), as (B, width) float32, at width / 2 frequencies from 1 down to 1e-4."""
     frequencies = torch.exp(torch.arange(0, width, 2, device=step.device, dtype=torch.float32)
                             * (-math.log(10000.0) / width))
@@ -83,7 +83,7 @@ def time_code(step: Tensor, width: int) -> Tensor:
 
 
 class ResidualBlock(nn.Module):
-    """Norm, swish, convolution, plus the time code; norm, swish, convolution; plus the input (1x1 if widths differ)."""
+    """Norm, swish, convolution, plus the timestep embedding; norm, swish, convolution; plus the input (1x1 if widths differ)."""
 
     def __init__(self, ndim: int, inputs: int, outputs: int, time_width: int, groups: int) -> None:
         super().__init__()

@@ -31,7 +31,7 @@ class DiffusionConfiguration:
     width: channels of the finest level. multipliers: channels of each level, finest first, in units of `width`.
     blocks: residual blocks a level on the way down (one more on the way up). groups: of the group normalisation.
     attention: "softmax" or "linear", with `heads` heads, at the levels listed in `attention_levels` (0 = finest) and
-    always between the two residual blocks at the coarsest level. time_width: length of the time code; None = `width`.
+    always between the two residual blocks at the coarsest level. time_width: length of the timestep embedding; None = `width`.
     patch: side, in voxels, of the blocks that the first layer takes together and the last one gives back, so that all
     levels are so many times coarser; 1 works on the voxels themselves, as the paper does.
     tissues: intensities in [0, 1] of the classes of tissue in the canonical contrast. With them the latent is the fixed
@@ -61,7 +61,7 @@ class DiffusionConfiguration:
                  "the diffusion network has a level without channels or blocks")
         _require(self.groups >= 1 and self.width >= 1 and self.width % self.groups == 0,
                  "the width of the diffusion network is no multiple of its normalisation groups")
-        _require(self.code_width >= 4 and self.code_width % 2 == 0, "the time code is not an even length of at least 4")
+        _require(self.embedding_width >= 4 and self.embedding_width % 2 == 0, "the timestep embedding is not an even length of at least 4")
         _require(self.attention in ATTENTIONS and self.heads >= 1,
                  f"the attention of the diffusion network is not one of {', '.join(ATTENTIONS)}")
         levels = range(len(self.multipliers))
@@ -71,7 +71,7 @@ class DiffusionConfiguration:
                  "the channels that attention works on are no multiple of its heads")
 
     @property
-    def code_width(self) -> int:
+    def embedding_width(self) -> int:
         return self.width if self.time_width is None else self.time_width
 
 
@@ -219,7 +219,7 @@ PRESETS: dict[str, Preset] = {
         TrainingSettings(registration_weight=2, learning_rate=5e-6, epochs=40)),
     "cardiac3d": Preset(_AUTHORS_3D, TrainingSettings(registration_weight=20, learning_rate=2e-4, epochs=800)),
     "brain3d": Preset(_AUTHORS_3D, TrainingSettings(registration_weight=10, learning_rate=1e-4, epochs=60)),
-    # Our own: velocities on a coarse working grid, attention where it fires, a time code with enough frequencies.
+    # Our own: velocities on a coarse working grid, attention where it fires, a timestep embedding with enough frequencies.
     "default3d": Preset(
         ModelConfiguration(
             ndim=3,

@@ -4,7 +4,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from DiffuseMorphCore.networks.blocks import ConvolutionBlock, check_images, convolution, doubling, pad_to_multiple
+from DiffuseMorphCore.networks.blocks import ConvolutionBlock, check_images, convolution, upsample, pad_to_multiple
 from DiffuseMorphCore.networks.configuration import DeformationConfiguration
 
 FIELD_STANDARD_DEVIATION = 1e-3  # of the last layer's weights under "kaiming", so that the first fields are small
@@ -32,11 +32,11 @@ class DeformationNetwork(nn.Module):
         self.grow, self.up = nn.ModuleList(), nn.ModuleList()
         channels = encoder[-1]
         for kept, outputs in zip(reversed(encoder[1:-1]), decoder[:-2]):
-            self.grow.append(doubling(ndim, channels))
+            self.grow.append(upsample(ndim, channels))
             self.up.append(block(kept + channels, outputs))
             channels = outputs
         self.extra = block(channels, decoder[-2])
-        self.grow.append(doubling(ndim, decoder[-2]))
+        self.grow.append(upsample(ndim, decoder[-2]))
         self.up.append(block(encoder[0] + decoder[-2], decoder[-1]))
         self.exit = convolution(ndim, decoder[-1], ndim)
         self._initialise(configuration.initialisation)

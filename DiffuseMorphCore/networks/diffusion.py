@@ -6,7 +6,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from DiffuseMorphCore.networks.blocks import (ResidualBlock, attention, check_images, convolution, from_blocks,
-                                              pad_to_multiple, time_code, to_blocks)
+                                              pad_to_multiple, timestep_embedding, to_blocks)
 from DiffuseMorphCore.networks.configuration import DiffusionConfiguration
 
 
@@ -14,7 +14,7 @@ class DiffusionNetwork(nn.Module):
     """A DDPM U-Net conditioned on the moving and the fixed image (G in the paper, equation 8).
 
     One level holds `blocks` residual blocks on the way down and one more on the way up; strided convolutions halve the
-    grid, nearest-neighbour doubling and a convolution bring it back. Every feature map of the way down is kept and
+    grid, nearest-neighbour upsampling and a convolution bring it back. Every feature map of the way down is kept and
     joined on the way up. Weights start orthogonal, biases zero.
 
     With `tissues` in its configuration the network says of every voxel which tissue it is, and its latent is the image in
@@ -24,12 +24,12 @@ class DiffusionNetwork(nn.Module):
     def __init__(self, ndim: int, configuration: DiffusionConfiguration) -> None:
         super().__init__()
         self.ndim = ndim
-        self.code_width = configuration.code_width
+        self.embedding_width = configuration.embedding_width
         self.patch = configuration.patch
         self.multiple = self.patch * 2 ** (len(configuration.multipliers) - 1)
         self.intensities = [2 * value - 1 for value in configuration.tissues]
         self.classes = len(self.intensities) or 1
-        width, code, groups = configuration.width, configuration.code_width, configuration.groups
+        width, code, groups = configuration.width, configuration.embedding_width, configuration.groups
         widths = [width * multiplier for multiplier in configuration.multipliers]
 
         def residual(inputs: int, outputs: int) -> ResidualBlock:
@@ -109,7 +109,7 @@ class DiffusionNetwork(nn.Module):
         """(B, *blocks, patch ** ndim, classes) of the padded images, and the slices that cut the images out of them."""
         check_images("The diffusion network", (moving, fixed, noisy), self.ndim)
         images, window = pad_to_multiple(torch.cat((moving, fixed, noisy), dim=1), self.multiple)
-        time = self.time(time_code(step.to(moving.device), self.code_width))
+        time = self.time(timestep_embedding(step.to(moving.device), self.embedding_width))
         features = self.entry(to_blocks(images, self.patch))
         kept = [features]
         for level, blocks in enumerate(self.down):

@@ -8,7 +8,7 @@ from DiffuseMorphCore.errors import DiffuseMorphError
 
 
 class NoiseSchedule:
-    """A diffusion process of betas and, from them, alpha-bars; tables in float64 on the processor.
+    """A diffusion process of betas and, from them, alpha-bars; tables in float64 on the CPU.
 
     Attributes: betas, alpha_bars: (steps,) float64. alpha_bars[t] is the share of the image's power left after step t
     (the paper's alpha_t, equation 3). Index 0 already holds a little noise, as in the authors' code.
@@ -17,7 +17,7 @@ class NoiseSchedule:
 
     def __init__(self, steps: int = 2000, first: float = 1e-6, last: float = 1e-2) -> None:
         """A schedule of `steps` betas that grow linearly from `first` to `last`."""
-        # On the processor whatever the default device is: Apple's MPS has no float64.
+        # On the CPU whatever the default device is: Apple's MPS has no float64.
         self._set(torch.linspace(first, last, steps, dtype=torch.float64, device="cpu"),
                   torch.arange(steps, device="cpu"))
 

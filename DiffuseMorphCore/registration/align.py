@@ -15,12 +15,12 @@ import numpy as np
 import SimpleITK as sitk
 
 from DiffuseMorphCore.errors import DiffuseMorphError
+from DiffuseMorphCore.grid import Grid
 from DiffuseMorphCore.linear import affine_transform, linear_map
 from DiffuseMorphCore.options import declared
 from DiffuseMorphCore.progress import Progress, advance
-from DiffuseMorphCore.grid import Grid
 from DiffuseMorphCore.registration.explained import explained
-from DiffuseMorphCore.registration.prepare import Scan
+from DiffuseMorphCore.registration.prepare import PreparedScan
 from DiffuseMorphCore.registration.turns import angle, right_angles, turned
 
 ALIGNMENTS = declared()["align"].choices
@@ -31,10 +31,10 @@ _POOR, _CLEARLY = 0.2, 0.1
 _TURN = math.radians(25)  # starting rotations; a rigid search recovers about as much again
 
 
-class _Pair:
+class _AlignmentSearch:
     """Both scans at one resolution, with the search and the score that need them."""
 
-    def __init__(self, fixed: Scan, moving: Scan, voxels: int) -> None:
+    def __init__(self, fixed: PreparedScan, moving: PreparedScan, voxels: int) -> None:
         extent = [_volume(scan) for scan in (fixed, moving)]
         spacing = (min(extent) / voxels) ** (1 / fixed.grid.ndim)
         self.local = extent[1] > _LARGE * extent[0]
@@ -102,7 +102,7 @@ class _Pair:
             found if then is None else sitk.CompositeTransform([then, found])))
 
 
-def align(fixed: Scan, moving: Scan, kind: str = "affine", initial: sitk.Transform | None = None,
+def align(fixed: PreparedScan, moving: PreparedScan, kind: str = "affine", initial: sitk.Transform | None = None,
           progress: Progress | None = None, notes: list[str] | None = None) -> sitk.AffineTransform:
     """Linear transform from fixed points to moving points (mm, LPS; slice coordinates for a slice).
 
@@ -136,12 +136,12 @@ def align(fixed: Scan, moving: Scan, kind: str = "affine", initial: sitk.Transfo
     return _rounded(found, fixed.grid)
 
 
-def _search(fixed: Scan, moving: Scan, kind: str, initial: sitk.AffineTransform | None,
+def _search(fixed: PreparedScan, moving: PreparedScan, kind: str, initial: sitk.AffineTransform | None,
             progress: Progress | None, notes: list[str] | None) -> sitk.AffineTransform:
     """The best rigid or affine transform from fixed to moving points; see :func:`align`."""
     ndim, center = fixed.grid.ndim, _center_of_mass(fixed)
     start = sitk.AffineTransform(ndim) if initial is None else initial
-    coarse, fine = (_Pair(fixed, moving, voxels) for voxels in (_SCORED_VOXELS, _SEARCHED_VOXELS))
+    coarse, fine = (_AlignmentSearch(fixed, moving, voxels) for voxels in (_SCORED_VOXELS, _SEARCHED_VOXELS))
     if initial is not None:
         rigid = _rigid(ndim, center, np.zeros(ndim))[0]
         candidates = [as_affine(sitk.CompositeTransform([start, fine.search(rigid, 60, start)]), ndim)]
@@ -167,7 +167,7 @@ def _search(fixed: Scan, moving: Scan, kind: str, initial: sitk.AffineTransform 
     return max(candidates, key=fine.score)
 
 
-def _turned_round(pair: _Pair, best: sitk.Transform, center: np.ndarray, target: np.ndarray,
+def _turned_round(pair: _AlignmentSearch, best: sitk.Transform, center: np.ndarray, target: np.ndarray,
                   notes: list[str] | None) -> sitk.Transform:
     """The best transform so far or, where it matches hardly better than by chance, a clearly better one that begins turned
     by right angles."""
@@ -185,7 +185,7 @@ def _turned_round(pair: _Pair, best: sitk.Transform, center: np.ndarray, target:
     return found
 
 
-def _volume(scan: Scan) -> float:
+def _volume(scan: PreparedScan) -> float:
     """Volume of the field of view in mm³ (area of a 2-D one)."""
     return math.prod(n * step for n, step in zip(scan.grid.size, scan.grid.spacing))
 
@@ -229,7 +229,7 @@ def _centered(transform: sitk.AffineTransform, center: np.ndarray) -> sitk.Affin
     return sitk.AffineTransform(matrix.ravel().tolist(), translation.tolist(), center.tolist())
 
 
-def _center_of_mass(scan: Scan) -> np.ndarray:
+def _center_of_mass(scan: PreparedScan) -> np.ndarray:
     """Centre in mm of what differs from the background, within the mask where there is one."""
     weights = (scan.values - scan.background).abs()[0, 0]
     if scan.mask is not None:
@@ -246,7 +246,7 @@ def _center_of_mass(scan: Scan) -> np.ndarray:
     return np.array(grid.origin) + direction @ (np.array(grid.spacing) * np.array(index[::-1]))
 
 
-def _middle(scan: Scan) -> np.ndarray:
+def _middle(scan: PreparedScan) -> np.ndarray:
     grid = scan.grid
     direction = np.array(grid.direction).reshape(grid.ndim, grid.ndim)
     return np.array(grid.origin) + direction @ (np.array(grid.spacing) * (np.array(grid.size) - 1) / 2)
@@ -262,7 +262,7 @@ def _rigid(ndim: int, center: np.ndarray, translation: np.ndarray, angles: tuple
     return rigid, as_affine(rigid, ndim)
 
 
-def _starts(fixed: Scan, moving: Scan) -> Iterator[tuple]:
+def _starts(fixed: PreparedScan, moving: PreparedScan) -> Iterator[tuple]:
     """Header positions, middles and centres of mass matched, each with rotations about every axis."""
     ndim = fixed.grid.ndim
     center = _center_of_mass(fixed)

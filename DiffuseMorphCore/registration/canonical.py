@@ -80,7 +80,7 @@ def with_canonical(model: DiffuseMorph, pair: ImagePair, grid: Grid) -> ImagePai
 def drawn_latent(model: DiffuseMorph, pair: ImagePair, grid: Grid, step: int, seed: int) -> Tensor:
     """``fixed_canonical`` as the network gives it from that image with the noise of ``step``: (1, 1, *spatial) in [0, 1].
 
-    pair : with canonical images. The noise is drawn on the processor, so that a seed means the same on every device.
+    pair : with canonical images. The noise is drawn on the CPU, so that a seed means the same on every device.
     """
     frame = NetworkFrame.of(grid.resampled(pair.shape), model.configuration.spacing)
     moving, fixed = frame.images(model, pair)

@@ -12,7 +12,7 @@ from DiffuseMorphCore.errors import DiffuseMorphError
 from DiffuseMorphCore.images import as_image, check_image
 from DiffuseMorphCore.networks import DiffuseMorph, default_model, is_non_commercial, load_model
 from DiffuseMorphCore.registration.masks import outside_slabs, unscanned_slabs
-from DiffuseMorphCore.registration.prepare import Scan, is_slice, prepare
+from DiffuseMorphCore.registration.prepare import PreparedScan, is_slice, prepare
 
 Image = Any
 """A file name, the folder or the list of files of a DICOM series, a SimpleITK image or a nibabel image."""
@@ -20,7 +20,7 @@ Window = tuple[float, float]
 
 
 def load_pair(fixed: Image, moving: Image, fixed_mask: Image | None, moving_mask: Image | None,
-              notes: list[str], windows: tuple[Window | None, Window | None] = (None, None)) -> tuple[Scan, Scan]:
+              notes: list[str], windows: tuple[Window | None, Window | None] = (None, None)) -> tuple[PreparedScan, PreparedScan]:
     """Both scans, checked and prepared; ``notes`` gathers what was changed.
 
     windows : the intensities (low, high) to keep of the fixed and of the moving image; None: those that it has itself.
@@ -44,7 +44,7 @@ def load_pair(fixed: Image, moving: Image, fixed_mask: Image | None, moving_mask
     return _without_slabs(scans, names, notes)
 
 
-def _without_slabs(scans: tuple[Scan, Scan], names: tuple[str, str], notes: list[str]) -> tuple[Scan, Scan]:
+def _without_slabs(scans: tuple[PreparedScan, PreparedScan], names: tuple[str, str], notes: list[str]) -> tuple[PreparedScan, PreparedScan]:
     """The scans without slabs at their rims that were not scanned."""
     slabs = [unscanned_slabs(scan.values) for scan in scans]
     if all(len(each) == 2 * scan.grid.ndim for each, scan in zip(slabs, scans)):

@@ -2,38 +2,34 @@
 
 from __future__ import annotations
 
-import platform
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import SimpleITK as sitk
 import torch
-from torch import Tensor
 
-import DiffuseMorphCore
 from DiffuseMorphCore.devices import choose_device, describe_device
 from DiffuseMorphCore.errors import DiffuseMorphError, is_out_of_memory
+from DiffuseMorphCore.grid import Grid
 from DiffuseMorphCore.networks import DiffuseMorph
 from DiffuseMorphCore.options import RegistrationOptions, takes_options
 from DiffuseMorphCore.progress import Progress, advance
-from DiffuseMorphCore.registration.align import align as align_linearly, as_affine
+from DiffuseMorphCore.registration.align import align as align_linearly
+from DiffuseMorphCore.registration.align import as_affine
 from DiffuseMorphCore.registration.deform import Deformation, deform
-from DiffuseMorphCore.grid import Grid
 from DiffuseMorphCore.registration.inputs import Image, load_pair, resolve_model
 from DiffuseMorphCore.registration.intensity import check_fill
-from DiffuseMorphCore.registration.prepare import Scan, aligned_tensor
+from DiffuseMorphCore.registration.prepare import PreparedScan
+from DiffuseMorphCore.registration.quality import quality, versions
 from DiffuseMorphCore.registration.region import working_region
-from DiffuseMorphCore.registration.repair import CHECKS
 from DiffuseMorphCore.registration.result import Registration
 from DiffuseMorphCore.registration.stages import Stopwatch
 from DiffuseMorphCore.registration.verdict import judge, odd_units
 from DiffuseMorphCore.registration.working_grid import choose_grid, delivered_grid, working_shape
-from DiffuseMorphCore.similarity import MODALITIES, ImagePair, Similarity
+from DiffuseMorphCore.registration.working_pair import working_pair
+from DiffuseMorphCore.similarity import MODALITIES, Similarity
 from DiffuseMorphCore.threads import with_threads
 from DiffuseMorphCore.transforms import as_transform
-from DiffuseMorphCore.warp import folding
 
 _COMPARED = 60_000  # voxels on which the alignment is compared with the start
 
@@ -92,7 +88,7 @@ def register(fixed: Image, moving: Image, *, fixed_mask: Image | None = None, mo
     with stopwatch("deliver"):
         verdict = judge(deformation.pair, deformation.path.end.on(deformation.grid),
                         tuple(scan.background for scan in scans), units)
-        report = {"verdict": verdict.entry()} | _quality(scans, deformation, goal, used, region.shape)
+        report = {"verdict": verdict.entry()} | quality(scans, deformation, goal, used, region.shape)
         advance(progress, "deliver", 1.0)
     report |= {
         "seconds": {stage: round(value, 3) for stage, value in stopwatch.seconds.items()},
@@ -110,13 +106,7 @@ def register(fixed: Image, moving: Image, *, fixed_mask: Image | None = None, mo
                         report, wanted, planes, network, deformation.pair)
 
 
-def versions() -> dict[str, str]:
-    """Versions of everything that has a part in a result."""
-    return {"DiffuseMorph": DiffuseMorphCore.__version__, "torch": torch.__version__, "numpy": np.__version__,
-            "SimpleITK": sitk.Version.VersionString(), "python": platform.python_version()}
-
-
-def _kept_start(scans: tuple[Scan, Scan], found: sitk.AffineTransform, initial: sitk.Transform | None,
+def _kept_start(scans: tuple[PreparedScan, PreparedScan], found: sitk.AffineTransform, initial: sitk.Transform | None,
                 goal: Similarity) -> sitk.AffineTransform:
     """The alignment that was found, unless the images are as similar where they were at the start, by headers or by the
     initial transform: the search maximises something else, and identical images have nothing to gain."""
@@ -139,11 +129,11 @@ def _kept_start(scans: tuple[Scan, Scan], found: sitk.AffineTransform, initial: 
     return start if values[0] >= values[1] else found
 
 
-def _deform_within_memory(scans: tuple[Scan, Scan], region: Grid, alignment: sitk.AffineTransform,
+def _deform_within_memory(scans: tuple[PreparedScan, PreparedScan], region: Grid, alignment: sitk.AffineTransform,
                           network: DiffuseMorph | None, device: torch.device, goal: Similarity, options: RegistrationOptions, notes: list[str],
                           stopwatch: Stopwatch, progress: Progress | None) -> tuple[Deformation, torch.device]:
     """Deform what lies in ``region`` on the device; where its memory does not suffice, on a coarser grid, and at last on
-    the processor."""
+    the CPU."""
     reduction = 1
     while True:
         try:
@@ -164,78 +154,3 @@ def _deform_within_memory(scans: tuple[Scan, Scan], region: Grid, alignment: sit
                 device, reduction = torch.device("cpu"), 1
             size = "" if reduction == 1 else f" with 1/{reduction} of the voxels"
             notes.append(f"The memory did not suffice: repeated on {device}{size}.")
-
-
-def working_pair(scans: tuple[Scan, Scan], grid: Grid, alignment: sitk.Transform,
-                 known: ImagePair | None = None, tissue: bool = False) -> ImagePair:
-    """Both scans on the working grid, the moving one through the alignment; the fixed one from a ``known`` pair, if any.
-
-    ``tissue`` asks for the shares of tissue too, which a known pair has if its images are to be compared by them.
-
-    Raises DiffuseMorphError when the moving image does not reach the grid.
-    """
-    identity = sitk.AffineTransform(grid.ndim)
-    reference = grid.image(np.zeros(grid.shape, np.float32))
-    spacing = float(np.prod(grid.spacing)) ** (1 / grid.ndim)
-
-    def on_grid(image: sitk.Image | None, transform: sitk.Transform, continued: bool = False,
-                outside: float = 0.0) -> Tensor | None:
-        if image is None:
-            return None
-        moved = sitk.Resample(image, reference, transform, sitk.sitkLinear, outside, sitk.sitkFloat32, continued)
-        return aligned_tensor(sitk.GetArrayFromImage(moved))[None, None]
-
-    moving = scans[1].coarse(spacing)
-    covered = on_grid(Grid.of(moving).image(np.ones(Grid.of(moving).shape, np.float32)), alignment)
-    moving_mask = on_grid(scans[1].coarse_mask(spacing), alignment)
-    cut = _is_cut(scans[1]) and float(covered.amin()) < 1
-    if cut:
-        moving_mask = covered if moving_mask is None else moving_mask * covered
-    # A step from tissue to nothing, where the scan ends, would pull like an edge of the anatomy.
-    moved = on_grid(moving, alignment, cut, scans[1].background)
-    if known is not None:
-        pair = replace(known, moving=moved, moving_mask=moving_mask)
-        tissue = known.fixed_tissue is not None
-    else:
-        pair = ImagePair(on_grid(scans[0].coarse(spacing), identity), moved,
-                           on_grid(scans[0].coarse_mask(spacing), identity), moving_mask,
-                           on_grid(scans[0].coarse_tissue(spacing), identity) if tissue else None)
-    if tissue:
-        pair = replace(pair, moving_tissue=on_grid(scans[1].coarse_tissue(spacing), alignment, continued=cut))
-    if not covered.any() or float(pair.moving.amax() - pair.moving.amin()) < 1e-6:
-        raise DiffuseMorphError("The moving image does not overlap the fixed one after the alignment: "
-                                "choose the alignment 'affine' or 'center', or give an initial transform.")
-    return pair
-
-
-def _is_cut(scan: Scan) -> bool:
-    """Whether tissue reaches the border of a scan, so that beyond it nothing is known (not: there is background)."""
-    values = (scan.values - scan.background).abs()[0, 0]
-    faces = [values.select(axis, index) for axis in range(values.dim()) for index in (0, -1)]
-    return max(float(face.mean()) for face in faces) > 0.05
-
-
-def _quality(scans: tuple[Scan, Scan], deformation: Deformation, similarity: Similarity, device: torch.device,
-             region_shape: tuple[int, ...]) -> dict[str, Any]:
-    """Similarity along the way, folding on the fixed image's grid, lengths of the displacement; computed on ``device``."""
-    grid, pair = deformation.grid, deformation.pair
-    final = deformation.path.end.on(grid)
-    try:
-        working = grid.resampled(pair.shape)
-        unaligned = working_pair(scans, working, sitk.AffineTransform(grid.ndim), pair)
-        nothing = torch.zeros((1, grid.ndim, *working.shape), device=device)
-        initial = similarity.of_images.evaluate(unaligned.to(device), nothing)
-    except DiffuseMorphError:
-        initial = 0.0  # the headers put the images apart
-    folds = folding(final.to(device).values, shape=region_shape)
-    lengths = np.linalg.norm(final.vectors(), axis=-1)
-    return {
-        "similarity": {"measure": similarity.of_images.measure, "initial": initial, **deformation.similarity},
-        "folding": {"share": folds.share, "volume": folds.volume, "minimum": folds.minimum,
-                    "repaired_cells": deformation.repair.folded_before, "repair_converged": deformation.repair.converged,
-                    "folded_cells_by_eta": {f"{eta:g}": deformation.repair.folded_after.get(eta, 0) for eta in CHECKS}},
-        "displacement_mm": {"mean": float(lengths.mean()), "max": float(lengths.max())},
-        "grids": {"working": list(reversed(pair.fixed.shape[2:])), "delivered": list(grid.size),
-                  "delivered_spacing_mm": list(grid.spacing),
-                  "fading_mm": [(wide - own) // 2 * step for wide, own, step in
-                                zip(deformation.path.grid.size, grid.size, grid.spacing)]}}

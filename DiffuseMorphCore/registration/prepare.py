@@ -22,10 +22,10 @@ _MODALITY = "0008|0060"  # DICOM's tag
 
 
 @dataclass(frozen=True)
-class Scan:
+class PreparedScan:
     """One prepared image.
 
-    original : the image as given. grid : its geometry. values : (1, 1, *spatial) in [0, 1], on the processor.
+    original : the image as given. grid : its geometry. values : (1, 1, *spatial) in [0, 1], on the CPU.
     mask : (1, 1, *spatial) with 0 and 1, or None. plane : for a single slice of a volume, the frame of that slice.
     background : the value that continues outside the image. uniform : whether it is one value, without noise.
     """
@@ -34,11 +34,11 @@ class Scan:
     grid: Grid
     values: Tensor
     mask: Tensor | None = None
-    plane: Plane | None = None
+    plane: SlicePlane | None = None
     background: float = 0.0
     uniform: bool = False
 
-    def only(self, mask: Tensor) -> Scan:
+    def only(self, mask: Tensor) -> PreparedScan:
         """The same scan of which only what is inside ``mask``, as well as inside the mask it has, counts."""
         mask = mask if self.mask is None else mask * self.mask
         return replace(self, mask=mask, values=continued(self.values, mask))
@@ -68,7 +68,7 @@ class Scan:
 
 
 @dataclass(frozen=True)
-class Plane:
+class SlicePlane:
     """The frame of a single slice in space: 3-D point = origin + direction · (x, y, height), all in mm, LPS."""
 
     origin: tuple[float, float, float]
@@ -80,13 +80,13 @@ class Plane:
         return sitk.AffineTransform(self.direction, self.origin)
 
 
-def flatten_slice(image: sitk.Image) -> tuple[sitk.Image, Plane]:
+def flatten_slice(image: sitk.Image) -> tuple[sitk.Image, SlicePlane]:
     """A volume of one slice as a 2-D image in the slice's own frame, and that frame."""
     size = list(image.GetSize())
     unit = size.index(1)
     order = [axis for axis in range(3) if axis != unit] + [unit]
     image = sitk.PermuteAxes(image, order)
-    plane = Plane(image.GetOrigin(), image.GetDirection(), image.GetSpacing()[2])
+    plane = SlicePlane(image.GetOrigin(), image.GetDirection(), image.GetSpacing()[2])
     flat = sitk.GetImageFromArray(sitk.GetArrayViewFromImage(image)[0], isVector=image.GetNumberOfComponentsPerPixel() > 1)
     flat.SetSpacing(image.GetSpacing()[:2])
     return flat, plane
@@ -98,7 +98,7 @@ def is_slice(image: sitk.Image) -> bool:
 
 
 def prepare(image: sitk.Image, name: str, mask: sitk.Image | None = None, notes: list[str] | None = None,
-            window: tuple[float, float] | None = None) -> Scan:
+            window: tuple[float, float] | None = None) -> PreparedScan:
     """Scale an image to [0, 1] and check what registration needs.
 
     ``image`` has passed :func:`DiffuseMorphCore.images.check_image`. Its intensities are cut to ``window`` or, unless that
@@ -130,7 +130,7 @@ def prepare(image: sitk.Image, name: str, mask: sitk.Image | None = None, notes:
                                 "mark the region to register, not the one to leave out.")
     values = aligned_tensor(np.clip((array - start) / width, 0, 1, out=array))[None, None]
     around = abs(float(np.clip((np.float32(background.value) - start) / width, 0, 1)))
-    scan = Scan(image, Grid.of(flat), values, None, plane, around, background.uniform)
+    scan = PreparedScan(image, Grid.of(flat), values, None, plane, around, background.uniform)
     return scan if inside is None else scan.only(aligned_tensor(inside.astype(np.float32))[None, None])
 
 

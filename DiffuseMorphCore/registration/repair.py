@@ -19,7 +19,7 @@ from torch import Tensor
 from DiffuseMorphCore.samplers import EtaPath, interpolate
 from DiffuseMorphCore.warp import box_mean, determinant_minimum, sample_points
 from DiffuseMorphCore.warp.folding import cell_determinants
-from DiffuseMorphCore.warp.threads import side_by_side
+from DiffuseMorphCore.warp.threads import parallel_map
 
 CHECKS = tuple(index / 10 for index in range(11))
 """Etas at which a delivered trajectory is checked."""
@@ -77,7 +77,7 @@ def folded(path: EtaPath, checks: Sequence[float], shape: tuple[int, ...], betwe
                 suspects &= within
         return _folded_cells(displacement, suspects, shape) if bool(suspects.any()) else None
 
-    for eta, bad in zip(checks, side_by_side(folded_at, checks, path.keyframes.device)):
+    for eta, bad in zip(checks, parallel_map(folded_at, checks, path.keyframes.device)):
         between()
         if bad is not None and len(bad):
             counts[eta] = len(bad)

@@ -18,9 +18,14 @@ from DiffuseMorphCore.options import RegistrationOptions
 from DiffuseMorphCore.progress import Progress, advance
 from DiffuseMorphCore.registration.carried import image_to_warp, points_to_warp
 from DiffuseMorphCore.registration.intensity import check_fill, outside_value
-from DiffuseMorphCore.registration.prepare import Plane, flatten_slice
-from DiffuseMorphCore.registration.transforms import (backward, displacement_transform, forward, lifted_grid,
-                                                      scaled_alignment)
+from DiffuseMorphCore.registration.prepare import SlicePlane, flatten_slice
+from DiffuseMorphCore.registration.transforms import (
+    backward,
+    displacement_transform,
+    forward,
+    lifted_grid,
+    scaled_alignment,
+)
 from DiffuseMorphCore.registration.uncertainty import uncertainty
 from DiffuseMorphCore.registration.working_grid import inverse_shape
 from DiffuseMorphCore.samplers import EtaPath, check_eta
@@ -41,7 +46,7 @@ class Registration:
     ----------
     fixed, moving : the images as SimpleITK images.
     alignment : linear transform from fixed points to points of the moving image, mm, LPS.
-    path : the deformation from eta 0 to 1, on the processor; it fades to nothing beyond the field of view in common, so
+    path : the deformation from eta 0 to 1, on the CPU; it fades to nothing beyond the field of view in common, so
         that it and its inverse are defined everywhere.
     region : the part of the path's grid that was registered: over the fixed image, its end voxels' centres are the image's;
         where the moving image covers less than half of the fixed one, around that.
@@ -58,7 +63,7 @@ class Registration:
     region: Grid
     report: dict[str, Any]
     options: RegistrationOptions = RegistrationOptions()
-    planes: tuple[Plane, Plane] | None = None
+    planes: tuple[SlicePlane, SlicePlane] | None = None
     model: DiffuseMorph | None = field(default=None, repr=False)
     pair: ImagePair | None = field(default=None, repr=False)
 

@@ -13,9 +13,9 @@ from DiffuseMorphCore.progress import Progress, advance
 from DiffuseMorphCore.registration.align import align as align_linearly
 from DiffuseMorphCore.registration.canonical import NetworkFrame
 from DiffuseMorphCore.registration.inputs import Image, load_pair, resolve_model
-from DiffuseMorphCore.registration.pipeline import working_pair
 from DiffuseMorphCore.registration.predict import network_images
 from DiffuseMorphCore.registration.working_grid import choose_grid
+from DiffuseMorphCore.registration.working_pair import working_pair
 from DiffuseMorphCore.samplers import synthesize
 from DiffuseMorphCore.similarity import MODALITIES
 from DiffuseMorphCore.threads import with_threads

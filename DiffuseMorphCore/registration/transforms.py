@@ -11,7 +11,7 @@ import SimpleITK as sitk
 
 from DiffuseMorphCore.grid import Grid
 from DiffuseMorphCore.linear import affine_transform, linear_map
-from DiffuseMorphCore.registration.prepare import Plane
+from DiffuseMorphCore.registration.prepare import SlicePlane
 
 
 def displacement_transform(grid: Grid, vectors: np.ndarray) -> sitk.DisplacementFieldTransform:
@@ -26,25 +26,25 @@ def scaled_alignment(alignment: sitk.AffineTransform, share: float) -> sitk.Affi
 
 
 def forward(alignment: sitk.AffineTransform, deformation: sitk.Transform,
-            planes: tuple[Plane, Plane] | None = None) -> sitk.CompositeTransform:
+            planes: tuple[SlicePlane, SlicePlane] | None = None) -> sitk.CompositeTransform:
     """Fixed points to moving points: the deformation, then the alignment."""
     # ITK applies the transform that was added last first.
     return sitk.CompositeTransform(_between(planes, 1, 0, [_lifted(alignment, planes), deformation]))
 
 
 def backward(alignment: sitk.AffineTransform, inverse_deformation: sitk.Transform,
-             planes: tuple[Plane, Plane] | None = None) -> sitk.CompositeTransform:
+             planes: tuple[SlicePlane, SlicePlane] | None = None) -> sitk.CompositeTransform:
     """Moving points to fixed points: the inverse alignment, then the inverse deformation."""
     inverse = sitk.AffineTransform(alignment.GetInverse())
     return sitk.CompositeTransform(_between(planes, 0, 1, [inverse_deformation, _lifted(inverse, planes)]))
 
 
-def lifted_grid(grid: Grid, plane: Plane) -> Grid:
+def lifted_grid(grid: Grid, plane: SlicePlane) -> Grid:
     """A 2-D grid as one slice of a volume, in the slice's own frame (x, y, height)."""
     return Grid((*grid.size, 1), (*grid.spacing, plane.thickness), (*grid.origin, 0.0), (1, 0, 0, 0, 1, 0, 0, 0, 1))
 
 
-def _lifted(affine: sitk.AffineTransform, planes: tuple[Plane, Plane] | None) -> sitk.AffineTransform:
+def _lifted(affine: sitk.AffineTransform, planes: tuple[SlicePlane, SlicePlane] | None) -> sitk.AffineTransform:
     if planes is None:
         return affine
     flat, offset = linear_map(affine)
@@ -53,7 +53,7 @@ def _lifted(affine: sitk.AffineTransform, planes: tuple[Plane, Plane] | None) ->
     return affine_transform(matrix, np.append(offset, 0.0))
 
 
-def _between(planes: tuple[Plane, Plane] | None, to: int, start: int, inner: list[sitk.Transform]) -> list[sitk.Transform]:
+def _between(planes: tuple[SlicePlane, SlicePlane] | None, to: int, start: int, inner: list[sitk.Transform]) -> list[sitk.Transform]:
     """For slices: from the frame of one (0 fixed, 1 moving) through ``inner`` to the other's, in ITK's order."""
     if planes is None:
         return inner

@@ -16,12 +16,12 @@ import SimpleITK as sitk
 import torch
 from torch import Tensor
 
-from DiffuseMorphCore.networks import DiffuseMorph
 from DiffuseMorphCore.displacement import Displacement
 from DiffuseMorphCore.grid import Grid
 from DiffuseMorphCore.images import grey
-from DiffuseMorphCore.registration.predict import drawn_trajectory, trajectory
+from DiffuseMorphCore.networks import DiffuseMorph
 from DiffuseMorphCore.registration.descent import RefinementSettings
+from DiffuseMorphCore.registration.predict import drawn_trajectory, trajectory
 from DiffuseMorphCore.registration.refine import FEWEST_SLICES, refine
 from DiffuseMorphCore.seeds import standard_normal
 from DiffuseMorphCore.similarity import ImagePair, Similarity
@@ -51,23 +51,23 @@ def uncertainty(pair: ImagePair, model: DiffuseMorph | None, displacement: Displ
 
     Returns
     -------
-    (1, 1, *coarse) on the processor, on a grid of half the working resolution over the same field of view.
+    (1, 1, *coarse) on the CPU, on a grid of half the working resolution over the same field of view.
     """
     # Few slices stay: half as many would not count as enough to tell motion through them.
     shape = tuple(side if side < 2 * FEWEST_SLICES else (side + 1) // 2 for side in pair.shape)
     device = torch.device("cpu") if model is None else model.device
     delivered, small = displacement.to(device).at(shape), pair.to(device).at(shape)
-    coarse, rest = delivered.grid, delivered.values
+    coarse, end = delivered.grid, delivered.values
     changed = _network_changes(model, pair, displacement.grid, shape)
     total = torch.zeros(1, 1, *shape)
     only_here = RefinementSettings(coarsest=max(shape))  # no coarser grids
     for sample in range(samples):
         advance(sample / samples)
-        start = rest + changed(sample / samples, seed + sample)
+        start = end + changed(sample / samples, seed + sample)
         start = compose(start, _random_displacement(shape, seed + sample).to(device))
         ended = refine(small, start, steps=_STEPS, similarity=similarity, settings=only_here,
                        spacing=coarse.voxel_spacing)
-        total[0, 0] += torch.from_numpy(_lengths(coarse, ended - rest)).square() / samples
+        total[0, 0] += torch.from_numpy(_lengths(coarse, ended - end)).square() / samples
     advance(1.0)
     slip = _SLIP * float(np.prod(coarse.spacing)) ** (1 / coarse.ndim)
     strain = resize(torch.from_numpy(_strain(displacement))[None, None], shape)
@@ -101,7 +101,7 @@ def _network_changes(model: DiffuseMorph | None, pair: ImagePair, grid: Grid, sh
 
 
 def _random_displacement(shape: tuple[int, ...], seed: int) -> Tensor:
-    """(1, ndim, *shape) in voxels, smooth, `_PUSH` long; drawn on the processor, so that a seed means one thing."""
+    """(1, ndim, *shape) in voxels, smooth, `_PUSH` long; drawn on the CPU, so that a seed means one thing."""
     knots = tuple(max(2, round(side / _WIDTH) + 1) for side in shape)
     drawn = standard_normal((1, len(shape), *knots), seed)
     smooth = resize(drawn, shape)

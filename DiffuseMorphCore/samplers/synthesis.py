@@ -22,7 +22,7 @@ def synthesize(model: DiffuseMorph, moving: Tensor, fixed: Tensor, start: int = 
 
     moving, fixed: (B, 1, *spatial) in [-1, 1], 2-D or 3-D. start: index into the model's schedule (paper: 200).
     steps: number of calls of G (paper: 80; all of them: start + 1). clamp: keep the estimate of the clean image in
-    [-1, 1] at every step, as the authors' code does. seed: all noise is drawn on the processor, so that a seed means
+    [-1, 1] at every step, as the authors' code does. seed: all noise is drawn on the CPU, so that a seed means
     the same on every device. progress: called with the stage "synthesize"; may cancel.
     Returns (B, 1, *spatial), in [-1, 1] with `clamp`. Raises DiffuseMorphError for a start or a number of steps that
     the schedule does not have, Cancelled when `progress` returns False.

@@ -41,7 +41,7 @@ class Trajectory:
         with torch.no_grad():
             self.moving = model.comparable(moving, fixed) if latent is None else moving
             self.latent = model.latent(moving, fixed) if latent is None else latent
-        self._rest: Tensor | None = None
+        self._residual: Tensor | None = None
 
     @torch.no_grad()
     def field(self, eta: float | Sequence[float]) -> Tensor:
@@ -53,12 +53,12 @@ class Trajectory:
         etas = [check_eta(value) for value in (eta if isinstance(eta, Sequence) else (eta,))]
         if self.form == "anchored" and not any(etas):
             # Zero by definition; two runs of a network need not agree to the last bit.
-            return torch.zeros_like(self._at_rest()).repeat(len(etas), *[1] * (self.moving.ndim - 1))
+            return torch.zeros_like(self._residual_field()).repeat(len(etas), *[1] * (self.moving.ndim - 1))
         shape = (len(etas), *[1] * (self.moving.ndim - 1))
         scale = torch.tensor(etas, dtype=self.latent.dtype, device=self.latent.device).reshape(shape)
         field = self.model.field(self.moving.expand(len(etas), *self.moving.shape[1:]), scale * self.latent)
         if self.form == "anchored" and any(value < 1 for value in etas):
-            field = torch.where(scale > 0, field - (1 - scale) * self._at_rest(), torch.zeros_like(field))
+            field = torch.where(scale > 0, field - (1 - scale) * self._residual_field(), torch.zeros_like(field))
         return field
 
     @torch.no_grad()
@@ -79,11 +79,11 @@ class Trajectory:
             frame.copy_(self.exact(eta)[0])
         return frames
 
-    def _at_rest(self) -> Tensor:
+    def _residual_field(self) -> Tensor:
         """M(m, 0): what M makes of the moving image alone."""
-        if self._rest is None:
-            self._rest = self.model.field(self.moving, torch.zeros_like(self.latent))
-        return self._rest
+        if self._residual is None:
+            self._residual = self.model.field(self.moving, torch.zeros_like(self.latent))
+        return self._residual
 
 
 @torch.no_grad()
@@ -91,7 +91,7 @@ def latent_at(model: DiffuseMorph, moving: Tensor, fixed: Tensor, step: int, see
     """A latent drawn at the noise level `step` of the model's schedule: G(m, f, x_t), where x_t is f, in the
     canonical contrast if there is one, with noise.
 
-    moving, fixed: (B, 1, *spatial) in [-1, 1]. The noise is drawn on the processor, so that a seed means the same on
+    moving, fixed: (B, 1, *spatial) in [-1, 1]. The noise is drawn on the CPU, so that a seed means the same on
     every device.
     Returns (B, 1, *spatial).
     Raises DiffuseMorphError for a step that the schedule does not have.

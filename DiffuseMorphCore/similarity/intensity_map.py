@@ -34,7 +34,7 @@ def intensity_map(source: Tensor, target: Tensor, weight: Tensor | None = None) 
     far from all others, of the whole image. The same voxels give the same map to the last digit on every device.
     """
     step = -(-source.numel() // _SAMPLES)
-    # Sums on a GPU come in any order; on the processor they do not, and half a million voxels are quickly there.
+    # Sums on a GPU come in any order; on the CPU they do not, and half a million voxels are quickly there.
     x, y = (image.flatten()[::step].cpu().double() for image in (source, target))
     share = torch.ones_like(x) if weight is None else weight.flatten()[::step].cpu().double()
     position = x.clamp(0, 1) * (BINS - 1)
@@ -46,8 +46,8 @@ def intensity_map(source: Tensor, target: Tensor, weight: Tensor | None = None) 
         total += torch.bincount(index, part * y, BINS)
     everything, mean = count.sum(), total.sum() / count.sum().clamp(min=1e-12)
     count, total = (smooth(values.view(1, 1, 1, BINS), (0.0, 1.0)).view(BINS) for values in (count, total))
-    floor = (_LEAST_SHARE * everything).clamp(min=1e-12)
-    return ((total + floor * mean) / (count + floor)).to(source)
+    least = (_LEAST_SHARE * everything).clamp(min=1e-12)
+    return ((total + least * mean) / (count + least)).to(source)
 
 
 def map_intensities(image: Tensor, table: Tensor) -> Tensor:

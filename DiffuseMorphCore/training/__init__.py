@@ -1,9 +1,9 @@
 """Training: losses, pairs of images, synthetic pairs, and the trainer."""
 
 from DiffuseMorphCore.training.checkpoint import export_model, read_checkpoint
-from DiffuseMorphCore.training.pair import Pair, PairSource
+from DiffuseMorphCore.training.pair import TrainingPair, PairSource
 from DiffuseMorphCore.training.settings import TrainingRun, read_settings, settings_from
 from DiffuseMorphCore.training.trainer import TrainingResult, train
 
-__all__ = ["Pair", "PairSource", "TrainingResult", "TrainingRun", "export_model", "read_checkpoint", "read_settings",
+__all__ = ["TrainingPair", "PairSource", "TrainingResult", "TrainingRun", "export_model", "read_checkpoint", "read_settings",
            "settings_from", "train"]

@@ -11,7 +11,7 @@ from DiffuseMorphCore.networks.model import DiffuseMorph
 from DiffuseMorphCore.similarity import local_correlation
 from DiffuseMorphCore.training.augmentation import uniform
 from DiffuseMorphCore.training.losses import folding_penalty, known_field_loss, noise_loss, smoothness, soft_dice
-from DiffuseMorphCore.training.pair import Pair
+from DiffuseMorphCore.training.pair import TrainingPair
 from DiffuseMorphCore.warp import downsample, resize_displacement, warp
 
 REGISTRATION_STEPS = ("same", "zero", "both", "alternate")
@@ -27,7 +27,7 @@ class LossWeights:
     drawn for every step. registration_steps says from which latent the deformation is made: "same", the paper's,
     from the step drawn for the noise; "zero" from step 0 and the clean fixed image, as inference has it; "both";
     "alternate": zero_share of the training steps have only the registration from step 0, the others are the paper's.
-    handed: the deformation network gets the fixed image itself in place of the latent, and the diffusion network learns
+    warm_up: the deformation network gets the fixed image itself in place of the latent, and the diffusion network learns
     to give it at step 0: a start for both, apart, because as long as neither knows what the other is about there is next
     to no gradient, and the noise to be estimated is all that the latent learns to hold.
     random_eta adds smoothness and folding of the field at a random eta, so that the way there is as regular as its end.
@@ -45,7 +45,7 @@ class LossWeights:
     window: int = 9
     registration_steps: str = field(default="same", metadata={"allowed": REGISTRATION_STEPS})
     zero_share: float = 0.5
-    handed: bool = False
+    warm_up: bool = False
     random_eta: bool = False
     passes: tuple[float, ...] = ()
 
@@ -55,7 +55,7 @@ class Draw:
     """What is random about the objective itself in one training step.
 
     step : (B,) int64 time step; noise : (B, 1, *spatial); labels : (K,) label values, maybe none;
-    at_zero : whether an alternating objective is at step 0; eta : for the term at a random eta; handed : see LossWeights;
+    at_zero : whether an alternating objective is at step 0; eta : for the term at a random eta; warm_up : see LossWeights;
     passes : how many passes on coarser grids came before.
     """
 
@@ -64,11 +64,11 @@ class Draw:
     labels: Tensor
     at_zero: bool
     eta: float
-    handed: bool = False
+    warm_up: bool = False
     passes: int = 0
 
 
-def draw(pair: Pair, weights: LossWeights, steps: int, random: torch.Generator) -> Draw:
+def draw(pair: TrainingPair, weights: LossWeights, steps: int, random: torch.Generator) -> Draw:
     """Draw time steps, noise, labels and eta for one batch; the noise schedule has `steps` steps."""
     step = torch.randint(steps, (pair.fixed.shape[0],), generator=random)
     noise = torch.randn(pair.fixed.shape, generator=random)
@@ -81,7 +81,7 @@ def draw(pair: Pair, weights: LossWeights, steps: int, random: torch.Generator) 
         labels = present[torch.randperm(len(present), generator=random)[:weights.label_count]]
     passes = int(torch.multinomial(torch.tensor(weights.passes), 1, generator=random)) if weights.passes else 0
     device = pair.fixed.device
-    return Draw(step.to(device), noise.to(device), labels.to(device), at_zero, eta, weights.handed, passes)
+    return Draw(step.to(device), noise.to(device), labels.to(device), at_zero, eta, weights.warm_up, passes)
 
 
 class JointObjective(nn.Module):
@@ -95,7 +95,7 @@ class JointObjective(nn.Module):
         super().__init__()
         self.model, self.weights, self.control = model, weights, control
 
-    def forward(self, pair: Pair, drawn: Draw) -> dict[str, Tensor]:
+    def forward(self, pair: TrainingPair, drawn: Draw) -> dict[str, Tensor]:
         """The loss and its terms as scalars, "loss" among them; "similarity" is the mean LNCC, 1 at best."""
         weights = self.weights
         mode = weights.registration_steps
@@ -107,10 +107,10 @@ class JointObjective(nn.Module):
             pair = self._moved(pair, COARSER ** earlier)
         latents, terms = [], {}
         total = pair.fixed.new_zeros(())
-        if drawn.handed and self.model.diffusion is not None:
-            terms["handed"] = (self.model.latent(pair.moving, pair.fixed) - pair.fixed).square().mean()
-            total = total + terms["handed"]
-            latents, mode = [pair.fixed], "handed"
+        if drawn.warm_up and self.model.diffusion is not None:
+            terms["warm_up"] = (self.model.latent(pair.moving, pair.fixed) - pair.fixed).square().mean()
+            total = total + terms["warm_up"]
+            latents, mode = [pair.fixed], "warm_up"
         elif mode != "only zero":
             noisy = self.model.schedule.add_noise(pair.fixed, drawn.step, drawn.noise)
             latent = self.model.diffusion(pair.moving, pair.fixed, noisy, drawn.step)
@@ -118,7 +118,7 @@ class JointObjective(nn.Module):
             total = total + weights.noise * terms["noise"]
             if mode != "zero":
                 latents.append(latent)
-        if mode not in ("same", "handed"):
+        if mode not in ("same", "warm_up"):
             latents.append(self.model.latent(pair.moving, pair.fixed))
         for latent in latents:
             field = self.model.field(pair.moving, latent)
@@ -137,7 +137,7 @@ class JointObjective(nn.Module):
         return {"loss": total, **terms}
 
     @torch.no_grad()
-    def _moved(self, pair: Pair, scale: float) -> Pair:
+    def _moved(self, pair: TrainingPair, scale: float) -> TrainingPair:
         """The pair after the networks have registered it on a grid with `scale` times the voxels a side."""
         shape = [max(4, round(size * scale)) for size in pair.fixed.shape[2:]]
         moving, fixed = (downsample(image, shape) for image in (pair.moving, pair.fixed))
@@ -148,7 +148,7 @@ class JointObjective(nn.Module):
                        moving_anatomy=None if anatomy is None else warp(anatomy, displacement),
                        moving_labels=None if labels is None else warp(labels, displacement, "nearest"))
 
-    def _registration(self, pair: Pair, field: Tensor, drawn: Draw) -> tuple[Tensor, dict[str, Tensor]]:
+    def _registration(self, pair: TrainingPair, field: Tensor, drawn: Draw) -> tuple[Tensor, dict[str, Tensor]]:
         """Equation 9 for one field, and its terms."""
         weights = self.weights
         displacement = self.model.displacement(field)

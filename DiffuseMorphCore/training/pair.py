@@ -24,7 +24,7 @@ def part(kind: str):
 
 
 @dataclass(frozen=True)
-class Pair:
+class TrainingPair:
     """One or several pairs of images on one grid.
 
     moving, fixed : (B, 1, *spatial) float32 in [-1, 1].
@@ -55,7 +55,7 @@ class Pair:
         return tuple(getattr(self, each.name) for each in fields(self))
 
 
-AnyPair = TypeVar("AnyPair", bound=Pair)
+AnyPair = TypeVar("AnyPair", bound=TrainingPair)
 
 
 def stack(pairs: Sequence[AnyPair]) -> AnyPair:
@@ -70,10 +70,10 @@ class PairSource(Protocol):
 
     ndim: int
 
-    def draw(self, index: int, device: torch.device) -> Pair:
+    def draw(self, index: int, device: torch.device) -> TrainingPair:
         """Training pair number `index`, batch of one."""
 
-    def validation(self, device: torch.device) -> list[Pair]:
+    def validation(self, device: torch.device) -> list[TrainingPair]:
         """The fixed list of pairs to validate on; may be empty."""
 
 
@@ -85,9 +85,9 @@ class Mixture:
         self.sources, self.seed, self.ndim = list(sources), seed, sources[0].ndim
         self.shares = torch.tensor(shares, dtype=torch.float64)
 
-    def draw(self, index: int, device: torch.device) -> Pair:
+    def draw(self, index: int, device: torch.device) -> TrainingPair:
         chosen = torch.multinomial(self.shares, 1, generator=generator(self.seed, _MIXTURE_STREAM + index))
         return self.sources[int(chosen)].draw(index, device)
 
-    def validation(self, device: torch.device) -> list[Pair]:
+    def validation(self, device: torch.device) -> list[TrainingPair]:
         return self.sources[0].validation(device)

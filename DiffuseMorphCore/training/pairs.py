@@ -20,7 +20,7 @@ from DiffuseMorphCore.images import check_image, grey, image_suffix, read_image
 from DiffuseMorphCore.registration.intensity import intensity_range
 from DiffuseMorphCore.seeds import generator
 from DiffuseMorphCore.training.augmentation import AffineRange, random_affine, sample_affine, uniform
-from DiffuseMorphCore.training.pair import INTENSITIES, LABELS, Pair
+from DiffuseMorphCore.training.pair import INTENSITIES, LABELS, TrainingPair
 
 SUFFIXES = (".nii", ".nii.gz", ".mha", ".mhd", ".nrrd", ".png", ".tif", ".tiff", ".jpg", ".jpeg", ".bmp")
 _ORDER_STREAM = 1 << 28  # seeds of the order of an epoch, apart from those of augmentation
@@ -29,14 +29,14 @@ _MEMORY = 2 ** 31  # bytes of prepared images that are kept
 
 
 @dataclass(frozen=True)
-class Scan:
+class ScanFiles:
     """One image file and, if there is one, its label map."""
 
     image: Path
     labels: Path | None = None
 
 
-def find_scans(folder: str | Path, image_ending: str = "", label_ending: str = "") -> list[Scan]:
+def find_scans(folder: str | Path, image_ending: str = "", label_ending: str = "") -> list[ScanFiles]:
     """The images of a folder, by name, each with its label map.
 
     image_ending, label_ending : what names end in before the extension, as "_t1" and "_labels" in 1000_t1.nii.gz and
@@ -54,14 +54,14 @@ def find_scans(folder: str | Path, image_ending: str = "", label_ending: str = "
         is_labels = label_ending and stem.endswith(label_ending)
         if not is_labels and stem.endswith(image_ending):
             key = stem.removesuffix(image_ending) if image_ending else stem
-            scans.append(Scan(path, stems.get(key + label_ending) if label_ending else None))
+            scans.append(ScanFiles(path, stems.get(key + label_ending) if label_ending else None))
     if not scans:
         ending = f" whose name ends in '{image_ending}'" if image_ending else ""
         raise DiffuseMorphError(f"The folder '{folder}' holds no image{ending} ({', '.join(SUFFIXES)}).")
     return scans
 
 
-def every_pair(scans: Sequence[Scan]) -> list[tuple[Scan, Scan]]:
+def every_pair(scans: Sequence[ScanFiles]) -> list[tuple[ScanFiles, ScanFiles]]:
     """All ordered pairs (moving, fixed) of different images. Raises DiffuseMorphError for fewer than two images."""
     if len(scans) < 2:
         where = f": only '{scans[0].image}' was found" if scans else ""
@@ -69,24 +69,24 @@ def every_pair(scans: Sequence[Scan]) -> list[tuple[Scan, Scan]]:
     return list(permutations(scans, 2))
 
 
-def pairs_to_atlas(scans: Sequence[Scan], atlas: str | Path, atlas_labels: Path | None = None
-                   ) -> list[tuple[Scan, Scan]]:
+def pairs_to_atlas(scans: Sequence[ScanFiles], atlas: str | Path, atlas_labels: Path | None = None
+                   ) -> list[tuple[ScanFiles, ScanFiles]]:
     """Every image as the moving one, the atlas fixed."""
     atlas = Path(atlas).expanduser()
     if not atlas.is_file():
         raise DiffuseMorphError(f"The atlas '{atlas}' does not exist: check 'data.atlas'.")
-    return [(scan, Scan(atlas, atlas_labels)) for scan in scans if scan.image != atlas]
+    return [(scan, ScanFiles(atlas, atlas_labels)) for scan in scans if scan.image != atlas]
 
 
 def group_by_subject(folder: str | Path, pattern: str = "", image_ending: str = "", label_ending: str = ""
-                     ) -> dict[str, list[Scan]]:
+                     ) -> dict[str, list[ScanFiles]]:
     """Images of each subject: by sub-folder, or, with `pattern`, by the group `subject` of a regular expression that is
     searched in the file name. Subjects with one image are left out.
 
     Raises DiffuseMorphError for a bad pattern and when no subject has two images.
     """
     folder = Path(folder).expanduser()
-    subjects: dict[str, list[Scan]] = {}
+    subjects: dict[str, list[ScanFiles]] = {}
     if pattern:
         try:
             expression = re.compile(pattern)
@@ -111,7 +111,7 @@ def group_by_subject(folder: str | Path, pattern: str = "", image_ending: str = 
     return subjects
 
 
-def read_table(path: str | Path) -> list[tuple[Scan, Scan]]:
+def read_table(path: str | Path) -> list[tuple[ScanFiles, ScanFiles]]:
     """Pairs of a CSV file with the columns moving and fixed, and perhaps moving_labels and fixed_labels.
 
     Paths are relative to the CSV file. Raises DiffuseMorphError naming the line of a missing file or column.
@@ -136,7 +136,7 @@ def read_table(path: str | Path) -> list[tuple[Scan, Scan]]:
                                     "exist.")
         return path.parent / value
 
-    pairs = [tuple(Scan(file_of(row, role, line), file_of(row, f"{role}_labels", line)) for role in ("moving", "fixed"))
+    pairs = [tuple(ScanFiles(file_of(row, role, line), file_of(row, f"{role}_labels", line)) for role in ("moving", "fixed"))
              for line, row in rows]
     if not pairs:
         raise DiffuseMorphError(f"The table of pairs '{path}' has no line below its first: add pairs.")
@@ -160,7 +160,7 @@ class ImageGrid:
 class ImagePairs:
     """A PairSource of real images. An epoch shows every pair once, in a new order."""
 
-    def __init__(self, training: Sequence[tuple[Scan, Scan]], validating: Sequence[tuple[Scan, Scan]], grid: ImageGrid,
+    def __init__(self, training: Sequence[tuple[ScanFiles, ScanFiles]], validating: Sequence[tuple[ScanFiles, ScanFiles]], grid: ImageGrid,
                  flips: Sequence[str] = (), affine: float = 0.0, seed: int = 0) -> None:
         """flips : axes of "x", "y", "z" along which half of the pairs are mirrored. affine : 1 for random affine maps
         of up to 15 degrees, 10 % and 2 voxels, smaller for less, 0 for none. Both images of a pair share them."""
@@ -175,7 +175,7 @@ class ImagePairs:
         """Pairs in an epoch."""
         return len(self._training)
 
-    def draw(self, index: int, device: torch.device) -> Pair:
+    def draw(self, index: int, device: torch.device) -> TrainingPair:
         epoch, place = divmod(index, len(self._training))
         order = torch.randperm(len(self._training), generator=generator(self.seed, _ORDER_STREAM + epoch))
         pair = self._load(*self._training[int(order[place])]).to(device)
@@ -189,14 +189,14 @@ class ImagePairs:
 
         return pair.each(changed)
 
-    def validation(self, device: torch.device) -> list[Pair]:
+    def validation(self, device: torch.device) -> list[TrainingPair]:
         return [self._load(*pair).to(device) for pair in self._validating]
 
-    def _load(self, moving: Scan, fixed: Scan) -> Pair:
+    def _load(self, moving: ScanFiles, fixed: ScanFiles) -> TrainingPair:
         place = fixed.image if self.grid.physical else moving.image
         files = ((moving.image, place, False), (fixed.image, fixed.image, False),
                  (moving.labels, place, True), (fixed.labels, fixed.image, True))
-        return Pair(*(None if file[0] is None else self._tensor(file) for file in files))
+        return TrainingPair(*(None if file[0] is None else self._tensor(file) for file in files))
 
     def _tensor(self, file: tuple[Path, Path, bool]) -> Tensor:
         """A prepared file from memory, or from disk. What was not used for longest makes room."""

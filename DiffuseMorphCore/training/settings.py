@@ -71,13 +71,13 @@ class Data:
 @dataclass(frozen=True)
 class Stage:
     """A part of a run on a grid of its own: until step `until`, `shape` voxels of `spacing` mm; with `scales` of its own,
-    or those of the geometry; handed : see LossWeights."""
+    or those of the geometry; warm_up : see LossWeights."""
 
     until: int
     shape: tuple[int, ...]
     spacing: float
     scales: tuple[float, ...] = ()
-    handed: bool = False
+    warm_up: bool = False
 
 
 @dataclass(frozen=True)

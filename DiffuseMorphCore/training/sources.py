@@ -8,13 +8,13 @@ from pathlib import Path
 from DiffuseMorphCore.errors import DiffuseMorphError
 from DiffuseMorphCore.training.labelmaps import EXTRA_CEREBRAL, find_label_maps, load_label_maps
 from DiffuseMorphCore.training.pair import Mixture, PairSource
-from DiffuseMorphCore.training.pairs import (ImageGrid, ImagePairs, Scan, every_pair, find_scans, group_by_subject,
+from DiffuseMorphCore.training.pairs import (ImageGrid, ImagePairs, ScanFiles, every_pair, find_scans, group_by_subject,
                                              pairs_to_atlas, read_table)
 from DiffuseMorphCore.training.settings import TrainingRun
 from DiffuseMorphCore.training.shapes import RandomShapes
 from DiffuseMorphCore.training.synthetic import Anatomies, Geometry, People, SyntheticPairs
 
-ScanPairs = list[tuple[Scan, Scan]]
+ScanPairs = list[tuple[ScanFiles, ScanFiles]]
 
 
 def build_sources(run: TrainingRun) -> list[tuple[int | None, PairSource]]:

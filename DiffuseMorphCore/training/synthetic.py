@@ -22,7 +22,7 @@ from DiffuseMorphCore.seeds import generator
 from DiffuseMorphCore.training.appearance import Appearance, degrade, random_contrast, render
 from DiffuseMorphCore.training.augmentation import AffineRange, grid_points, random_affine, random_displacement, random_orientation, uniform
 from DiffuseMorphCore.training.labelmaps import LabelMap
-from DiffuseMorphCore.training.pair import Pair
+from DiffuseMorphCore.training.pair import TrainingPair
 from DiffuseMorphCore.warp import sample_points
 
 _VALIDATION_STREAM = 1 << 31  # seeds of validation pairs, far from any training sample
@@ -104,15 +104,15 @@ class SyntheticPairs:
         self._training, self._validating = training, validating
         self._validation_pairs = validation_pairs if validating is not None else 0
 
-    def draw(self, index: int, device: torch.device) -> Pair:
+    def draw(self, index: int, device: torch.device) -> TrainingPair:
         return self._pair(self._training, generator(self.seed, index), device)
 
-    def validation(self, device: torch.device) -> list[Pair]:
+    def validation(self, device: torch.device) -> list[TrainingPair]:
         """The same pairs for every seed, so that runs can be compared."""
         return [self._pair(self._validating, generator(_VALIDATION_STREAM, index), device)
                 for index in range(self._validation_pairs)]
 
-    def _pair(self, anatomies: Anatomies, random: torch.Generator, device: torch.device) -> Pair:
+    def _pair(self, anatomies: Anatomies, random: torch.Generator, device: torch.device) -> TrainingPair:
         geometry = self.geometry
         alone = uniform(0, 1, random) < geometry.same_person
         chosen = anatomies.choose(1 if alone else 2, random)
@@ -140,7 +140,7 @@ class SyntheticPairs:
             target = (warped.points - still.shift) @ torch.linalg.inv(still.matrix).T
             way = target - grid_points(geometry.shape, device)
             known = torch.where(fixed_labels > 0, way.T.reshape(known.shape), known)
-        return Pair(moving, fixed, moving_labels, fixed_labels, known, moving_clean, fixed_clean)
+        return TrainingPair(moving, fixed, moving_labels, fixed_labels, known, moving_clean, fixed_clean)
 
     def _place(self, share: float, random: torch.Generator, device: torch.device) -> _Place:
         geometry = self.geometry

@@ -22,13 +22,13 @@ from DiffuseMorphCore.seeds import generator
 from DiffuseMorphCore.training.checkpoint import read_checkpoint, write_checkpoint
 from DiffuseMorphCore.training.log import Table, TensorBoard
 from DiffuseMorphCore.training.objective import JointObjective, LossWeights, draw
-from DiffuseMorphCore.training.pair import Pair, PairSource, stack
+from DiffuseMorphCore.training.pair import TrainingPair, PairSource, stack
 from DiffuseMorphCore.training.processes import Processes
 from DiffuseMorphCore.training.settings import TrainingRun, read_settings
 from DiffuseMorphCore.training.sources import build_sources
 from DiffuseMorphCore.training.validation import validate
 
-TERMS = ("loss", "noise", "handed", "similarity", "smoothness", "label_loss", "field_error",  # columns of the log
+TERMS = ("loss", "noise", "warm_up", "similarity", "smoothness", "label_loss", "field_error",  # columns of the log
          "control_similarity")
 _OBJECTIVE_STREAM = 1 << 29  # seeds of time steps and noise, apart from those of the pairs
 
@@ -101,7 +101,7 @@ class Trainer:
             self._restore(last)
         if self.first:
             self._open_folder()
-        self._pairs: list[Pair] | None = None
+        self._pairs: list[TrainingPair] | None = None
 
     def _build_networks(self) -> None:
         run, optimisation, preset = self.run, self.run.optimisation, self.run.preset
@@ -116,7 +116,7 @@ class Trainer:
             model, control = control, None
         self.model, self.control = model, control
         self.objective: nn.Module = JointObjective(model, run.loss, control).to(self.device)
-        # Channels last in memory makes convolutions of few channels quicker, on processors by a sixth of a step.
+        # Channels last in memory makes convolutions of few channels quicker, on CPUs by a sixth of a step.
         self.objective.to(memory_format=torch.channels_last if model.ndim == 2 else torch.channels_last_3d)
         self.objective = self.processes.share(self.objective)
         self.rate = preset.training.learning_rate if optimisation.learning_rate is None else optimisation.learning_rate
@@ -209,7 +209,7 @@ class Trainer:
 
     def _weights_now(self) -> LossWeights:
         stage = next((stage for stage in self.run.stages if self.step < stage.until), None)
-        return self.run.loss if stage is None else replace(self.run.loss, handed=self.run.loss.handed or stage.handed)
+        return self.run.loss if stage is None else replace(self.run.loss, warm_up=self.run.loss.warm_up or stage.warm_up)
 
     def _rate_now(self) -> float:
         optimisation = self.run.optimisation
@@ -220,7 +220,7 @@ class Trainer:
         return rate
 
     def _precision(self):
-        """bf16 where the device computes with it natively; elsewhere, processors included, it would only be slower."""
+        """bf16 where the device computes with it natively; elsewhere, CPUs included, it would only be slower."""
         native = self.device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
         if native and self.run.optimisation.precision == "auto":
             return torch.autocast("cuda", dtype=torch.bfloat16)

@@ -11,7 +11,7 @@ from DiffuseMorphCore.networks.model import DiffuseMorph
 from DiffuseMorphCore.similarity import local_correlation
 from DiffuseMorphCore.seeds import generator
 from DiffuseMorphCore.training.losses import noise_loss
-from DiffuseMorphCore.training.pair import Pair
+from DiffuseMorphCore.training.pair import TrainingPair
 from DiffuseMorphCore.warp import folding, warp
 
 BUCKETS = (0.0, 0.005, 0.05, 0.25, 0.5, 1.0)  # time steps, as fractions of the schedule, at which noise is estimated
@@ -29,7 +29,7 @@ def dice(labels: Tensor, reference: Tensor) -> float:
 
 
 @torch.no_grad()
-def validate(model: DiffuseMorph, pairs: Sequence[Pair], window: int, control: DiffuseMorph | None = None
+def validate(model: DiffuseMorph, pairs: Sequence[TrainingPair], window: int, control: DiffuseMorph | None = None
              ) -> dict[str, float]:
     """Means over the pairs, registered as inference does it: latent at step 0 from the noise-free fixed image.
 
@@ -65,7 +65,7 @@ def validate(model: DiffuseMorph, pairs: Sequence[Pair], window: int, control: D
     return {name: sum(values) / len(values) for name, values in figures.items()}
 
 
-def _compare(pair: Pair, displacement: Tensor, window: int, note, prefix: str) -> None:
+def _compare(pair: TrainingPair, displacement: Tensor, window: int, note, prefix: str) -> None:
     note(f"{prefix}similarity", local_correlation(warp(pair.moving, displacement), pair.fixed, window))
     if pair.fixed_labels is not None and pair.moving_labels is not None:
         note(f"{prefix}dice", dice(warp(pair.moving_labels, displacement, "nearest"), pair.fixed_labels))

@@ -1,7 +1,7 @@
 """Separable filters: smoothing, box means and antialiased resampling, exact at every border.
 
 A filter's weights are normalised over the voxels inside the grid, so a constant stays constant up to the edge. On a
-processor short symmetric filters are sums of shifted copies (the volume stays in its cache, measured ten times faster
+CPU short symmetric filters are sums of shifted copies (the volume stays in its cache, measured ten times faster
 than a convolution); on a GPU they are one small matrix product per axis, as resampling is everywhere.
 """
 

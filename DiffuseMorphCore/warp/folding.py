@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from DiffuseMorphCore.warp.sampling import resize_planes
-from DiffuseMorphCore.warp.threads import side_by_side
+from DiffuseMorphCore.warp.threads import parallel_map
 
 # The two ways to cut a cube into five tetrahedra differ by the central one: apex and the three corners it is joined to.
 _CENTRAL = (((0, 0, 0), ((1, 1, 0), (1, 0, 1), (0, 1, 1))), ((1, 1, 1), ((0, 0, 1), (0, 1, 0), (1, 0, 0))))
@@ -114,7 +114,7 @@ def _region(key: tuple[int, ...] | int, ndim: int = 3) -> tuple[slice, ...]:
 
 
 def _slabs(shape: torch.Size, device: torch.device) -> Iterator[slice]:
-    """Parts of a grid along its first axis that overlap by one plane and together have all its cells. On a processor the
+    """Parts of a grid along its first axis that overlap by one plane and together have all its cells. On a CPU the
     temporaries of a part stay in its cache, and a field on a finer grid is never held as a whole."""
     length = max(shape[0] - 1, 1)
     step = max(1, _SLAB.get(device.type, _LARGE_SLAB) // max(1, shape[1:].numel()))
@@ -172,7 +172,7 @@ def folding(displacement: Tensor, mask: Tensor | None = None, shape: Sequence[in
             return least, outside, folds
 
         slabs = list(_slabs(shape, field.device))
-        for slab, (least, outside, folds) in zip(slabs, side_by_side(count, slabs, field.device)):
+        for slab, (least, outside, folds) in zip(slabs, parallel_map(count, slabs, field.device)):
             smallest, negative = min(smallest, least), negative + outside
             if folds is not None:
                 bad[slab] |= folds

@@ -45,7 +45,7 @@ def _sample(image: Tensor, starts: Sequence[Tensor], moves: Sequence[Tensor], mo
 
 def _parts(image: Tensor, grid: Tensor) -> int:
     """Into how many the points of a grid are divided: torch gives every image of a batch to one thread, so a single one on a
-    processor would leave all others idle. Each part of an image that needs a gradient has a gradient of its own."""
+    CPU would leave all others idle. Each part of an image that needs a gradient has a gradient of its own."""
     if not image.is_cpu or grid.shape[0] != 1 or not grid.numel():
         return 1
     return min(torch.get_num_threads(), 4) if image.requires_grad else torch.get_num_threads()

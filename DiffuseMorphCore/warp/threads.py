@@ -1,4 +1,4 @@
-"""Independent pieces of work side by side on the processor's cores."""
+"""Independent pieces of work side by side on the CPU's cores."""
 
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -10,11 +10,11 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 
-def side_by_side(function: Callable[[Item], Result], items: Sequence[Item], device: torch.device) -> Iterator[Result]:
+def parallel_map(function: Callable[[Item], Result], items: Sequence[Item], device: torch.device) -> Iterator[Result]:
     """The function's result for every item, in their order.
 
     Many small operations in a row gain nothing from torch's own threads, which divide every operation by itself. On a
-    processor as many items as torch has threads are worked on at a time, each by one thread. Gradients are not recorded.
+    CPU as many items as torch has threads are worked on at a time, each by one thread. Gradients are not recorded.
     """
     threads = torch.get_num_threads()
     function = torch.no_grad()(function)

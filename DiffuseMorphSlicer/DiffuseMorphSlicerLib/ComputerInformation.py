@@ -76,7 +76,7 @@ class ComputerInformation:
     def estimatedNeed(fixedNode, movingNode, modality):
         """What a registration is estimated to need: (bytes of the device, bytes of the computer's memory).
 
-        The first is for the work on the working grid; where the device is the processor, the second has it in it. None
+        The first is for the work on the working grid; where the device is the CPU, the second has it in it. None
         while a volume or PyTorch is missing. modality: "same" or "different".
         """
         if TorchProvider.imported() is None or None in (fixedNode, movingNode):
@@ -84,7 +84,7 @@ class ComputerInformation:
         if fixedNode.GetImageData() is None or movingNode.GetImageData() is None:
             return None
         from DiffuseMorphCore.registration import working_grid
-        from DiffuseMorphCore.registration.grid import Grid
+        from DiffuseMorphCore.grid import Grid
 
         sides = [
             (size, step)

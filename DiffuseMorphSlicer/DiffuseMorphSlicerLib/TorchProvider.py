@@ -106,7 +106,7 @@ class TorchProvider:
 
     @staticmethod
     def releaseMemory():
-        """Give unused memory of the graphics processor back."""
+        """Give unused memory of the GPU back."""
         torch = TorchProvider.imported()
         if torch is None:
             return

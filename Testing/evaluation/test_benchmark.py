@@ -11,7 +11,7 @@ import torch
 from DiffuseMorphCore.errors import DiffuseMorphError
 from DiffuseMorphCore.evaluation import benchmark
 from DiffuseMorphCore.evaluation.__main__ import main
-from DiffuseMorphCore.evaluation.datasets.scan import Pair, Scan
+from DiffuseMorphCore.evaluation.datasets.scan import ScanPair, Scan
 from DiffuseMorphCore.evaluation.machine import machine, peak_memory, reset_peak_memory
 from DiffuseMorphCore.evaluation.methods import Outcome, chosen_methods, syn
 from DiffuseMorphCore.images import resample_labels
@@ -52,7 +52,7 @@ def pair_of(fixed_array, moving_array, landmarks=None):
         labels = sitk.GetImageFromArray((array > 100).astype(np.uint8))
         points = None if landmarks is None else (lambda index=index: landmarks[index])
         scans.append(Scan(f"scan{index}", "p", lambda image=image: image, lambda labels=labels: labels, points))
-    return Pair(*scans)
+    return ScanPair(*scans)
 
 
 def test_score_of_the_right_and_the_wrong_translation():

@@ -1,4 +1,4 @@
-"""Readers of the open data sets and the made heart: small folders, closed forms, and the real images where they are."""
+"""Readers of the open data sets and the synthetic phantom: small folders, closed forms, and the real images where they are."""
 import csv
 
 import numpy as np

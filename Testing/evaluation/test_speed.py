@@ -1,4 +1,4 @@
-"""The speed command: its floors against sums done by hand, and a page for a small pair."""
+"""The speed command: its lower bounds against sums done by hand, and a page for a small pair."""
 import csv
 from importlib.util import find_spec
 
@@ -7,7 +7,7 @@ import SimpleITK as sitk
 import torch
 
 from DiffuseMorphCore.errors import DiffuseMorphError
-from DiffuseMorphCore.evaluation.floors import network_operations, refinement_volumes, visited_volumes
+from DiffuseMorphCore.evaluation.lower_bounds import network_operations, refinement_volumes, visited_volumes
 from DiffuseMorphCore.evaluation.speed import run_speed
 from DiffuseMorphCore.evaluation.throughput import throughput_rows
 
@@ -42,7 +42,7 @@ def test_a_page_with_every_stage_and_the_command(tmp_path, pair_2d):
         rows = {row["stage"]: row for row in csv.DictReader(file)}
     for stage in ("read both images", "prepare", "align", "refine", "deliver", "moved image", "inverse transform",
                   "start-up"):
-        assert float(rows[stage]["seconds"]) > 0 and float(rows[stage]["floor"]) > 0
+        assert float(rows[stage]["seconds"]) > 0 and float(rows[stage]["bound"]) > 0
         assert f"| {stage} |" in page
     assert float(rows["the whole command"]["seconds"]) > 0 and float(rows["registration"]["seconds"]) > 0
     if find_spec("ants"):
@@ -62,7 +62,7 @@ def test_what_is_missing_is_said(tmp_path, monkeypatch):
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 def test_a_gpu_gets_its_own_rows():
-    from DiffuseMorphCore.evaluation.floors import measure_rates
+    from DiffuseMorphCore.evaluation.lower_bounds import measure_rates
     from DiffuseMorphCore.sample_pair import sample_pair
 
     device = torch.device("cuda")

@@ -42,7 +42,7 @@ def test_configurations_survive_a_dictionary(name):
     ("diffusion", {"heads": 3}, "heads"),
     ("diffusion", {"attention_levels": [4]}, "attention is asked for"),
     ("diffusion", {"attention": "local"}, "softmax, linear"),
-    ("diffusion", {"time_width": 5}, "time code"),
+    ("diffusion", {"time_width": 5}, "timestep embedding"),
     ("deformation", {"decoder": [8, 8]}, "as many blocks"),
     ("deformation", {"encoder": [16], "decoder": [16]}, "two levels"),
     ("deformation", {"initialisation": "zero"}, "normal, kaiming"),

@@ -8,7 +8,7 @@ from torch import nn
 
 from DiffuseMorphCore.networks import PRESETS, DeformationNetwork, DiffuseMorph, DiffusionNetwork
 from DiffuseMorphCore.networks.blocks import (Convolution3d, LinearAttention, SoftmaxAttention, pad_to_multiple,
-                                              time_code)
+                                              timestep_embedding)
 from DiffuseMorphCore.similarity.local_correlation import local_correlation
 from DiffuseMorphCore.warp import warp
 
@@ -86,7 +86,7 @@ def test_kaiming_start_keeps_the_signal_and_gives_a_small_field():
 
 
 def test_time_code_tells_steps_apart():
-    code = time_code(torch.arange(2000), 8)
+    code = timestep_embedding(torch.arange(2000), 8)
     assert code.shape == (2000, 8) and torch.equal(code[0], torch.tensor([0.0] * 4 + [1.0] * 4))
     assert torch.allclose(code[7, 0], torch.tensor(7.0).sin()) and torch.allclose(code[7, 4], torch.tensor(7.0).cos())
     assert float(torch.pdist(code[::50]).min()) > 0.01

@@ -1,4 +1,4 @@
-"""The network's passes: grids from coarse to fine, the paper's way in the first, the rest scaled with eta."""
+"""The network's passes: grids from coarse to fine, the paper's way in the first, the identity scaled with eta."""
 from __future__ import annotations
 
 from dataclasses import replace

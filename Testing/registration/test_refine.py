@@ -49,14 +49,14 @@ def deformed(ndim):
 @pytest.mark.parametrize("ndim", [2, 3])
 def test_another_contrast_is_registered_about_as_well_as_the_same(ndim, contrast):
     fixed, moving, flow = deformed(ndim)
-    rest = torch.zeros_like(flow)
-    same = error(refine(ImagePair(fixed, moving), rest, steps=40), flow)
+    identity = torch.zeros_like(flow)
+    same = error(refine(ImagePair(fixed, moving), identity, steps=40), flow)
     pair = ImagePair(fixed, CONTRASTS[contrast](moving))
-    found = refine(pair, rest, steps=40, similarity=MODALITIES["different"])
-    assert same < 0.3 * error(rest, flow)
-    assert error(found, flow) < same + 0.1 * error(rest, flow)
+    found = refine(pair, identity, steps=40, similarity=MODALITIES["different"])
+    assert same < 0.3 * error(identity, flow)
+    assert error(found, flow) < same + 0.1 * error(identity, flow)
     assert folding(found).share == 0
-    assert MODALITIES["different"].evaluate(pair, found) > MODALITIES["different"].evaluate(pair, rest)
+    assert MODALITIES["different"].evaluate(pair, found) > MODALITIES["different"].evaluate(pair, identity)
 
 
 @pytest.mark.parametrize("ndim", [2, 3])
@@ -69,8 +69,8 @@ def test_a_background_that_stays_dark_under_inversion_is_left_out(ndim):
     image = 0.1 + 0.8 * texture(fine)
     coarse = [downsample(part * share, SHAPES[ndim]) for part in (image, 1.05 - image)]
     tissue = downsample(share, SHAPES[ndim])
-    rest = torch.zeros(1, ndim, *SHAPES[ndim])
-    told, untold = (in_moving_contrast(ImagePair(*coarse, fixed_tissue=part, moving_tissue=part), rest)
+    identity = torch.zeros(1, ndim, *SHAPES[ndim])
+    told, untold = (in_moving_contrast(ImagePair(*coarse, fixed_tissue=part, moving_tissue=part), identity)
                     for part in (tissue, None))
     assert float((told.fixed - coarse[1]).abs().amax()) < 0.05 < 0.3 < float((untold.fixed - coarse[1]).abs().amax())
     assert told.moving is coarse[1] and told.fixed_tissue is None and told.moving_tissue is None
@@ -86,15 +86,15 @@ def test_what_a_mask_leaves_out_neither_pulls_nor_teaches(modality, side):
     polluted = {"fixed_mask": fixed, "moving_mask": changed}[side].clone()
     polluted[mask == 0] = torch.rand(int((mask == 0).sum()))
     images = (polluted, changed) if side == "fixed_mask" else (fixed, polluted)
-    rest = torch.zeros_like(flow)
+    identity = torch.zeros_like(flow)
     outside = smooth(1 - mask, 3.0)[:, 0] < 1e-3
 
     def far_error(displacement):
         return float((displacement - flow).norm(dim=1)[outside].mean())
 
-    masked = refine(ImagePair(*images, **{side: mask}), rest, steps=40, similarity=MODALITIES[modality])
-    clean = refine(ImagePair(fixed, changed), rest, steps=40, similarity=MODALITIES[modality])
-    assert far_error(masked) < far_error(clean) + 0.1 * far_error(rest)
+    masked = refine(ImagePair(*images, **{side: mask}), identity, steps=40, similarity=MODALITIES[modality])
+    clean = refine(ImagePair(fixed, changed), identity, steps=40, similarity=MODALITIES[modality])
+    assert far_error(masked) < far_error(clean) + 0.1 * far_error(identity)
 
 
 @pytest.mark.parametrize("modality", ["same", "different"])
@@ -102,14 +102,14 @@ def test_what_a_mask_leaves_out_neither_pulls_nor_teaches(modality, side):
 def test_constant_images_move_nothing(ndim, modality):
     torch.manual_seed(0)
     image, flat = texture(SHAPES[ndim]), torch.full((1, 1, *SHAPES[ndim]), 0.3)
-    rest = torch.zeros(1, ndim, *SHAPES[ndim])
+    identity = torch.zeros(1, ndim, *SHAPES[ndim])
     for pair in (ImagePair(flat, image), ImagePair(image, flat), ImagePair(flat, flat)):
-        found = refine(pair, rest, steps=5, similarity=MODALITIES[modality])
+        found = refine(pair, identity, steps=5, similarity=MODALITIES[modality])
         assert float(found.abs().amax()) < 1e-6
         assert MODALITIES[modality].evaluate(pair, found) == pytest.approx(0, abs=1e-6)
     nothing = torch.zeros_like(image)
     empty = ImagePair(image, 1 - image, fixed_tissue=nothing, moving_tissue=nothing)
-    assert bool(refine(empty, rest, steps=5, similarity=MODALITIES[modality]).isfinite().all())
+    assert bool(refine(empty, identity, steps=5, similarity=MODALITIES[modality]).isfinite().all())
 
 
 def test_coarse_grids_may_take_more_steps_than_the_finest(monkeypatch):
@@ -124,13 +124,13 @@ def test_coarse_grids_may_take_more_steps_than_the_finest(monkeypatch):
 
 def test_a_displacement_on_fewer_voxels_than_the_images_is_as_good(monkeypatch):
     fixed, moving, flow = deformed(3)
-    pair, rest = ImagePair(fixed, moving), torch.zeros_like(flow)
-    whole = refine(pair, rest, steps=12)
+    pair, identity = ImagePair(fixed, moving), torch.zeros_like(flow)
+    whole = refine(pair, identity, steps=12)
     monkeypatch.setattr(sys.modules[refine.__module__], "LARGE_GRID", fixed.numel() - 1)
-    fewer = refine(pair, rest, steps=12)
-    assert fewer.shape == rest.shape and folding(fewer).share == 0
+    fewer = refine(pair, identity, steps=12)
+    assert fewer.shape == identity.shape and folding(fewer).share == 0
     assert not torch.equal(fewer, whole)
-    assert error(fewer, flow) < error(whole, flow) + 0.05 * error(rest, flow)
+    assert error(fewer, flow) < error(whole, flow) + 0.05 * error(identity, flow)
 
 
 @pytest.mark.parametrize("ndim", [2, 3])
@@ -165,16 +165,16 @@ def test_volumes_are_evened_out_at_no_cost_in_similarity():
 
 def test_content_with_less_it_ends_sooner_with_most_of_it_done():
     fixed, moving, flow = deformed(3)
-    pair, rest = ImagePair(fixed, moving), torch.zeros_like(flow)
+    pair, identity = ImagePair(fixed, moving), torch.zeros_like(flow)
     told = {}
 
     def refined(settings):
         told[settings] = []
-        return refine(pair, rest, steps=40, settings=settings, advance=told[settings].append)
+        return refine(pair, identity, steps=40, settings=settings, advance=told[settings].append)
 
     patient, content = refined(RefinementSettings()), refined(EARLY_STOPPING)
     assert len(told[EARLY_STOPPING]) < len(told[RefinementSettings()])
-    assert error(patient, flow) < error(content, flow) < 0.3 * error(rest, flow)
+    assert error(patient, flow) < error(content, flow) < 0.3 * error(identity, flow)
 
 
 SUM = Similarity(((1.0, TERMS["local_correlation"]), (1.0, TERMS["self_similarity"])))
@@ -183,9 +183,9 @@ SUM = Similarity(((1.0, TERMS["local_correlation"]), (1.0, TERMS["self_similarit
 @pytest.mark.parametrize("ndim", [2, 3])
 def test_a_sum_of_terms_finds_the_deformation_too(ndim):
     fixed, moving, flow = deformed(ndim)
-    rest = torch.zeros_like(flow)
-    found = refine(ImagePair(fixed, 1 - moving), rest, steps=20, similarity=SUM)
-    assert error(found, flow) < 0.4 * error(rest, flow)
+    identity = torch.zeros_like(flow)
+    found = refine(ImagePair(fixed, 1 - moving), identity, steps=20, similarity=SUM)
+    assert error(found, flow) < 0.4 * error(identity, flow)
     assert folding(found).share == 0
 
 
@@ -202,8 +202,8 @@ def test_a_batch_of_starts_ends_where_each_would(similarity):
 @pytest.mark.parametrize("ndim", [2, 3])
 def test_a_second_channel_decides_what_the_first_cannot_see(ndim):
     fixed, moving, flow = deformed(ndim)
-    rest, flat = torch.zeros_like(flow), torch.full_like(fixed, 0.5)
+    identity, flat = torch.zeros_like(flow), torch.full_like(fixed, 0.5)
     two = ImagePair(torch.cat([flat, fixed], dim=1), torch.cat([flat, moving], dim=1))
-    assert float(refine(ImagePair(flat, flat), rest, steps=40).abs().amax()) == 0
+    assert float(refine(ImagePair(flat, flat), identity, steps=40).abs().amax()) == 0
     for similarity in (MODALITIES["same"], SUM):
-        assert error(refine(two, rest, steps=20, similarity=similarity), flow) < 0.4 * error(rest, flow)
+        assert error(refine(two, identity, steps=20, similarity=similarity), flow) < 0.4 * error(identity, flow)

@@ -59,7 +59,7 @@ def test_little_memory_means_a_coarser_grid_said_aloud(monkeypatch):
         choose_grid(BRAIN, torch.device("cpu"), MODALITIES["same"], [])
 
 
-def processor_failure():
+def cpu_failure():
     """What torch really raises when the system has no memory left to give."""
     with pytest.raises(RuntimeError) as caught:
         torch.empty(2 ** 50)
@@ -67,7 +67,7 @@ def processor_failure():
 
 
 FAILURES = {"cuda": lambda: torch.cuda.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB."),
-            "processor": processor_failure, "numpy": lambda: MemoryError("Unable to allocate 2.00 GiB"),
+            "cpu": cpu_failure, "numpy": lambda: MemoryError("Unable to allocate 2.00 GiB"),
             "ITK": lambda: RuntimeError("Exception thrown in SimpleITK Resample: Failed to allocate memory for image.")}
 each_failure = pytest.mark.parametrize("failure", FAILURES.values(), ids=FAILURES.keys())
 

@@ -64,9 +64,9 @@ def test_a_term_says_what_it_is(name):
 def test_it_is_one_for_a_perfect_match_and_about_zero_for_strangers(name, ndim):
     torch.manual_seed(1)
     image, other = texture(*SHAPES[ndim]), texture(*SHAPES[ndim])
-    rest = torch.zeros(1, ndim, *SHAPES[ndim])
-    match = TERMS[name].prepare(pair_of(image, image), rest, SHAPES[ndim]).value(rest)
-    strangers = TERMS[name].prepare(pair_of(image, other), rest, SHAPES[ndim]).value(rest)
+    identity = torch.zeros(1, ndim, *SHAPES[ndim])
+    match = TERMS[name].prepare(pair_of(image, image), identity, SHAPES[ndim]).value(identity)
+    strangers = TERMS[name].prepare(pair_of(image, other), identity, SHAPES[ndim]).value(identity)
     assert match.shape == strangers.shape == (1,)
     assert float(match) == pytest.approx(1, abs=0.02)
     assert -0.2 < float(strangers) < 0.45
@@ -77,8 +77,8 @@ def test_it_is_one_for_a_perfect_match_and_about_zero_for_strangers(name, ndim):
 def test_the_true_displacement_is_better_than_none_and_the_force_points_to_it(name, ndim):
     pair, field = deformed(ndim)
     prepared = TERMS[name].prepare(pair, field, pair.shape)
-    rest = torch.zeros_like(field)
-    value, force = prepared.force(rest)
+    identity = torch.zeros_like(field)
+    value, force = prepared.force(identity)
     assert float(prepared.value(field)) > float(value)
     assert force.shape == field.shape and force.dtype == field.dtype
     assert float((smooth(force, 1.0) * field).sum()) > 0
@@ -180,11 +180,11 @@ def test_what_a_mask_leaves_out_does_not_matter_to_the_last_bit(name, ndim, side
 @both_dimensions
 def test_constant_images_and_empty_masks_give_finite_values_and_no_force(name, ndim):
     torch.manual_seed(3)
-    image, rest = texture(*SHAPES[ndim]), torch.zeros(1, ndim, *SHAPES[ndim])
+    image, identity = texture(*SHAPES[ndim]), torch.zeros(1, ndim, *SHAPES[ndim])
     flat, nowhere = torch.full_like(image, 0.3), torch.zeros_like(image)
     for pair in (pair_of(flat, image), pair_of(image, flat), pair_of(flat, flat),
                  pair_of(image, 1 - image, fixed_mask=nowhere), pair_of(image, 1 - image, moving_mask=nowhere)):
-        value, force = TERMS[name].prepare(pair, rest, pair.shape).force(rest)
+        value, force = TERMS[name].prepare(pair, identity, pair.shape).force(identity)
         assert bool(value.isfinite()) and bool(force.isfinite().all())
         if pair.fixed is flat or pair.moving is flat:
             assert float(force.abs().amax()) * force[0].numel() < 1e-3
@@ -219,9 +219,9 @@ def test_it_needs_the_memory_it_says(name):
     shape = (40, 44, 48)
     image, share = texture(*shape), torch.rand(1, 1, *shape)
     tissue = {"fixed_tissue": share, "moving_tissue": share} if TERMS[name].uses_tissue else {}
-    pair, rest = pair_of(image, image.flip(2), share, share, **tissue), torch.zeros(1, 3, *shape)
+    pair, identity = pair_of(image, image.flip(2), share, share, **tissue), torch.zeros(1, 3, *shape)
     with PeakMemory() as memory:
-        TERMS[name].prepare(pair, rest, shape).force(rest)
+        TERMS[name].prepare(pair, identity, shape).force(identity)
     needed = memory.most / image.numel()
     assert 0.3 * TERMS[name].bytes_per_voxel < needed <= TERMS[name].bytes_per_voxel
 
@@ -249,11 +249,11 @@ def test_a_sum_is_the_weighted_mean_and_its_force_one_of_forces_of_equal_length(
     weights, terms = (1.0, 3.0), (TERMS["local_correlation"], TERMS["self_similarity"])
     prepared = Similarity(tuple(zip(weights, terms))).prepare(pair, field, pair.shape)
     parts = [term.prepare(pair, field, pair.shape) for term in terms]
-    rest = torch.zeros_like(field)
-    values, forces = zip(*(part.force(rest) for part in parts))
+    identity = torch.zeros_like(field)
+    values, forces = zip(*(part.force(identity) for part in parts))
     lengths = [force.norm(dim=1).mean() for force in forces]
     expected = sum(weight * force / length for weight, force, length in zip(weights, forces, lengths))
-    value, force = prepared.force(rest)
+    value, force = prepared.force(identity)
     torch.testing.assert_close(value, (values[0] + 3 * values[1]) / 4)
     torch.testing.assert_close(force, expected / field[0, 0].numel())
     # Later on the lengths of the first step stay the units.

@@ -5,7 +5,7 @@
 Two fields are measured: on the grid that a registration delivers, and with a vector at every voxel of the fixed image,
 which is more than the module ever writes. For each: writing a tick, and a tick with three slice views rendered,
 compared with rendering the same three views again with an untouched field of the same kind. The views are rendered by
-whatever OpenGL there is off screen; without a graphics processor it is slow, so the ratio says more than the
+whatever OpenGL there is off screen; without a GPU it is slow, so the ratio says more than the
 milliseconds.
 """
 
@@ -113,7 +113,7 @@ def measure(application, shape, ticks: int) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--threads", type=int, default=2, help="processor threads for writing (default 2)")
+    parser.add_argument("--threads", type=int, default=2, help="CPU threads for writing (default 2)")
     parser.add_argument("--ticks", type=int, default=20, help="ticks to take the median of (default 20)")
     parser.add_argument("--size", type=int, default=512, help="side of a slice view in pixels (default 512)")
     arguments = parser.parse_args()

@@ -26,7 +26,7 @@ def labelled(picture, text):
     return np.asarray(image)
 
 
-def side_by_side(rows):
+def parallel_map(rows):
     import numpy as np
 
     return np.concatenate([np.concatenate(row, axis=1) for row in rows], axis=0)
@@ -97,7 +97,7 @@ def main() -> None:
     slicer.util.setSliceViewerLayers(background=nodes[0], foregroundOpacity=0.0)
     for name in VIEWS:
         rows[name].append(labelled(views[name].picture(), "fixed"))
-    save(side_by_side(rows.values()), "explore.png")
+    save(parallel_map(rows.values()), "explore.png")
 
     modes = [
         (ViewMode.blend, "blend"),
@@ -112,7 +112,7 @@ def main() -> None:
         while panel.runPanel.busy:
             settle(20)
         pictures.append(labelled(views["Red"].picture(), text))
-    save(side_by_side([pictures]), "views.png")
+    save(parallel_map([pictures]), "views.png")
     parameters.viewMode, parameters.eta, parameters.fieldMode = ViewMode.blend, 0.62, FieldMode.grid
     settle(50)
     picture = ROOT / "Resources" / "Screenshots" / "panel.png"

@@ -11,7 +11,7 @@ from DiffuseMorphCore.training.appearance import Appearance
 from DiffuseMorphCore.training.artefacts import cut_field_of_view, lesion, thick_slices
 from DiffuseMorphCore.training.augmentation import AffineRange
 from DiffuseMorphCore.training.objective import Draw, JointObjective, LossWeights
-from DiffuseMorphCore.training.pair import Mixture, Pair
+from DiffuseMorphCore.training.pair import Mixture, TrainingPair
 from DiffuseMorphCore.training.shapes import RandomShapes
 from DiffuseMorphCore.training.synthetic import Geometry, SyntheticPairs
 
@@ -74,7 +74,7 @@ def test_the_similarity_compares_what_a_perfect_scanner_shows():
     objective = JointObjective(model, LossWeights(registration_steps="zero", window=5))
     with torch.no_grad():
         clean = objective(pair, drawn)["similarity"]
-        plain = objective(Pair(pair.moving, pair.fixed), drawn)["similarity"]
+        plain = objective(TrainingPair(pair.moving, pair.fixed), drawn)["similarity"]
     assert clean > plain + 0.1
 
 
@@ -85,11 +85,11 @@ def test_a_mixture_gives_each_source_its_share_by_index():
         def __init__(self, value: float) -> None:
             self.image = torch.full((1, 1, 4, 4), value)
 
-        def draw(self, index: int, device: torch.device) -> Pair:
-            return Pair(self.image, self.image)
+        def draw(self, index: int, device: torch.device) -> TrainingPair:
+            return TrainingPair(self.image, self.image)
 
-        def validation(self, device: torch.device) -> list[Pair]:
-            return [Pair(self.image, self.image)]
+        def validation(self, device: torch.device) -> list[TrainingPair]:
+            return [TrainingPair(self.image, self.image)]
 
     mixture = Mixture([Constant(1.0), Constant(2.0)], [3, 1], seed=5)
     values = [float(mixture.draw(index, CPU).moving.mean()) for index in range(400)]

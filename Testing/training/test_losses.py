@@ -11,7 +11,7 @@ from DiffuseMorphCore.similarity import local_correlation
 from DiffuseMorphCore.seeds import generator
 from DiffuseMorphCore.training.losses import folding_penalty, known_field_loss, noise_loss, smoothness, soft_dice
 from DiffuseMorphCore.training.objective import JointObjective, LossWeights, draw
-from DiffuseMorphCore.training.pair import Pair
+from DiffuseMorphCore.training.pair import TrainingPair
 from DiffuseMorphCore.warp import determinant_minimum, resize_displacement, warp
 
 
@@ -84,7 +84,7 @@ def setting():
     model = DiffuseMorph(PRESETS["default2d"].model)
     moving, fixed = torch.rand(2, 1, 16, 16) * 2 - 1, torch.rand(2, 1, 16, 16) * 2 - 1
     labels = (torch.rand(2, 1, 16, 16) * 3).floor()
-    return model, Pair(moving, fixed, labels, labels.flip(2), torch.zeros(2, 2, 16, 16))
+    return model, TrainingPair(moving, fixed, labels, labels.flip(2), torch.zeros(2, 2, 16, 16))
 
 
 def test_the_joint_objective_is_equations_7_to_9(setting):
@@ -130,7 +130,7 @@ def test_alternating_steps_have_one_objective_each(setting):
 
 def test_handed_networks_learn_apart(setting):
     model, pair = setting
-    weights = LossWeights(registration_steps="alternate", handed=True, window=5)
+    weights = LossWeights(registration_steps="alternate", warm_up=True, window=5)
     drawn = draw(pair, weights, 2000, generator(0, 0))
     seen = []
     handle = model.deformation.register_forward_hook(lambda module, inputs, output: seen.append(inputs))
@@ -139,9 +139,9 @@ def test_handed_networks_learn_apart(setting):
     (moving, latent), = seen
     assert torch.equal(moving, pair.moving) and torch.equal(latent, pair.fixed)
     given = model.latent(pair.moving, pair.fixed)
-    assert terms["handed"].item() == pytest.approx((given - pair.fixed).square().mean().item(), rel=1e-5)
+    assert terms["warm_up"].item() == pytest.approx((given - pair.fixed).square().mean().item(), rel=1e-5)
     assert "noise" not in terms
-    gradient, = torch.autograd.grad(terms["loss"] - terms["handed"], model.diffusion.exit.weight, allow_unused=True,
+    gradient, = torch.autograd.grad(terms["loss"] - terms["warm_up"], model.diffusion.exit.weight, allow_unused=True,
                                     retain_graph=True)
     assert gradient is None or gradient.abs().max() < 1e-6  # the registration does not reach the diffusion network
 

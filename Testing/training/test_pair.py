@@ -9,12 +9,12 @@ import torch
 from torch import Tensor
 
 from DiffuseMorphCore.training import pairs as image_pairs
-from DiffuseMorphCore.training.pair import INTENSITIES, LABELS, NUMBERS, Pair, part, stack
-from DiffuseMorphCore.training.pairs import ImageGrid, ImagePairs, Scan
+from DiffuseMorphCore.training.pair import INTENSITIES, LABELS, NUMBERS, TrainingPair, part, stack
+from DiffuseMorphCore.training.pairs import ImageGrid, ImagePairs, ScanFiles
 
 
 @dataclass(frozen=True)
-class Extended(Pair):
+class Extended(TrainingPair):
     """A pair with more: a third image, its labels, and a time."""
 
     frame: Tensor | None = part(INTENSITIES)
@@ -43,7 +43,7 @@ def test_a_batch_has_what_all_of_its_pairs_have():
     both = stack([one, other])
     assert type(both) is Extended and both.frame.shape == (2, 1, 6, 7) and both.time is None
     assert stack([one, one, one]).time.shape == (3,)
-    assert type(stack([Pair(one.moving, one.fixed)])) is Pair
+    assert type(stack([TrainingPair(one.moving, one.fixed)])) is TrainingPair
 
 
 @pytest.mark.parametrize("ndim", [2, 3])
@@ -52,7 +52,7 @@ def test_augmentation_interpolates_labels_as_labels_wherever_they_stand(monkeypa
     shape = (12, 14, 10)[:ndim]
     image, labels = torch.rand(1, 1, *shape), torch.randint(0, 5, (1, 1, *shape)).float() * 7
     pair = Extended(image, image, fixed_labels=labels, frame=image, frame_labels=labels)
-    source = ImagePairs([(Scan(Path("a")), Scan(Path("b")))], [], ImageGrid(shape, (1.0,) * ndim), ("x",), affine=1.0)
+    source = ImagePairs([(ScanFiles(Path("a")), ScanFiles(Path("b")))], [], ImageGrid(shape, (1.0,) * ndim), ("x",), affine=1.0)
     monkeypatch.setattr(image_pairs.ImagePairs, "_load", lambda *_: pair)
     drawn = source.draw(0, torch.device("cpu"))
     assert type(drawn) is Extended and drawn.moving_labels is None

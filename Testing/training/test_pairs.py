@@ -7,7 +7,7 @@ import SimpleITK as sitk
 import torch
 
 from DiffuseMorphCore.errors import DiffuseMorphError
-from DiffuseMorphCore.training.pairs import (ImageGrid, ImagePairs, Scan, every_pair, find_scans, group_by_subject,
+from DiffuseMorphCore.training.pairs import (ImageGrid, ImagePairs, ScanFiles, every_pair, find_scans, group_by_subject,
                                              pairs_to_atlas, prepare_image, read_table)
 
 CPU = torch.device("cpu")
@@ -78,7 +78,7 @@ def test_a_table_lists_pairs_relative_to_itself(folder):
     table = folder / "pairs.csv"
     table.write_text("moving,fixed,moving_labels,fixed_labels\na_1_img.png,a_2_img.png,a_1_seg.png,\n")
     (moving, fixed), = read_table(table)
-    assert moving == Scan(folder / "a_1_img.png", folder / "a_1_seg.png") and fixed == Scan(folder / "a_2_img.png")
+    assert moving == ScanFiles(folder / "a_1_img.png", folder / "a_1_seg.png") and fixed == ScanFiles(folder / "a_2_img.png")
 
 
 @pytest.mark.parametrize(("text", "sentence"), [

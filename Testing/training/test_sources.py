@@ -10,7 +10,7 @@ import torch
 
 from DiffuseMorphCore.errors import DiffuseMorphError
 from DiffuseMorphCore.training import settings_from
-from DiffuseMorphCore.training.pair import Pair
+from DiffuseMorphCore.training.pair import TrainingPair
 from DiffuseMorphCore.training.settings import SOURCES
 from DiffuseMorphCore.training.sources import build_sources
 
@@ -75,7 +75,7 @@ def test_pairs_have_the_shape_range_and_type_that_training_expects(name, world):
     source = source_of(name, world)
     shape = (16,) * source.ndim
     for pair in (source.draw(0, CPU), source.draw(7, CPU), *source.validation(CPU)):
-        assert isinstance(pair, Pair)
+        assert isinstance(pair, TrainingPair)
         for image in (pair.moving, pair.fixed):
             assert image.shape == (1, 1, *shape) and image.dtype == torch.float32
             assert -1 - 1e-5 <= float(image.min()) < float(image.max()) <= 1 + 1e-5

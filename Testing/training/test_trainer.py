@@ -227,7 +227,7 @@ def test_stages_train_on_grids_of_their_own(tmp_path):
                       validation={"pairs": 1})
     values["data"] = {"source": "shapes"}
     values["geometry"] = {"shape": [24, 24], "spacing": 8.0}
-    values["stages"] = [{"until": 2, "shape": [16, 16], "spacing": 12.0, "scales": [3.0], "handed": True}]
+    values["stages"] = [{"until": 2, "shape": [16, 16], "spacing": 12.0, "scales": [3.0], "warm_up": True}]
     values["loss"] |= {"registration_steps": "same"}
     run = settings_from(values)
     from DiffuseMorphCore.training.trainer import Trainer
@@ -241,7 +241,7 @@ def test_stages_train_on_grids_of_their_own(tmp_path):
     assert set(sides[2:]) == {24}  # validation is on the last grid
     trainer.train(None, 1, lambda *_: None)
     log = rows(tmp_path / "run")
-    assert [bool(row["handed"]) for row in log] == [True, True, False]
+    assert [bool(row["warm_up"]) for row in log] == [True, True, False]
     assert [bool(row["noise"]) for row in log] == [False, False, True]
 
 

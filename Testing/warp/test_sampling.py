@@ -128,7 +128,7 @@ def test_gaussian_and_box_equal_direct_sums():
     assert float((spread.sum(0) * index.square()).sum()) == pytest.approx(4.0, rel=0.04)  # cut at 3 sigma
 
 
-def test_matrices_for_gpus_and_shifted_sums_for_processors_agree():
+def test_matrices_for_gpus_and_shifted_sums_for_cpus_agree():
     from DiffuseMorphCore.warp.filters import _apply_matrix, _filter, _filter_matrix, gaussian_weights
     torch.manual_seed(4)
     image = torch.rand(2, 1, 9, 21, 10)

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from DiffuseMorphCore.warp.threads import side_by_side
+from DiffuseMorphCore.warp.threads import parallel_map
 
 CPU = torch.device("cpu")
 
@@ -18,7 +18,7 @@ def threads(request):
 
 def test_results_come_in_the_order_of_the_items_without_gradients(threads):
     start = torch.ones(5, requires_grad=True)
-    found = list(side_by_side(lambda factor: (start * factor, torch.get_num_threads()), range(20), CPU))
+    found = list(parallel_map(lambda factor: (start * factor, torch.get_num_threads()), range(20), CPU))
     assert [float(value[0]) for value, _ in found] == list(range(20))
     assert not any(value.requires_grad for value, _ in found)
     assert {inside for _, inside in found} == {1}
@@ -31,7 +31,7 @@ def test_an_error_arrives_where_the_results_are_asked_for(threads):
             raise ValueError("two")
         return item
 
-    results = side_by_side(fail, range(9), CPU)
+    results = parallel_map(fail, range(9), CPU)
     assert [next(results), next(results)] == [0, 1]
     with pytest.raises(ValueError, match="two"):
         next(results)
@@ -39,7 +39,7 @@ def test_an_error_arrives_where_the_results_are_asked_for(threads):
 
 
 def test_who_stops_asking_gets_the_threads_back(threads):
-    results = side_by_side(lambda item: item, range(9), CPU)
+    results = parallel_map(lambda item: item, range(9), CPU)
     assert next(results) == 0
     results.close()
     assert torch.get_num_threads() == threads

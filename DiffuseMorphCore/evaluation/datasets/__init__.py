@@ -8,7 +8,7 @@ from importlib import import_module
 from pathlib import Path
 
 from DiffuseMorphCore.errors import DiffuseMorphError
-from DiffuseMorphCore.evaluation.datasets.scan import DataSet, Pair, Scan
+from DiffuseMorphCore.evaluation.datasets.scan import DataSet, ScanPair, Scan
 
 DATA_SETS = {
     "acdc": ("acdc", "Acdc"),
@@ -38,4 +38,4 @@ def open_data_set(name: str, folder: str | Path | None = None) -> DataSet:
     return getattr(module, reader)() if file == "phantom" else getattr(module, reader)(folder)
 
 
-__all__ = ["DATA_SETS", "DataSet", "Pair", "Scan", "open_data_set"]
+__all__ = ["DATA_SETS", "DataSet", "ScanPair", "Scan", "open_data_set"]

@@ -14,7 +14,7 @@ import SimpleITK as sitk
 
 from DiffuseMorphCore.errors import DiffuseMorphError
 from DiffuseMorphCore.evaluation.datasets.geometry import centre_crop_or_pad, resample_spacing, scale_whole
-from DiffuseMorphCore.evaluation.datasets.scan import DataSet, Pair, Scan, read_file
+from DiffuseMorphCore.evaluation.datasets.scan import DataSet, ScanPair, Scan, read_file
 
 SPACING = (1.5, 1.5, 3.15)
 SIZE = (128, 128, 32)
@@ -46,12 +46,12 @@ class Acdc(DataSet):
                 f"patient001 onwards: give its folder 'training' with --data.")
         self.test_patients = test_patients
 
-    def pairs(self, split: str) -> list[Pair]:
+    def pairs(self, split: str) -> list[ScanPair]:
         self.check_split(split)
         chosen = self.patients[:-self.test_patients] if split == "train" else self.patients[-self.test_patients:]
         return [self._pair(patient) for patient in chosen]
 
-    def _pair(self, patient: str) -> Pair:
+    def _pair(self, patient: str) -> ScanPair:
         phases = self._phases(patient)
         first, last, count = phases["ED"], phases["ES"], phases["NbFrame"]
         series = self.required(f"{patient}/{patient}_4d.nii.gz")
@@ -60,7 +60,7 @@ class Acdc(DataSet):
         between = [Scan(f"{patient}_frame{number:02d}", patient, partial(read_frame, series, number, count),
                         time=step / steps)
                    for step in range(1, steps) for number in [(first + step - 1) % count + 1]]
-        return Pair(moving, fixed, (moving, *between, fixed))
+        return ScanPair(moving, fixed, (moving, *between, fixed))
 
     def _phases(self, patient: str) -> dict[str, int]:
         path = self.required(f"{patient}/Info.cfg")

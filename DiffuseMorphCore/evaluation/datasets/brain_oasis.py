@@ -5,7 +5,7 @@ import csv
 from pathlib import Path
 
 from DiffuseMorphCore.errors import DiffuseMorphError
-from DiffuseMorphCore.evaluation.datasets.scan import DataSet, Pair, Scan, file_scan, ordered_pairs
+from DiffuseMorphCore.evaluation.datasets.scan import DataSet, ScanPair, Scan, file_scan, ordered_pairs
 
 VALIDATION = ("1003", "1004", "1005", "1018", "1019")
 
@@ -45,5 +45,5 @@ class BrainOasis(DataSet):
                 f"The folder '{self.folder}' has fewer than two people to train on: it needs files NNNN_t1.nii.gz.")
         return people
 
-    def pairs(self, split: str) -> list[Pair]:
+    def pairs(self, split: str) -> list[ScanPair]:
         return ordered_pairs(self.scans(split))

@@ -4,7 +4,7 @@ from __future__ import annotations
 import csv
 
 from DiffuseMorphCore.errors import DiffuseMorphError
-from DiffuseMorphCore.evaluation.datasets.scan import DataSet, Pair, file_scan
+from DiffuseMorphCore.evaluation.datasets.scan import DataSet, ScanPair, file_scan
 
 VALIDATION_PEOPLE = 6
 COLUMNS = ("person", "slice", "end_diastole", "end_diastole_label", "end_systole", "end_systole_label")
@@ -25,7 +25,7 @@ class HeartCine(DataSet):
     structures = {255: "left ventricle cavity"}
     splits = ("train", "validation")
 
-    def pairs(self, split: str) -> list[Pair]:
+    def pairs(self, split: str) -> list[ScanPair]:
         self.check_split(split)
         path = self.required("pairs.csv")
         with open(path, newline="", encoding="utf-8") as file:
@@ -36,7 +36,7 @@ class HeartCine(DataSet):
         chosen = people[-VALIDATION_PEOPLE:] if split == "validation" else people[:-VALIDATION_PEOPLE]
         return [self._pair(row) for row in rows if row["person"] in chosen]
 
-    def _pair(self, row: dict[str, str]) -> Pair:
+    def _pair(self, row: dict[str, str]) -> ScanPair:
         ends = [file_scan(self.required(row[phase]).stem, row["person"], self.required(row[phase]),
                           self.required(row[f"{phase}_label"])) for phase in ("end_diastole", "end_systole")]
-        return Pair(moving=ends[0], fixed=ends[1])
+        return ScanPair(moving=ends[0], fixed=ends[1])

@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 from DiffuseMorphCore.errors import DiffuseMorphError
-from DiffuseMorphCore.evaluation.datasets.scan import DataSet, Pair, Scan, file_scan
+from DiffuseMorphCore.evaluation.datasets.scan import DataSet, ScanPair, Scan, file_scan
 
 VALIDATION_PEOPLE = 30
 # Every person is registered to the next one and to the seventh after it in a ring: twice moving and twice fixed.
@@ -30,7 +30,7 @@ class Hippocampus(DataSet):
         return [file_scan(name.removeprefix("hippocampus_"), name, self.required(f"{name}_t1.nii.gz"),
                           self.required(f"{name}_labels.nii.gz")) for name in names]
 
-    def pairs(self, split: str) -> list[Pair]:
+    def pairs(self, split: str) -> list[ScanPair]:
         scans = self.scans(split)
-        return [Pair(scan, scans[(index + step) % len(scans)])
+        return [ScanPair(scan, scans[(index + step) % len(scans)])
                 for step in RING_STEPS for index, scan in enumerate(scans) if step % len(scans)]

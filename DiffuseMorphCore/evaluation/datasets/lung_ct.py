@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from DiffuseMorphCore.errors import DiffuseMorphError
-from DiffuseMorphCore.evaluation.datasets.scan import DataSet, Pair, Scan, read_file, read_labels
+from DiffuseMorphCore.evaluation.datasets.scan import DataSet, ScanPair, Scan, read_file, read_labels
 
 BASELINE = ("3DCT_lung_baseline.mha", "3DCT_lung_baseline_mask.mha", "3DCT_lung_baseline_landmarks.txt")
 FOLLOWUP = ("3DCT_lung_followup.mha", "3DCT_lung_followup_mask.mha", "3DCT_lung_groundtruth_point.txt")
@@ -31,9 +31,9 @@ class LungCt(DataSet):
         return Scan(name, "lung", partial(read_file, image), partial(read_labels, mask, image),
                     partial(read_points, points))
 
-    def pairs(self, split: str) -> list[Pair]:
+    def pairs(self, split: str) -> list[ScanPair]:
         self.check_split(split)
-        return [Pair(self._scan("followup", FOLLOWUP), self._scan("baseline", BASELINE))]
+        return [ScanPair(self._scan("followup", FOLLOWUP), self._scan("baseline", BASELINE))]
 
 
 def read_points(path: Path) -> np.ndarray:

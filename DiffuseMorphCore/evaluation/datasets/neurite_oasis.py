@@ -12,7 +12,7 @@ from pathlib import Path
 import SimpleITK as sitk
 
 from DiffuseMorphCore.errors import DiffuseMorphError
-from DiffuseMorphCore.evaluation.datasets.scan import DataSet, Pair, Scan, ordered_pairs, read_file
+from DiffuseMorphCore.evaluation.datasets.scan import DataSet, ScanPair, Scan, ordered_pairs, read_file
 
 VOXELS = 160 * 192 * 224
 PEOPLE, VALIDATION_PEOPLE = 414, 20
@@ -56,9 +56,9 @@ class NeuriteOasis(DataSet):
                                     f"get a new copy of it.")
         return image
 
-    def pairs(self, split: str) -> list[Pair]:
+    def pairs(self, split: str) -> list[ScanPair]:
         self.check_split(split)
         if split == "train":
             return ordered_pairs([self.scan(person) for person in self.people[:-self.validation_people]])
         scans = [self.scan(person) for person in self.people[-self.validation_people:]]
-        return [Pair(moving=later, fixed=earlier) for earlier, later in zip(scans, scans[1:])]
+        return [ScanPair(moving=later, fixed=earlier) for earlier, later in zip(scans, scans[1:])]

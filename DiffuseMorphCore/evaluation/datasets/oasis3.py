@@ -15,7 +15,7 @@ import numpy as np
 import SimpleITK as sitk
 
 from DiffuseMorphCore.errors import DiffuseMorphError
-from DiffuseMorphCore.evaluation.datasets.scan import DataSet, Pair, Scan
+from DiffuseMorphCore.evaluation.datasets.scan import DataSet, ScanPair, Scan
 
 # Shares of the paper's 1027, 93 and 129 scans, cut between people so that nobody is in two splits.
 SHARES = {"train": 1027, "validation": 93, "test": 129}
@@ -77,7 +77,7 @@ class Oasis3(DataSet):
     def atlas(self) -> Scan:
         return self.scan(*self.sessions[0])
 
-    def pairs(self, split: str) -> list[Pair]:
+    def pairs(self, split: str) -> list[ScanPair]:
         self.check_split(split)
         atlas = self.atlas()
         others = [entry for entry in self.sessions[1:] if entry[0][:8] != atlas.subject]
@@ -86,7 +86,7 @@ class Oasis3(DataSet):
         ends = np.round(shares * len(people)).astype(int)
         where = self.splits.index(split)
         chosen = people[ends[where - 1] if where else 0:ends[where]]
-        return [Pair(self.scan(*entry), atlas) for entry in others if entry[0][:8] in chosen]
+        return [ScanPair(self.scan(*entry), atlas) for entry in others if entry[0][:8] in chosen]
 
 
 def common_grid(size: tuple[int, int, int] = GRID_SIZE) -> sitk.Image:

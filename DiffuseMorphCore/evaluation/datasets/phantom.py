@@ -7,7 +7,7 @@ import numpy as np
 import SimpleITK as sitk
 
 from DiffuseMorphCore.evaluation.datasets.heart_motion import HeartMotion
-from DiffuseMorphCore.evaluation.datasets.scan import DataSet, Pair, Scan
+from DiffuseMorphCore.evaluation.datasets.scan import DataSet, ScanPair, Scan
 
 SHAPE = (32, 128, 128)
 FIELD_OF_VIEW = (100.8, 192.0, 192.0)
@@ -88,7 +88,7 @@ class CardiacPhantom(DataSet):
     """
 
     name = "phantom"
-    title = "the made cardiac phantom"
+    title = "the synthetic cardiac phantom"
     ndim = 3
     intensities = (0.0, 1.0)
     mirrored_axes = (1, 2)
@@ -104,14 +104,14 @@ class CardiacPhantom(DataSet):
         return Scan(name, f"heart{seed:06d}", partial(frame, seed, self.shape, time),
                     partial(frame_labels, seed, self.shape, time), time=time)
 
-    def pairs(self, split: str) -> list[Pair]:
+    def pairs(self, split: str) -> list[ScanPair]:
         self.check_split(split)
         seeds = [FIRST_SEED[split] + person for person in range(self.people.get(split, 0))]
         return [self._pair(seed) for seed in seeds]
 
-    def _pair(self, seed: int) -> Pair:
+    def _pair(self, seed: int) -> ScanPair:
         frames = tuple(self.scan(seed, float(time)) for time in np.linspace(0, 1, self.frame_count))
-        return Pair(frames[0], frames[-1], frames)
+        return ScanPair(frames[0], frames[-1], frames)
 
     def true_displacement(self, scan: Scan) -> np.ndarray:
         """(ndim, *spatial) voxels: the displacement that pulls a person's end-diastolic image into `scan`."""
@@ -122,7 +122,7 @@ class CardiacPhantomSlices(CardiacPhantom):
     """The same hearts as one short-axis slice each, without motion through the plane: 2-D, trained in minutes."""
 
     name = "phantom-2d"
-    title = "slices of the made cardiac phantom"
+    title = "slices of the synthetic cardiac phantom"
     ndim = 2
     mirrored_axes = (0, 1)
 

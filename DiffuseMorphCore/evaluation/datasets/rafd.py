@@ -12,7 +12,7 @@ import numpy as np
 import SimpleITK as sitk
 
 from DiffuseMorphCore.errors import DiffuseMorphError
-from DiffuseMorphCore.evaluation.datasets.scan import DataSet, Pair, Scan, ordered_pairs, read_file
+from DiffuseMorphCore.evaluation.datasets.scan import DataSet, ScanPair, Scan, ordered_pairs, read_file
 
 CROP, SIDE = 640, 128
 EXPRESSIONS = ("angry", "contemptuous", "disgusted", "fearful", "happy", "neutral", "sad", "surprised")
@@ -62,7 +62,7 @@ class Rafd(DataSet):
                 scans.append(Scan(f"{subject:02d}_{expression}_{gaze}", f"{subject:02d}", partial(read_grey, path)))
         return scans
 
-    def pairs(self, split: str) -> list[Pair]:
+    def pairs(self, split: str) -> list[ScanPair]:
         self.check_split(split)
         subjects = sorted(self.files)
         start = 0

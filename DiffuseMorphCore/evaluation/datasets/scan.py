@@ -42,7 +42,7 @@ class Scan:
 
 
 @dataclass(frozen=True)
-class Pair:
+class ScanPair:
     """A moving scan to be deformed into a fixed one; `frames` are the true images in between, where they are known."""
 
     moving: Scan
@@ -80,7 +80,7 @@ class DataSet(ABC):
             raise DiffuseMorphError(f"There is no folder '{self.folder}': give the folder of {self.title} with --data.")
 
     @abstractmethod
-    def pairs(self, split: str) -> list[Pair]:
+    def pairs(self, split: str) -> list[ScanPair]:
         """The pairs of one split, `train`, `validation` or `test`, always in the same order."""
 
     def check_split(self, split: str) -> None:
@@ -132,6 +132,6 @@ def file_scan(name: str, subject: str, image: Path, labels: Path | None = None) 
                 None if labels is None else partial(read_labels, labels, image))
 
 
-def ordered_pairs(scans: list[Scan]) -> list[Pair]:
+def ordered_pairs(scans: list[Scan]) -> list[ScanPair]:
     """Every scan to every other scan, both ways, in the order of the list (moving first)."""
-    return [Pair(moving, fixed) for moving in scans for fixed in scans if moving is not fixed]
+    return [ScanPair(moving, fixed) for moving in scans for fixed in scans if moving is not fixed]

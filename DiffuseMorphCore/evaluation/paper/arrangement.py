@@ -21,7 +21,7 @@ from DiffuseMorphCore.training.objective import LossWeights
 
 SIZES = ("full", "small", "tiny")
 
-# Networks that two processor cores train in about an hour; "tiny" is for trying a command out.
+# Networks that two CPU core train in about an hour; "tiny" is for trying a command out.
 SMALL_NETWORKS = {
     2: ModelConfiguration(
         ndim=2, diffusion=DiffusionConfiguration(width=16, groups=4, attention="softmax", heads=1),
@@ -58,7 +58,7 @@ BRAINS = Experiment(("oasis3", "neurite-oasis", "brain-oasis"), "brain3d",
 
 
 @dataclass(frozen=True)
-class Request:
+class ComparisonRequest:
     """What the command line asks for; None means the experiment's own choice."""
 
     out: Path
@@ -77,7 +77,7 @@ class Request:
     quiet: bool = False
 
 
-def find_data(experiment: Experiment, request: Request) -> DataSet:
+def find_data(experiment: Experiment, request: ComparisonRequest) -> DataSet:
     """The data set asked for, or the first of the experiment's that the folder holds, or without a folder the phantom.
 
     A folder is never passed over for the phantom. Raises DiffuseMorphError, naming what was looked for.
@@ -100,7 +100,7 @@ def find_data(experiment: Experiment, request: Request) -> DataSet:
                             f"({' '.join(refusals)}).")
 
 
-def _opened(name: str, request: Request) -> DataSet:
+def _opened(name: str, request: ComparisonRequest) -> DataSet:
     if name in ("phantom", "phantom-2d") and request.size != "tiny":
         return _phantom(name, request)
     if request.size == "tiny" and name in ("phantom", "phantom-2d"):
@@ -110,8 +110,8 @@ def _opened(name: str, request: Request) -> DataSet:
     return open_data_set(name, request.data)
 
 
-def _phantom(name: str, request: Request) -> DataSet:
-    """The made heart on the grid asked for: a formula needs no resampling, and its true displacement fits exactly."""
+def _phantom(name: str, request: ComparisonRequest) -> DataSet:
+    """The synthetic phantom on the grid asked for: a formula needs no resampling, and its true displacement fits exactly."""
     grid = request.grid or (SMALL_GRIDS.get(name) if request.size == "small" else None)
     kind = CardiacPhantomSlices if name == "phantom-2d" else CardiacPhantom
     if grid is not None and len(grid) != kind.ndim:
@@ -119,7 +119,7 @@ def _phantom(name: str, request: Request) -> DataSet:
     return kind() if grid is None else kind(grid)
 
 
-def arrange(experiment: Experiment, request: Request, weights: LossWeights | None = None) -> Comparison:
+def arrange(experiment: Experiment, request: ComparisonRequest, weights: LossWeights | None = None) -> Comparison:
     """The comparison of an experiment at the size asked for.
 
     "full" is the paper: preset networks, its rate and epochs. "small" has networks, grid and steps for two cores, with

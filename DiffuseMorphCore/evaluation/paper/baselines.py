@@ -15,11 +15,11 @@ from DiffuseMorphCore.networks.configuration import ModelConfiguration
 from DiffuseMorphCore.networks.deformation import DeformationNetwork
 from DiffuseMorphCore.networks.model import DiffuseMorph
 from DiffuseMorphCore.samplers.trajectory import Trajectory
-from DiffuseMorphCore.evaluation.paper.ways import StraightWay, WayOfFrames
+from DiffuseMorphCore.evaluation.paper.trajectory_objectives import StraightTrajectory, FrameTrajectory
 from DiffuseMorphCore.similarity import local_correlation
 from DiffuseMorphCore.training.losses import folding_penalty, smoothness
 from DiffuseMorphCore.training.objective import Draw, JointObjective, LossWeights
-from DiffuseMorphCore.training.pair import Pair
+from DiffuseMorphCore.training.pair import TrainingPair
 from DiffuseMorphCore.warp.exponential import exponential
 from DiffuseMorphCore.warp.sampling import compose, warp
 
@@ -41,7 +41,7 @@ class Method:
     form: str = "anchored"
 
 
-METHODS = {method.key: method for method in (
+COMPARED = {method.key: method for method in (
     Method("voxelmorph", "VoxelMorph, scaled field", "voxelmorph"),
     Method("voxelmorph-diff", "VoxelMorph-diff, integration time", "voxelmorph-diff"),
     Method("cyclemorph", "CycleMorph (cycle loss), scaled field", "cyclemorph"),
@@ -50,7 +50,7 @@ METHODS = {method.key: method for method in (
     Method("diffusemorph-anchored", "DiffuseMorph, anchored", "diffusemorph", "anchored"),
     Method("diffusemorph-velocity", "DiffuseMorph, velocity, anchored", "diffusemorph-velocity", "anchored"),
     Method("diffusemorph-clean", "DiffuseMorph, clean latent", "diffusemorph-clean", "anchored"),
-    Method("diffusemorph-path", "DiffuseMorph, clean latent, straight way", "diffusemorph-path", "anchored"),
+    Method("diffusemorph-path", "DiffuseMorph, clean latent, straight trajectory", "diffusemorph-path", "anchored"),
     Method("diffusemorph-frames", "DiffuseMorph, clean latent, true frames", "diffusemorph-frames", "faithful"),
 )}
 
@@ -69,12 +69,12 @@ class FieldObjective(nn.Module):
         """What a field does at `time`: the flow of a velocity up to then, or the scaled displacement."""
         return exponential(time * field) if self.velocity else time * field
 
-    def forward(self, pair: Pair, drawn: Draw) -> dict[str, Tensor]:
+    def forward(self, pair: TrainingPair, drawn: Draw) -> dict[str, Tensor]:
         """The loss and the mean LNCC, as scalars; `drawn` is not used, because nothing here is random."""
         loss, similarity = self.registration(pair, self.network(pair.moving, pair.fixed))
         return {"loss": self.weights.registration * loss, "similarity": similarity}
 
-    def registration(self, pair: Pair, field: Tensor) -> tuple[Tensor, Tensor]:
+    def registration(self, pair: TrainingPair, field: Tensor) -> tuple[Tensor, Tensor]:
         """The loss without its weight, and the mean LNCC, for the field from the moving to the fixed image."""
         return self._one_way(pair.moving, pair.fixed, field)[:2]
 
@@ -92,7 +92,7 @@ class FieldObjective(nn.Module):
 class CycleObjective(FieldObjective):
     """The way back from fixed to moving, the two cycles, and images registered to themselves, in the loss too."""
 
-    def registration(self, pair: Pair, field: Tensor) -> tuple[Tensor, Tensor]:
+    def registration(self, pair: TrainingPair, field: Tensor) -> tuple[Tensor, Tensor]:
         loss, similarity, moved = self._one_way(pair.moving, pair.fixed, field)
         back, _, returned = self._one_way(pair.fixed, pair.moving, self.network(pair.fixed, pair.moving))
         cycles = (warp(moved, self.network(moved, pair.moving)) - pair.moving).abs().mean()
@@ -105,7 +105,7 @@ class CycleObjective(FieldObjective):
 class SymmetricObjective(FieldObjective):
     """Both images meet half way; then each goes all the way with the other's half inverted."""
 
-    def registration(self, pair: Pair, field: Tensor) -> tuple[Tensor, Tensor]:
+    def registration(self, pair: TrainingPair, field: Tensor) -> tuple[Tensor, Tensor]:
         back = self.network(pair.fixed, pair.moving)
         window = self.weights.window
         half_forth, half_back = self.displacement(field, 0.5), self.displacement(back, 0.5)
@@ -119,7 +119,7 @@ class SymmetricObjective(FieldObjective):
         return meeting + 2 - similarity - other + self.weights.smoothness * regular, similarity
 
     def trajectory(self, moving: Tensor, fixed: Tensor) -> TrajectoryAt:
-        """At eta 1 the two halves are composed; on the way the first leads."""
+        """At eta 1 the two halves are composed; on the trajectory the first leads."""
         field, back = self.network(moving, fixed), self.network(fixed, moving)
         return lambda eta: compose(self.displacement(field, eta / 2), self.displacement(-back, eta / 2))
 
@@ -129,7 +129,7 @@ class TrainedNetwork:
     """How a network is trained.
 
     objective : what is minimised. velocity : whether its output is one. clean : registered in training as at inference,
-    from step 0, where there is no noise (the noise loss is unchanged). frames : its pairs come with a true image of the way.
+    from step 0, where there is no noise (the noise loss is unchanged). frames : its pairs come with a true image on the trajectory.
     """
 
     objective: type[nn.Module]
@@ -146,8 +146,8 @@ NETWORKS = {
     "diffusemorph": TrainedNetwork(JointObjective),
     "diffusemorph-velocity": TrainedNetwork(JointObjective, velocity=True),
     "diffusemorph-clean": TrainedNetwork(JointObjective, clean=True),
-    "diffusemorph-path": TrainedNetwork(StraightWay),
-    "diffusemorph-frames": TrainedNetwork(WayOfFrames, frames=True),
+    "diffusemorph-path": TrainedNetwork(StraightTrajectory),
+    "diffusemorph-frames": TrainedNetwork(FrameTrajectory, frames=True),
 }
 """Every network that a :class:`Method` may name."""
 

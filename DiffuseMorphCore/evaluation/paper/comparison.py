@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 
 from DiffuseMorphCore.errors import DiffuseMorphError
-from DiffuseMorphCore.evaluation.paper.baselines import METHODS, TrajectoryAt, trajectory
+from DiffuseMorphCore.evaluation.paper.baselines import COMPARED, TrajectoryAt, trajectory
 from DiffuseMorphCore.evaluation.paper.fitting import Budget, fit
 from DiffuseMorphCore.evaluation.paper.preparation import Case, PreparedData, TrainingPairs
 from DiffuseMorphCore.evaluation.paper.refinement import REFINED, refined
@@ -25,7 +25,7 @@ TRUTHS = ("true", "true-scaled")
 class Comparison:
     """What is compared, on which data, with which budget.
 
-    methods : keys of `baselines.METHODS`, "initial", "syn", and where the true motion is known, "true" and
+    methods : keys of `baselines.COMPARED`, "initial", "syn", and where the true motion is known, "true" and
     "true-scaled" (its end, scaled): the bounds of what can be reached; with "+refine" after it, the product's
     refinement starts from that method's field. weights : of the objective, the same registration term for all.
     cases : at most so many pairs of `split` are judged. Everything is kept under `out` and not done
@@ -77,11 +77,11 @@ class Comparison:
             return self._true_motion(case, scaled=method == "true-scaled"), 0.0
         if method == "syn":
             return syn_trajectory(case, seed)
-        if method not in METHODS:
+        if method not in COMPARED:
             raise DiffuseMorphError(
                 f"There is no method '{method}' in the paper's tables: choose from initial, syn, "
-                f"{', '.join((*TRUTHS, *METHODS))}.")
-        row = METHODS[method]
+                f"{', '.join((*TRUTHS, *COMPARED))}.")
+        row = COMPARED[method]
         network = self.network(row.network, seed)
         moving, fixed = case.moving.to(self.device), case.fixed.to(self.device)
         start = time.perf_counter()
@@ -114,7 +114,7 @@ class Comparison:
         found: dict[str, list[dict]] = {}
         for method in self.methods:
             # Nothing is random about the initial state and SyN is given a fixed seed: once is enough.
-            seeds = self.seeds if method.removesuffix(REFINED) in METHODS else self.seeds[:1]
+            seeds = self.seeds if method.removesuffix(REFINED) in COMPARED else self.seeds[:1]
             found[method] = [records.row((method, f"seed{seed}", case.name), partial(self._score, method, seed, case))
                              for seed in seeds for case in cases]
         records.write_csv("cases.csv", [row for rows in found.values() for row in rows])

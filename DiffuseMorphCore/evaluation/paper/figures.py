@@ -9,7 +9,7 @@ import torch
 
 from DiffuseMorphCore.evaluation import metrics
 from DiffuseMorphCore.evaluation.machine import machine
-from DiffuseMorphCore.evaluation.paper.arrangement import BRAINS, FACES, HEARTS, Experiment, Request, arrange
+from DiffuseMorphCore.evaluation.paper.arrangement import BRAINS, FACES, HEARTS, Experiment, ComparisonRequest, arrange
 from DiffuseMorphCore.evaluation.paper.comparison import Comparison
 from DiffuseMorphCore.evaluation.paper.pictures import (
     boxes,
@@ -30,7 +30,7 @@ from DiffuseMorphCore.samplers.synthesis import synthesize
 from DiffuseMorphCore.warp.sampling import warp
 
 ETAS = (0.0, 0.25, 0.5, 0.75, 1.0)
-WAY_METHODS = ("voxelmorph", "voxelmorph-diff", "diffusemorph", "diffusemorph-anchored")
+TRAJECTORY_METHODS = ("voxelmorph", "voxelmorph-diff", "diffusemorph", "diffusemorph-anchored")
 COLOURS = {1: "lime", 2: "red", 3: "deepskyblue", 255: "deepskyblue"}
 START, STEPS = 200, (80, 200)
 # Structures of Figure 10: left and right are pooled, and these words pick them out of a long list.
@@ -39,7 +39,7 @@ SHOWN = ("hippocampus", "thalamus", "caudate", "putamen", "pallidum", "amygdala"
          "cerebellum exterior", "cerebellum cortex", "anterior", "posterior", "right ventricle", "myocardium", "cavity")
 
 
-def page(path: Path, title: str, parts: list[str], work: Comparison) -> Path:
+def picture_page(path: Path, title: str, parts: list[str], work: Comparison) -> Path:
     information = {"data": work.data.data_set.title, "seeds": ", ".join(map(str, work.seeds)),
                    "grid": "x".join(map(str, work.judged()[0].moving.shape[2:])),
                    "training": f"{work.budget.steps} steps of {work.budget.batch} pair{'s' * (work.budget.batch > 1)}",
@@ -48,9 +48,9 @@ def page(path: Path, title: str, parts: list[str], work: Comparison) -> Path:
     return path
 
 
-def fig6(request: Request) -> Path:
-    """The way of one 2-D pair: scaled field, integrated velocity, eta; image, grid, distance to the fixed outline."""
-    work = arrange(FACES, replace(request, methods=request.methods or WAY_METHODS))
+def fig6(request: ComparisonRequest) -> Path:
+    """The trajectory of one 2-D pair: scaled field, integrated velocity, eta; image, grid, distance to the fixed outline."""
+    work = arrange(FACES, replace(request, methods=request.methods or TRAJECTORY_METHODS))
     cases = work.judged()
     records = Records(request.out, work.settings())
     rows = [records.row(("fig6", method, f"seed{seed}", case.name), lambda: _way(work, method, seed, case))
@@ -75,8 +75,8 @@ def fig6(request: Request) -> Path:
             grid_lines(axes[2 * index + 1][column], displacement[0].numpy())
     save(figure, request.out / "fig6.png")
     title = f"Figure 6: continuous deformation of {work.data.data_set.title}"
-    return page(request.out / "fig6.md", title, [f"{measure}, mean (standard deviation) over {len(cases)} pairs and "
-                                                  f"the seeds, on the way.", table, "![the way](fig6.png)"], work)
+    return picture_page(request.out / "fig6.md", title, [f"{measure}, mean (standard deviation) over {len(cases)} pairs and "
+                                                  f"the seeds, on the trajectory.", table, "![the trajectory](fig6.png)"], work)
 
 
 def _way(work: Comparison, method: str, seed: int, case: Case) -> dict:
@@ -94,7 +94,7 @@ def _way(work: Comparison, method: str, seed: int, case: Case) -> dict:
     return row
 
 
-def fig7(request: Request) -> Path:
+def fig7(request: ComparisonRequest) -> Path:
     """Synthetic images by reverse diffusion from level 200 (Algorithm 2), 80 and 200 steps, beside the warped image."""
     name = request.data_set or "heart-cine"
     experiment = Experiment(("rafd", "heart-cine"), "face2d", ("diffusemorph",))
@@ -119,7 +119,7 @@ def fig7(request: Request) -> Path:
             show(axis, middle_slice(unit(image)), kind)
         show(line[-1], middle_slice(unit(case.fixed)), "fixed")
     save(figure, request.out / "fig7.png")
-    return page(request.out / "fig7.md", f"Figure 7: synthetic images of {work.data.data_set.title}",
+    return picture_page(request.out / "fig7.md", f"Figure 7: synthetic images of {work.data.data_set.title}",
                  [comparison(groups, columns), f"Reverse diffusion from noise level {START}; a synthetic image need "
                                                "not "
                   "be a warped one: it may show what the moving image lacks.", "![synthetic images](fig7.png)"], work)
@@ -144,8 +144,8 @@ def _synthesis(work: Comparison, seed: int, case: Case) -> dict:
     return row
 
 
-def fig8(request: Request) -> Path:
-    """One heart: outlines after registration by each method, and the frames on the way beside the true ones."""
+def fig8(request: ComparisonRequest) -> Path:
+    """One heart: outlines after registration by each method, and the frames on the trajectory beside the true ones."""
     methods = request.methods or ("initial", "voxelmorph", "voxelmorph-diff", "diffusemorph-anchored")
     work = arrange(HEARTS, replace(request, methods=methods))
     case = work.judged()[0]
@@ -182,11 +182,11 @@ def fig8(request: Request) -> Path:
     table = markdown_table(["method", *(f"PSNR at time {scan.time:.2f}" for scan in frames)],
                            [[NAMES.get(method, method),
                              *(f"{row['psnr']:.2f}" for row in rows if row["method"] == method)] for method in methods])
-    return page(request.out / "fig8.md", f"Figure 8: one case of {work.data.data_set.title}, {case.name}",
+    return picture_page(request.out / "fig8.md", f"Figure 8: one case of {work.data.data_set.title}, {case.name}",
                  [table, "Green: right ventricle, red: myocardium, blue: left cavity.", "![frames](fig8.png)"], work)
 
 
-def fig10(request: Request) -> Path:
+def fig10(request: ComparisonRequest) -> Path:
     """Dice of brain structures as boxes, for every method of Table 3 (the same folder serves both)."""
     work = arrange(BRAINS, request)
     rows = work.rows()
@@ -202,7 +202,7 @@ def fig10(request: Request) -> Path:
     table = markdown_table(["median Dice", *methods],
                            [[structure, *(f"{np.median(found[method]):.3f}" if len(found[method]) else "–"
                                           for method in methods)] for structure, found in groups.items()])
-    return page(request.out / "fig10.md", f"Figure 10: Dice by structure, {work.data.data_set.title}",
+    return picture_page(request.out / "fig10.md", f"Figure 10: Dice by structure, {work.data.data_set.title}",
                  [table, "![boxes](fig10.png)"], work)
 
 

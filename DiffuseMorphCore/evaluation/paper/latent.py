@@ -1,4 +1,4 @@
-"""What the latent of a trained model holds: noise, registration, or both; and what anchoring does to the way."""
+"""What the latent of a trained model holds: noise, registration, or both; and what anchoring does to the trajectory."""
 from __future__ import annotations
 
 from dataclasses import replace
@@ -10,7 +10,7 @@ import torch
 
 from DiffuseMorphCore.evaluation import metrics
 from DiffuseMorphCore.evaluation.machine import machine
-from DiffuseMorphCore.evaluation.paper.arrangement import FACES, HEARTS, Request, arrange
+from DiffuseMorphCore.evaluation.paper.arrangement import FACES, HEARTS, ComparisonRequest, arrange
 from DiffuseMorphCore.evaluation.paper.comparison import Comparison
 from DiffuseMorphCore.evaluation.paper.pictures import canvas, middle_slice, save, show
 from DiffuseMorphCore.evaluation.paper.preparation import Case
@@ -28,7 +28,7 @@ SHARES = (0.0, 0.005, 0.05, 0.25, 0.5, 1.0)
 ETAS = (0.0, 0.1, 0.25, 0.5, 0.75, 1.0)
 
 
-def latent_page(request: Request) -> Path:
+def latent_page(request: ComparisonRequest) -> Path:
     """Measure the latent of DiffuseMorph as in the paper, on a 2-D data set or (`--data-set`) on a 3-D one.
 
     Writes `latent.md`, `latent.png` and `latent.csv`; trains the network where the folder, which may be that of a table
@@ -104,15 +104,15 @@ def _measured(model: DiffuseMorph, work: Comparison, seed: int, case: Case) -> d
             moved = moved_labels(case, displacement)
             shared = metrics.shared_labels(case.fixed_labels, case.moving_labels, work.data.data_set.structures)
             row[f"dice_{step}"] = float(np.mean(list(metrics.dice(case.fixed_labels, moved, shared).values())))
-    ways = {form: Trajectory(model, moving, fixed, form) for form in ("faithful", "anchored")}
+    trajectories = {form: Trajectory(model, moving, fixed, form) for form in ("faithful", "anchored")}
     for eta in ETAS:
-        for form, way in ways.items():
-            row[f"{form}_{eta:g}"] = float(way.exact(eta).norm(dim=1).mean())
-        row[f"folded_{eta:g}"] = 100 * folding(ways["anchored"].exact(eta)).share
-    latent = ways["faithful"].latent
+        for form, trajectory in trajectories.items():
+            row[f"{form}_{eta:g}"] = float(trajectory.exact(eta).norm(dim=1).mean())
+        row[f"folded_{eta:g}"] = 100 * folding(trajectories["anchored"].exact(eta)).share
+    latent = trajectories["faithful"].latent
     row.update(with_difference=_correlation(latent, fixed - moving), with_fixed=_correlation(latent, fixed),
                with_moving=_correlation(latent, moving),
-               with_size=_correlation(latent, ways["faithful"].exact(1.0).norm(dim=1, keepdim=True)))
+               with_size=_correlation(latent, trajectories["faithful"].exact(1.0).norm(dim=1, keepdim=True)))
     return row
 
 

@@ -13,13 +13,13 @@ import torch
 from torch import Tensor
 
 from DiffuseMorphCore.errors import DiffuseMorphError
-from DiffuseMorphCore.evaluation.datasets import DataSet, Pair, Scan
+from DiffuseMorphCore.evaluation.datasets import DataSet, ScanPair, Scan
 from DiffuseMorphCore.evaluation.datasets.geometry import centre_crop_or_pad, resize, scale_whole
-from DiffuseMorphCore.evaluation.paper.ways import PairOnItsWay
+from DiffuseMorphCore.evaluation.paper.trajectory_objectives import PairWithFrame
 from DiffuseMorphCore.files import completed
 from DiffuseMorphCore.seeds import generator
 from DiffuseMorphCore.training.augmentation import integer, uniform
-from DiffuseMorphCore.training.pair import Pair as TrainingPair
+from DiffuseMorphCore.training.pair import TrainingPair
 from DiffuseMorphCore.training.pair import stack
 
 Recipe = Callable[[Scan, sitk.Image, int], sitk.Image]
@@ -45,7 +45,7 @@ class Case:
     """
 
     name: str
-    pair: Pair
+    pair: ScanPair
     moving: Tensor
     fixed: Tensor
     moving_labels: np.ndarray | None
@@ -117,12 +117,12 @@ class PreparedData:
             colours = [resize(colour, self.grid[::-1], sitk.sitkLinear) for colour in colours]
         return [torch.from_numpy(sitk.GetArrayFromImage(colour))[None, None] for colour in colours]
 
-    def case(self, pair: Pair) -> Case:
+    def case(self, pair: ScanPair) -> Case:
         """The tensors of one pair."""
         parts = (self.tensor(pair.moving), self.tensor(pair.fixed), self.labels(pair.moving), self.labels(pair.fixed))
         return Case(pair.name, pair, *parts, pair.frames[1:-1], self._spacing[False], self._spacing[True])
 
-    def pairs(self, split: str, most: int | None = None) -> list[Pair]:
+    def pairs(self, split: str, most: int | None = None) -> list[ScanPair]:
         """The pairs of a split; of more than `most`, evenly spread ones."""
         found = self.data_set.pairs(split)
         if not found:
@@ -159,7 +159,7 @@ class TrainingPairs:
             raise DiffuseMorphError(f"{self.data.data_set.title} has no frames between its two images to train on: "
                                     "leave 'diffusemorph-frames' out of --methods.")
         frame = pair.frames[integer(len(pair.frames), random)]
-        return PairOnItsWay(moving, fixed, frame=self.data.tensor(frame).flip(flips).to(device),
+        return PairWithFrame(moving, fixed, frame=self.data.tensor(frame).flip(flips).to(device),
                             time=torch.tensor([frame.time], device=device))
 
     def batch(self, index: int, size: int, device: torch.device, with_frames: bool = False) -> TrainingPair:

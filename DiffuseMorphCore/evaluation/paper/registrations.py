@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 
 from DiffuseMorphCore.evaluation import metrics
-from DiffuseMorphCore.evaluation.paper.arrangement import BRAINS, FACES, Experiment, Request, arrange
-from DiffuseMorphCore.evaluation.paper.figures import page
+from DiffuseMorphCore.evaluation.paper.arrangement import BRAINS, FACES, Experiment, ComparisonRequest, arrange
+from DiffuseMorphCore.evaluation.paper.figures import picture_page
 from DiffuseMorphCore.evaluation.paper.pictures import canvas, contours, grid_lines, middle_slice, on_grid, save, show
 from DiffuseMorphCore.evaluation.paper.preparation import Case
 from DiffuseMorphCore.evaluation.paper.scoring import moved_labels, unit
@@ -23,19 +23,19 @@ OUTLINED = (("ventricles", ("lateral ventricle",), "deepskyblue"), ("thalami", (
             ("hippocampi", ("hippocampus",), "violet"))
 
 
-def fig5(request: Request) -> Path:
+def fig5(request: ComparisonRequest) -> Path:
     """Two 2-D pairs registered by every method, with NMSE and SSIM of each."""
     methods = request.methods or ("voxelmorph", "voxelmorph-diff", "diffusemorph")
     return _figure(5, FACES, replace(request, methods=methods), 2)
 
 
-def fig9(request: Request) -> Path:
+def fig9(request: ComparisonRequest) -> Path:
     """A pair of brains registered by every method, with the outlines and the Dice of four structures."""
     methods = request.methods or tuple(name for name in BRAINS.methods if name != "initial")
     return _figure(9, BRAINS, replace(request, methods=methods), 1)
 
 
-def _figure(number: int, experiment: Experiment, request: Request, count: int) -> Path:
+def _figure(number: int, experiment: Experiment, request: ComparisonRequest, count: int) -> Path:
     """Two rows a case: moving, fixed and moved images, and under each moved one the grid as its field bends it."""
     work = arrange(experiment, request)
     cases = work.judged()
@@ -65,7 +65,7 @@ def _figure(number: int, experiment: Experiment, request: Request, count: int) -
     table = markdown_table(["case", "method", *measures],
                            [[row["case"], NAMES.get(row["method"], row["method"]),
                              *(f"{row[name]:.3f}" for name in measures)] for row in rows])
-    return page(request.out / f"fig{number}.md", f"Figure {number}: registrations of {work.data.data_set.title}",
+    return picture_page(request.out / f"fig{number}.md", f"Figure {number}: registrations of {work.data.data_set.title}",
                 [table, f"![registered images and fields](fig{number}.png)"], work)
 
 

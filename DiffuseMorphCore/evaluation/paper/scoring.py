@@ -78,10 +78,10 @@ def _score_labels(case: Case, displacement: Tensor, structures: dict[int, str]) 
 
 
 def score_path(case: Case, at: TrajectoryAt, data: PreparedData) -> dict:
-    """Measures of the way: the moved image at eta = time against the true image, mean over the frames between the ends.
+    """Measures of the trajectory: the moved image at eta = time against the true image, mean over the frames between the ends.
 
     Where the data set knows the true displacement, also the mean length in voxels of the error of the field, inside the
-    structures of both images; and the largest share of folded voxels on the way.
+    structures of both images; and the largest share of folded voxels on the trajectory.
     """
     if not case.frames:
         return {}

@@ -6,8 +6,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from DiffuseMorphCore.evaluation.machine import machine
-from DiffuseMorphCore.evaluation.paper.arrangement import BRAINS, FACES, HEARTS, Request, arrange
-from DiffuseMorphCore.evaluation.paper.baselines import METHODS
+from DiffuseMorphCore.evaluation.paper.arrangement import BRAINS, FACES, HEARTS, ComparisonRequest, arrange
+from DiffuseMorphCore.evaluation.paper.baselines import COMPARED
 from DiffuseMorphCore.evaluation.paper.comparison import TRUTHS, Comparison
 from DiffuseMorphCore.evaluation.paper.fitting import training_seconds
 from DiffuseMorphCore.evaluation.paper.pictures import bars
@@ -19,7 +19,7 @@ from DiffuseMorphCore.training.objective import LossWeights
 
 LAMBDAS = (2, 5, 10)
 NAMES = {"initial": "Initial", "true": "The true motion", "true-scaled": "The true motion's end, scaled",
-         "syn": "ANTs SyN", **{key: method.title for key, method in METHODS.items()}}
+         "syn": "ANTs SyN", **{key: method.title for key, method in COMPARED.items()}}
 NAMES |= {f"{key}{REFINED}": f"{title}, refined" for key, title in NAMES.items()}
 NAMES[f"initial{REFINED}"] = "Refinement alone"
 
@@ -33,9 +33,9 @@ HD95 = Column("hd95", "HD95", 2, higher_is_better=False)
 CENTRAL = Column("folded_central", "det J <= 0 (%)", 4, higher_is_better=False, scale=100)
 FOLDED = Column("folded", "folded, ten determinants (%)", 4, higher_is_better=False, scale=100, with_spread=False)
 SPREAD = Column("sd_log_jacobian", "SD log J", 3, higher_is_better=False, with_spread=False)
-PATH_PSNR = Column("path_psnr", "way: PSNR (dB)", 3)
-PATH_NMSE = Column("path_nmse", "way: NMSE", 5, higher_is_better=False)
-PATH_ERROR = Column("path_error", "way: error of the field (voxels)", 3, higher_is_better=False)
+PATH_PSNR = Column("path_psnr", "trajectory: PSNR (dB)", 3)
+PATH_NMSE = Column("path_nmse", "trajectory: NMSE", 5, higher_is_better=False)
+PATH_ERROR = Column("path_error", "trajectory: error of the field (voxels)", 3, higher_is_better=False)
 SECONDS = Column("seconds", "seconds", 3, higher_is_better=False, with_spread=False)
 FRAME = Column("frame_seconds", "seconds a frame", 3, higher_is_better=False, with_spread=False)
 
@@ -51,7 +51,7 @@ def by_seed(rows: dict[str, list[dict]], column: Column) -> str:
     return markdown_table([column.heading, *(f"seed {seed}" for seed in seeds)], lines)
 
 
-def page(title: str, work: Comparison, rows: dict[str, list[dict]], columns: Sequence[Column], published: tuple,
+def table_page(title: str, work: Comparison, rows: dict[str, list[dict]], columns: Sequence[Column], published: tuple,
          tested: str, rival: str, remarks: Sequence[str] = ()) -> str:
     """The Markdown page of a table: ours, the paper's, what each seed gave, and what all was made on."""
     everything = [row for group in rows.values() for row in group]
@@ -61,7 +61,7 @@ def page(title: str, work: Comparison, rows: dict[str, list[dict]], columns: Seq
                       lambda key: NAMES.get(key, key))
     budget, case = work.budget, work.judged()[0]
     labels = {} if case.fixed_labels is None else {"grid of the labels": "x".join(map(str, case.fixed_labels.shape))}
-    trained = dict.fromkeys(METHODS[name].network for name in rows if name in METHODS)
+    trained = dict.fromkeys(COMPARED[name].network for name in rows if name in COMPARED)
     times = {f"training of {network}": f"{_training_time(work, network):.0f} s a seed" for network in trained}
     information = {"data": work.data.data_set.title, "pairs judged": len({row["pair"] for row in everything}),
                    "training pairs": len(work.data.pairs("train")),
@@ -103,7 +103,7 @@ def _finish(number: int, work: Comparison, rows: dict[str, list[dict]], text: st
     return work.out / f"table{number}.md"
 
 
-def table1(request: Request) -> Path:
+def table1(request: ComparisonRequest) -> Path:
     """2-D registration: RaFD where it is present, otherwise slices of cine heart MR, which the title says."""
     work = arrange(FACES, request)
     rows = work.rows()
@@ -111,12 +111,12 @@ def table1(request: Request) -> Path:
     if work.data.data_set.name != "rafd":
         title += " (in place of the faces of RaFD)"
     columns = (NMSE, SSIM, PSNR, DICE, HD95, CENTRAL, FOLDED, SPREAD, SECONDS)
-    text = page(title, work, rows, columns, TABLE_1, "nmse", "voxelmorph", [REMARKS["folded_central"]])
+    text = table_page(title, work, rows, columns, TABLE_1, "nmse", "voxelmorph", [REMARKS["folded_central"]])
     return _finish(1, work, rows, text, (NMSE, SSIM, CENTRAL))
 
 
-def table2(request: Request) -> Path:
-    """3-D cardiac registration and its way: ACDC where it is present, else the made heart, whose motion is known."""
+def table2(request: ComparisonRequest) -> Path:
+    """3-D cardiac registration and its trajectory: ACDC where it is present, else the synthetic phantom, whose motion is known."""
     work = arrange(HEARTS, request)
     rows = work.rows()
     title = f"Table 2: cardiac registration and continuous deformation of {work.data.data_set.title}"
@@ -127,17 +127,17 @@ def table2(request: Request) -> Path:
     if work.data.data_set.name not in ("acdc", "phantom", "phantom-2d"):
         columns = (DICE, HD95, NMSE, SSIM, CENTRAL, FOLDED, SPREAD, SECONDS, FRAME)
         published, remarks = (), [REMARKS["folded_central"]]
-    text = page(title, work, rows, columns, published, "path_psnr", "voxelmorph", remarks)
+    text = table_page(title, work, rows, columns, published, "path_psnr", "voxelmorph", remarks)
     return _finish(2, work, rows, text, (PAPER_DICE, PATH_PSNR, PATH_ERROR))
 
 
 def _verdict(rows: dict[str, list[dict]]) -> str:
-    """The paper's claim about the way, in one sentence per measure, as this run found it."""
+    """The paper's claim about the trajectory, in one sentence per measure, as this run found it."""
     said = []
     for key, name, higher in (("path_psnr", "PSNR of the frames", True), ("path_error", "error of the field", False)):
         means = {method: values(group, key).mean() for method, group in rows.items()
                  if method not in ("initial", *TRUTHS) and not method.endswith(REFINED) and len(values(group, key))}
-        ours = [method for method in means if method in METHODS and METHODS[method].network.startswith("diffusemorph")]
+        ours = [method for method in means if method in COMPARED and COMPARED[method].network.startswith("diffusemorph")]
         others = [method for method in means if method not in ours]
         if not ours or not others:
             continue
@@ -150,17 +150,17 @@ def _verdict(rows: dict[str, list[dict]]) -> str:
     return " ".join(said)
 
 
-def table3(request: Request) -> Path:
+def table3(request: ComparisonRequest) -> Path:
     """Brains: OASIS-3 or neurite-OASIS where they are present, else the labelled OASIS brains at half resolution."""
     work = arrange(BRAINS, request)
     rows = work.rows()
     columns = (DICE, CENTRAL, FOLDED, SPREAD, NMSE, SECONDS)
-    text = page(f"Table 3: brain registration of {work.data.data_set.title}", work, rows, columns, TABLE_3, "dice",
+    text = table_page(f"Table 3: brain registration of {work.data.data_set.title}", work, rows, columns, TABLE_3, "dice",
                 "syn", [REMARKS["MSDIRNet"], REMARKS["uniGradICON"], REMARKS["folded_central"]])
     return _finish(3, work, rows, text, (DICE, CENTRAL))
 
 
-def table4(request: Request) -> Path:
+def table4(request: ComparisonRequest) -> Path:
     """The weight lambda of the registration loss on the brains: 2, 5 and 10, DiffuseMorph as in the paper."""
     rows: dict[str, list[dict]] = {}
     work = None
@@ -177,6 +177,6 @@ def table4(request: Request) -> Path:
     records = Records(request.out, {"lambdas": list(LAMBDAS)})
     records.write_csv("cases.csv", [{"lambda": name, **row} for name, group in rows.items() for row in group])
     title = f"Table 4: the weight of the registration loss, {work.data.data_set.title}"
-    text = page(title, work, rows, (DICE, CENTRAL, FOLDED, SPREAD), TABLE_4, "dice", "lambda = 10")
+    text = table_page(title, work, rows, (DICE, CENTRAL, FOLDED, SPREAD), TABLE_4, "dice", "lambda = 10")
     text = text.replace(f"- lambda: {work.weights.registration}\n", "")
     return _finish(4, replace(work, out=request.out), rows, text, (DICE, CENTRAL))

@@ -10,19 +10,19 @@ import SimpleITK as sitk
 import torch
 
 from DiffuseMorphCore.errors import DiffuseMorphError
-from DiffuseMorphCore.evaluation.datasets import DataSet, Pair, Scan
+from DiffuseMorphCore.evaluation.datasets import DataSet, ScanPair, Scan
 from DiffuseMorphCore.evaluation.paper import fitting
 from DiffuseMorphCore.evaluation.paper.arrangement import tiny_networks
-from DiffuseMorphCore.evaluation.paper.baselines import METHODS, build_objective, trajectory
+from DiffuseMorphCore.evaluation.paper.baselines import COMPARED, build_objective, trajectory
 from DiffuseMorphCore.evaluation.paper.fitting import Budget, fit, training_seconds
 from DiffuseMorphCore.evaluation.paper.preparation import PreparedData, TrainingPairs
-from DiffuseMorphCore.evaluation.paper.ways import STRAIGHTNESS
+from DiffuseMorphCore.evaluation.paper.trajectory_objectives import STRAIGHTNESS
 from DiffuseMorphCore.similarity import local_correlation
 from DiffuseMorphCore.training.objective import LossWeights, draw
-from DiffuseMorphCore.training.pair import Pair as TrainingPair
+from DiffuseMorphCore.training.pair import TrainingPair
 from DiffuseMorphCore.warp.sampling import compose, resize, warp
 
-NETWORKS = sorted({method.network for method in METHODS.values()})
+NETWORKS = sorted({method.network for method in COMPARED.values()})
 BUDGET = Budget(steps=4, learning_rate=2e-3, betas=(0.5, 0.999))
 
 
@@ -41,7 +41,7 @@ class Discs(DataSet):
         for person, x in (("one", 11), ("two", 13)):
             frames = tuple(Scan(f"{person}{radius}", person, partial(disc, x, radius), time=(9 - radius) / 3)
                            for radius in (9, 7, 6))
-            pairs.append(Pair(frames[0], frames[-1], frames))
+            pairs.append(ScanPair(frames[0], frames[-1], frames))
         return pairs
 
 
@@ -103,7 +103,7 @@ def test_symmetric_training_gives_opposite_ways_for_swapped_images():
 
 
 @pytest.mark.parametrize("network", NETWORKS)
-def test_training_makes_images_more_alike(network, data, tmp_path):
+def test_training_makes_images_more_similar(network, data, tmp_path):
     budget = Budget(steps=25, learning_rate=5e-3, betas=(0.9, 0.999))
     arguments = (network, tiny_networks(2), LossWeights(registration=20.0, smoothness=0.1))
     trained = fit(*arguments, budget, TrainingPairs(data, 0), 0, torch.device("cpu"), tmp_path, quiet=True)
@@ -112,8 +112,8 @@ def test_training_makes_images_more_alike(network, data, tmp_path):
     case = data.case(data.pairs("train")[0])
     moved = [warp(case.moving, trajectory(objective, case.moving, case.fixed)(1.0))
              for objective in (untrained, trained)]
-    alike = [float(local_correlation(image, case.fixed)) for image in moved]
-    assert alike[1] > alike[0] + 0.02
+    similarity = [float(local_correlation(image, case.fixed)) for image in moved]
+    assert similarity[1] > similarity[0] + 0.02
     with open(tmp_path / f"{network}_seed0.csv", newline="") as file:
         rows = list(csv.DictReader(file))
     assert [int(row["step"]) for row in rows] == list(range(1, 26)) and float(rows[0]["loss"]) > 0
@@ -126,9 +126,9 @@ def test_the_straight_way_costs_what_strays_from_it():
     field = objective.model.field(pair.moving, latent)
     drawn = draw(pair, LossWeights(), 2000, torch.Generator().manual_seed(0))
     with torch.no_grad():
-        assert float(objective.way(pair, replace(drawn, eta=1.0), latent, field)) == pytest.approx(0, abs=1e-10)
+        assert float(objective.on_trajectory(pair, replace(drawn, eta=1.0), latent, field)) == pytest.approx(0, abs=1e-10)
         stray = (objective.model.field(pair.moving, 0 * latent)).square().mean()
-        cost = objective.way(pair, replace(drawn, eta=0.0), latent, field)
+        cost = objective.on_trajectory(pair, replace(drawn, eta=0.0), latent, field)
     assert float(cost) == pytest.approx(STRAIGHTNESS * float(stray), rel=1e-5) and float(cost) > 0
 
 
@@ -146,7 +146,7 @@ def test_true_frames_belong_to_their_pair_and_time(data):
             assert torch.equal(drawn.frame, drawn.fixed if float(drawn.time) else drawn.moving)
     assert seen == {0.0, 0.667, 1.0}
     stills = PreparedData(Discs(), Path("unused"))
-    stills.data_set.pairs = lambda split: [Pair(pair.moving, pair.fixed) for pair in Discs().pairs(split)]
+    stills.data_set.pairs = lambda split: [ScanPair(pair.moving, pair.fixed) for pair in Discs().pairs(split)]
     with pytest.raises(DiffuseMorphError, match="no frames"):
         TrainingPairs(stills, 0).batch(0, 1, torch.device("cpu"), with_frames=True)
 

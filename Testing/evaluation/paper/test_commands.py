@@ -73,17 +73,17 @@ def test_table_2_tests_the_claim_about_the_way_with_seeds(tmp_path):
     true = next(line for line in page.splitlines() if line.startswith("| The true motion | 2 |"))
     assert " 0.000 (0.000) |" in true and "not known" not in page
     assert "in place of ACDC" in page and "## Seed by seed" in page and "seed 1" in page
-    assert "closer to the true motion" in page and "way: error of the field" in page
+    assert "closer to the true motion" in page and "trajectory: error of the field" in page
 
 
 def test_the_way_frame_by_frame_shares_the_folder_of_table_2(hearts, tmp_path, capsys):
     methods = "true,true-scaled,voxelmorph,diffusemorph,diffusemorph-anchored"
     run("table2", tmp_path, "--methods", methods)
     networks = {path: path.stat().st_mtime_ns for path in (tmp_path / "networks").iterdir()}
-    page = run("way", tmp_path, "--methods", methods)
+    page = run("trajectory", tmp_path, "--methods", methods)
     assert networks == {path: path.stat().st_mtime_ns for path in (tmp_path / "networks").iterdir()}
     assert "| The true motion | 0.00 | 0.00 | 0.00 |" in page
-    with open(tmp_path / "way.csv", newline="") as file:
+    with open(tmp_path / "trajectory.csv", newline="") as file:
         rows = [(row["method"], {key: float(value) for key, value in row.items() if key[-1].isdigit()})
                 for row in csv.DictReader(file)]
     assert len(rows) == 10
@@ -92,8 +92,8 @@ def test_the_way_frame_by_frame_shares_the_folder_of_table_2(hearts, tmp_path, c
         assert row["error 1.00"] < 1e-6 or not method.startswith("true")
         assert row["error 0.50"] < 1e-6 or method != "true"
         assert row["length 0.50"] == pytest.approx(row["length 1.00"] / 2, rel=1e-4) or method != "true-scaled"
-    assert picture(tmp_path / "way.png").std() > 5
-    assert main(["way", "--data-set", "heart-cine", "--data", str(hearts), "--size", "tiny", "--threads", "1",
+    assert picture(tmp_path / "trajectory.png").std() > 5
+    assert main(["trajectory", "--data-set", "heart-cine", "--data", str(hearts), "--size", "tiny", "--threads", "1",
                  "--out", str(tmp_path / "other")]) == 1
     assert "is not known" in capsys.readouterr().err
 

@@ -32,7 +32,7 @@ def test_the_true_motion_gets_the_best_scores_and_no_motion_the_initial_ones(pre
     assert none["nmse"] > 2 * true["nmse"] and true["ssim"] > none["ssim"]
     assert true["folded"] == true["folded_central"] == true["path_folded"] == 0
     assert none["sd_log_jacobian"] == 0 and true["sd_log_jacobian"] > 0.1
-    # Scaling the final field is not the true way: the made heart twists and has a tempo of its own.
+    # Scaling the final field is not the true way: the synthetic phantom twists and has a tempo of its own.
     scaled = score_case(case, lambda eta: eta * truths[1.0], data)
     assert 0.05 < scaled["path_error"] < none["path_error"]
 

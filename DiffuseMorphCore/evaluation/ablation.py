@@ -30,13 +30,13 @@ def variants(run: TrainingRun, steps: int) -> dict[str, TrainingRun]:
     """Title of a row -> its run: each has what the rows above it have, and one more; the last is the control."""
     loss = run.loss
     paper = replace(loss, registration_steps="same", labels=0.0, known=0.0, folding=0.0, random_eta=False,
-                    handed=False, passes=())
+                    warm_up=False, passes=())
     clean = replace(paper, registration_steps="alternate")
     labels = replace(clean, labels=loss.labels or _LABELS)
     known = replace(labels, known=loss.known or _KNOWN)
     eta = replace(known, folding=loss.folding or _FOLDING, random_eta=True)
     grid = run.geometry
-    apart = (Stage(max(1, steps // 5), grid.shape, grid.spacing, handed=True),)
+    apart = (Stage(max(1, steps // 5), grid.shape, grid.spacing, warm_up=True),)
     return {
         "the paper's objective": replace(run, loss=paper),
         "+ registration from step 0 and the clean image": replace(run, loss=clean),
@@ -49,7 +49,7 @@ def variants(run: TrainingRun, steps: int) -> dict[str, TrainingRun]:
     }
 
 
-def run_terms(settings: str | Path, folder: str | Path, out: str | Path, *, grid: tuple[int, ...] | None = None,
+def run_ablation(settings: str | Path, folder: str | Path, out: str | Path, *, grid: tuple[int, ...] | None = None,
               spacing: float | None = None, steps: int = 500, pairs: int = 20, seeds: tuple[int, ...] = (0,),
               device: str = "auto", threads: int = 2, quiet: bool = False) -> Path:
     """Train every variant of a run and compare them on the validation pairs of the run's source.
@@ -61,7 +61,7 @@ def run_terms(settings: str | Path, folder: str | Path, out: str | Path, *, grid
     steps, seeds : of each training; all variants of one seed see the same pairs.
     pairs : validation pairs.
 
-    Writes `cases.csv` and `terms.md` into `out`, trainings into `out/runs`; what is there already is gone on with.
+    Writes `cases.csv` and `ablation.md` into `out`, trainings into `out/runs`; what is there already is gone on with.
     Returns the path of the page. Raises DiffuseMorphError for settings or data that cannot be used.
     """
     run = read_settings(settings)
@@ -78,7 +78,7 @@ def run_terms(settings: str | Path, folder: str | Path, out: str | Path, *, grid
                       output=replace(run.output, folder=str(Path(out) / "runs" / name), log_every=max(1, steps // 10)))
         rows[title].append(records.row((name,), partial(_trained, variants(own, steps)[title], title, seed)))
     records.write_csv("cases.csv", [row for group in rows.values() for row in group])
-    return records.write_text("terms.md", _page(rows, {**records.settings, "seeds": list(seeds), **machine()}))
+    return records.write_text("ablation.md", _page(rows, {**records.settings, "seeds": list(seeds), **machine()}))
 
 
 def _trained(run: TrainingRun, title: str, seed: int) -> dict:

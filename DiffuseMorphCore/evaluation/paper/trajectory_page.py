@@ -1,4 +1,4 @@
-"""The way frame by frame: how long each method's field is at each time, and how far from the true motion."""
+"""The trajectory frame by frame: how long each method's field is at each time, and how far from the true motion."""
 from __future__ import annotations
 
 from dataclasses import replace
@@ -9,9 +9,9 @@ import numpy as np
 import torch
 
 from DiffuseMorphCore.errors import DiffuseMorphError
-from DiffuseMorphCore.evaluation.paper.arrangement import HEARTS, Request, arrange
+from DiffuseMorphCore.evaluation.paper.arrangement import HEARTS, ComparisonRequest, arrange
 from DiffuseMorphCore.evaluation.paper.comparison import Comparison
-from DiffuseMorphCore.evaluation.paper.figures import page
+from DiffuseMorphCore.evaluation.paper.figures import picture_page
 from DiffuseMorphCore.evaluation.paper.pictures import canvas, save
 from DiffuseMorphCore.evaluation.paper.preparation import Case
 from DiffuseMorphCore.evaluation.paper.scoring import to_grid
@@ -19,26 +19,26 @@ from DiffuseMorphCore.evaluation.paper.tables import NAMES
 from DiffuseMorphCore.evaluation.records import Records
 from DiffuseMorphCore.evaluation.report import markdown_table
 
-METHODS = ("true", "true-scaled", "voxelmorph", "diffusemorph", "diffusemorph-anchored", "diffusemorph-clean",
+SHOWN = ("true", "true-scaled", "voxelmorph", "diffusemorph", "diffusemorph-anchored", "diffusemorph-clean",
            "diffusemorph-path", "diffusemorph-frames")
 MEASURES = {"length": "length of the field (voxels)", "error": "error of the field (voxels)"}
 
 
-def way_page(request: Request) -> Path:
-    """`way.md`, `way.png` and `way.csv` for the made heart, mean over its people and the seeds.
+def trajectory_page(request: ComparisonRequest) -> Path:
+    """`trajectory.md`, `trajectory.png` and `trajectory.csv` for the synthetic phantom, mean over its people and the seeds.
 
     Lengths and errors are means inside the structures of both images. The folder may be that of `table2`, whose
     networks serve again. Raises DiffuseMorphError for data without known motion.
     """
-    work = arrange(HEARTS, replace(request, methods=request.methods or METHODS))
+    work = arrange(HEARTS, replace(request, methods=request.methods or SHOWN))
     if not hasattr(work.data.data_set, "true_displacement"):
         raise DiffuseMorphError(f"The true motion of {work.data.data_set.title} is not known: use --data-set phantom "
                                 "or phantom-2d.")
     records = Records(work.out, work.settings())
     cases = work.judged()
-    rows = [records.row(("way", method, f"seed{seed}", case.name), partial(_measure, work, method, seed, case))
+    rows = [records.row(("trajectory", method, f"seed{seed}", case.name), partial(_measure, work, method, seed, case))
             for method in work.methods for seed in work.seeds for case in cases]
-    records.write_csv("way.csv", rows)
+    records.write_csv("trajectory.csv", rows)
     times = _times(cases[0])
     means = {method: {measure: [float(np.mean([row[f"{measure} {time:.2f}"] for row in rows
                                                if row["method"] == method])) for time in times]
@@ -55,15 +55,15 @@ def way_page(request: Request) -> Path:
         axis.set_xlabel("time, and eta", fontsize=8)
         axis.set_title(heading, fontsize=9)
     axes[0][0].legend(fontsize=6)
-    save(figure, work.out / "way.png")
+    save(figure, work.out / "trajectory.png")
     parts = [f"Mean over {len(cases)} people and the seeds, inside the structures. The field at eta = time belongs to "
-             "the true frame of that time.", "![the way](way.png)"]
+             "the true frame of that time.", "![the trajectory](trajectory.png)"]
     for measure, heading in MEASURES.items():
         table = markdown_table([heading, *(f"time {time:.2f}" for time in times)],
                                [[NAMES.get(method, method), *(f"{value:.2f}" for value in found[measure])]
                                 for method, found in means.items()])
         parts.append(table)
-    return page(work.out / "way.md", f"The way, frame by frame: {work.data.data_set.title}", parts, work)
+    return picture_page(work.out / "trajectory.md", f"The trajectory, frame by frame: {work.data.data_set.title}", parts, work)
 
 
 def _times(case: Case) -> list[float]:

@@ -6,7 +6,7 @@ import numpy as np
 import SimpleITK as sitk
 
 from DiffuseMorphCore.evaluation.__main__ import main
-from DiffuseMorphCore.evaluation.terms import variants
+from DiffuseMorphCore.evaluation.ablation import variants
 from DiffuseMorphCore.training.settings import read_settings
 
 SETTINGS = """
@@ -46,7 +46,7 @@ def test_a_small_run_and_again(tmp_path, capsys):
         labels[((grid - person) ** 2).sum(0) < 60] = 2
         sitk.WriteImage(sitk.GetImageFromArray(labels.astype(np.uint8)), str(data / f"map{person}.nii.gz"))
     (tmp_path / "run.toml").write_text(SETTINGS)
-    arguments = ["terms", str(tmp_path / "run.toml"), "--data", str(data), "--out", str(out), "--steps", "1",
+    arguments = ["ablation", str(tmp_path / "run.toml"), "--data", str(data), "--out", str(out), "--steps", "1",
                  "--pairs", "1", "--threads", "1", "--device", "cpu"]
     assert main(arguments) == 0
     page = capsys.readouterr().out
@@ -59,5 +59,5 @@ def test_a_small_run_and_again(tmp_path, capsys):
     row.write_text(row.read_text().replace('"dice": ', '"dice": 0.125, "old": '))
     assert main(arguments) == 0 and "| 0.1250 |" in capsys.readouterr().out
     assert main([*arguments, "--grid", "16,16"]) == 1 and "another grid" in capsys.readouterr().err
-    assert main(["terms", str(tmp_path / "run.toml"), "--out", str(out / "x")]) == 1
+    assert main(["ablation", str(tmp_path / "run.toml"), "--out", str(out / "x")]) == 1
     assert "--data" in capsys.readouterr().err

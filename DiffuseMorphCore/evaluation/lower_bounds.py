@@ -25,18 +25,18 @@ class Rates:
 
 @dataclass(frozen=True)
 class Row:
-    """One stage: its fastest time in seconds, its floor (None: none worth stating), and what the floor counts."""
+    """One stage: its fastest time in seconds, its lower bound (None: none worth stating), and what the bound counts."""
 
     stage: str
     seconds: float
-    floor: float | None
+    bound: float | None
     counted: str
 
     def cells(self) -> list[str]:
-        if self.floor is None:
+        if self.bound is None:
             return [self.stage, f"{self.seconds:.3f}", "–", "–", self.counted]
-        ratio = f"{self.seconds / self.floor:.1f}"
-        return [self.stage, f"{self.seconds:.3f}", f"{self.floor:.4f}", ratio, self.counted]
+        ratio = f"{self.seconds / self.bound:.1f}"
+        return [self.stage, f"{self.seconds:.3f}", f"{self.bound:.4f}", ratio, self.counted]
 
 
 def timed(work: Callable[[], object], device: torch.device, repeats: int) -> float:
