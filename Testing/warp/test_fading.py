@@ -21,7 +21,7 @@ def bent(shape, length):
 def test_it_fades_to_nothing_without_a_step_or_a_fold(shape):
     displacement = bent(shape, 3.0)
     widths = fading_widths(displacement)
-    assert widths[0] > widths[-1] >= 4
+    assert min(widths) >= 4 and max(widths) > float(displacement.abs().amax())
     wide = fade(displacement, widths)
     inside = tuple(slice(width, width + size) for width, size in zip(widths, shape))
     assert torch.equal(wide[(..., *inside)], displacement)
