@@ -10,7 +10,7 @@ from pathlib import Path
 
 from filelock import FileLock, SoftFileLock, Timeout
 
-from DiffuseMorphCore.errors import DiffuseMorphError
+from DiffuseMorphCore.errors import Cancelled, DiffuseMorphError
 from DiffuseMorphCore.images.names import itk_name, printable
 from DiffuseMorphCore.images.writing import system_reason
 
@@ -49,13 +49,31 @@ def complete_folder(path: str | Path, overwrite: bool, is_result: Callable[[str]
                 _check_empty(target, shown)
             new = work / "new"
             new.mkdir()
-            yield new
+            with _final_names(new, shown):
+                yield new
             _put_in_place(new, target, overwrite, is_result, shown)
     except BaseException:
         for folder in reversed(made):
             with suppress(OSError):  # somebody else may have put something there meanwhile
                 folder.rmdir()
         raise
+
+
+@contextmanager
+def _final_names(new: Path, shown: str) -> Iterator[None]:
+    """Let messages name files where they would be, not in the hidden folder."""
+    try:
+        yield
+    except Cancelled:
+        raise
+    except DiffuseMorphError as error:
+        text = str(error).replace(printable(new), shown)
+        raise (error if text == str(error) else DiffuseMorphError(text)) from error.__cause__
+    except OSError as error:
+        if not str(error.filename).startswith(str(new)):
+            raise
+        place = printable(error.filename).replace(printable(new), shown)
+        raise DiffuseMorphError(f"The file '{place}' cannot be written: {system_reason(error)}.") from error
 
 
 def check_inputs_stay(path: str | Path, files: dict[str, str], is_result: Callable[[str], bool]) -> None:

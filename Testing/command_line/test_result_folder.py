@@ -9,9 +9,11 @@ import sys
 from pathlib import Path
 
 import pytest
+import SimpleITK as sitk
 
 from DiffuseMorphCore.command_line.result_folder import WORK, check_inputs_stay, complete_folder
 from DiffuseMorphCore.errors import DiffuseMorphError
+from DiffuseMorphCore.images import write_image
 
 
 def is_result(name: str) -> bool:
@@ -253,3 +255,14 @@ def test_inputs_are_not_replaced_by_results(tmp_path):
             check_inputs_stay(path, {"fixed": "/elsewhere/moved.nii.gz", "moving image": str(tmp_path / "moved.nii.gz")},
                               is_result)
     check_inputs_stay(tmp_path / "result", {"moving": str(tmp_path / "moved.nii.gz")}, is_result)
+
+
+def test_messages_name_files_where_they_would_be(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for write in (lambda folder: write_image(sitk.Image([9, 9], sitk.sitkFloat32), folder / "moved.png"),
+                  lambda folder: (folder / "moved.png" / "below").write_text("x")):
+        with pytest.raises(DiffuseMorphError, match="^The file 'deep/result/moved.png.*\\.$") as caught:
+            with complete_folder("deep/result", False, is_result) as folder:
+                write(folder)
+        assert ".diffusemorph" not in str(caught.value)
+    assert os.listdir(tmp_path) == []
