@@ -49,6 +49,15 @@ def describe_device(device: torch.device) -> str:
     return f"cpu ({_processor_name()}, {torch.get_num_threads()} threads)"
 
 
+def computes_in_bf16(device: torch.device) -> bool:
+    """Whether a device has units for 16-bit numbers (bf16), so that a network is quicker in them: newer GPUs, and CPUs with
+    matrix tiles (AMX)."""
+    device = torch.device(device)
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    return device.type == "cpu" and torch.cpu._is_amx_tile_supported()
+
+
 def free_memory(device: torch.device) -> int:
     """Bytes that can still be allocated on `device`; for the CPU, what the system and its control group allow."""
     device = torch.device(device)

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -42,6 +42,12 @@ class Appearance:
     lesions: float = 0.0
     thick_slices: float = 0.0
     cuts: float = 0.0
+
+    def scaled(self, breadth: float) -> Appearance:
+        """Milder limits for the beginning of a training: from a third (0) to all (1) of the strengths and shares."""
+        share = (1 + 2 * breadth) / 3
+        return replace(self, **{name: share * getattr(self, name) for name in
+                                ("bias", "gamma", "noise", "lesions", "thick_slices", "cuts")})
 
 
 def random_contrast(ids: Sequence[int], natural: float, random: torch.Generator) -> Tensor:

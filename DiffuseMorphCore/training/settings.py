@@ -16,7 +16,7 @@ from DiffuseMorphCore.training.objective import LossWeights
 from DiffuseMorphCore.training.synthetic import Geometry
 
 CONTROLS = ("none", "beside", "alone")
-SOURCES = ("labelmaps", "shapes", "images", "pairs", "subjects", "atlas")
+SOURCES = ("labelmaps", "tissues", "shapes", "images", "pairs", "subjects", "atlas")
 
 
 def _choice(default: str, allowed: tuple[str, ...]) -> Any:
@@ -48,6 +48,8 @@ class Data:
     image_suffix, label_suffix : how a file name ends, before its extension, if it is an image or a label map.
     pattern : regular expression with a group `subject`, for subjects told apart by file name. spacing : mm per axis of
     images' voxels, in the order of geometry.shape, where they are not cubes of geometry.spacing.
+    curriculum : for the source "tissues", thousands of pairs after which contrasts and artefacts begin to grow broader, and
+    after which they are as broad as they get.
     flips : axes ("x", "y", "z") that pairs of images are mirrored along; affine : size of random affine maps, 0 to 1.
     """
 
@@ -64,6 +66,7 @@ class Data:
     label_suffix: str = ""
     pattern: str = ""
     spacing: tuple[float, ...] = ()
+    curriculum: tuple[float, float] = (0.0, 0.0)
     flips: tuple[str, ...] = field(default=(), metadata={"allowed": ("x", "y", "z")})
     affine: float = _number(0.0, 0)
 

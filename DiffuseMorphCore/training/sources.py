@@ -12,6 +12,8 @@ from DiffuseMorphCore.training.pairs import (ImageGrid, ImagePairs, ScanFiles, e
                                              pairs_to_atlas, read_table)
 from DiffuseMorphCore.training.settings import TrainingRun
 from DiffuseMorphCore.training.shapes import RandomShapes
+from DiffuseMorphCore.training.tissue_maps import load_tissue_maps
+from DiffuseMorphCore.training.tissue_pairs import TissuePairs
 from DiffuseMorphCore.training.synthetic import Anatomies, Geometry, People, SyntheticPairs
 
 ScanPairs = list[tuple[ScanFiles, ScanFiles]]
@@ -26,6 +28,12 @@ def build_sources(run: TrainingRun) -> list[tuple[int | None, PairSource]]:
                                    scales=stage.scales or run.geometry.scales)) for stage in run.stages]
     grids.append((None, run.geometry))
     seed = run.optimisation.seed
+    if run.data.source == "tissues":
+        maps = load_tissue_maps(_label_maps(run))
+        cut = _check_held_out(len(maps), run.data.held_out, f"label maps in '{run.data.folder}'")
+        curriculum = tuple(1000 * thousands for thousands in run.data.curriculum)
+        return [(until, TissuePairs(maps[:cut], maps[cut:], geometry, run.appearance, seed, run.validation.pairs, curriculum))
+                for until, geometry in grids]
     if run.data.source in ("labelmaps", "shapes"):
         kinds = _anatomies(run)
         return [(until, Mixture([SyntheticPairs(*anatomies, geometry, run.appearance, seed, run.validation.pairs)
@@ -36,17 +44,21 @@ def build_sources(run: TrainingRun) -> list[tuple[int | None, PairSource]]:
             for until, geometry in grids]
 
 
+def _label_maps(run: TrainingRun) -> list[Path]:
+    if not run.data.folder:
+        raise DiffuseMorphError("The training settings name no folder of label maps: set 'data.folder'.")
+    return find_label_maps(run.data.folder)
+
+
 def _anatomies(run: TrainingRun) -> list[tuple[float, Anatomies, Anatomies | None]]:
     """(share of the pairs, anatomies to train on, anatomies to validate on) of every kind that the settings ask for."""
     data = run.data
     shapes = RandomShapes(ndim=len(run.geometry.shape))
     if data.source == "shapes":
         return [(1.0, shapes, shapes if run.validation.pairs else None)]
-    if not data.folder:
-        raise DiffuseMorphError("The training settings name no folder of label maps: set 'data.folder'.")
+    paths = _label_maps(run)
     if data.whole_head + data.shapes > 1:
         raise DiffuseMorphError("The shares 'data.whole_head' and 'data.shapes' add up to more than 1: make them smaller.")
-    paths = find_label_maps(data.folder)
     cut = _check_held_out(len(paths), data.held_out, f"label maps in '{data.folder}'")
     kinds: list[tuple[float, Anatomies, Anatomies | None]] = []
     for share, drop in ((1 - data.whole_head - data.shapes, EXTRA_CEREBRAL), (data.whole_head, ())):

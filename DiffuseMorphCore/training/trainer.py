@@ -13,12 +13,13 @@ from torch import nn
 from torch.optim.swa_utils import AveragedModel
 from tqdm import tqdm
 
-from DiffuseMorphCore.devices import choose_device
+from DiffuseMorphCore.devices import choose_device, computes_in_bf16
 from DiffuseMorphCore.errors import Cancelled, DiffuseMorphError
 from DiffuseMorphCore.networks.model import DiffuseMorph
 from DiffuseMorphCore.networks.model_file import load_model
 from DiffuseMorphCore.progress import Progress, advance
 from DiffuseMorphCore.seeds import generator
+from DiffuseMorphCore.training.canonical_objective import CanonicalObjective
 from DiffuseMorphCore.training.checkpoint import read_checkpoint, write_checkpoint
 from DiffuseMorphCore.training.log import Table, TensorBoard
 from DiffuseMorphCore.training.objective import JointObjective, LossWeights, draw
@@ -29,7 +30,7 @@ from DiffuseMorphCore.training.sources import build_sources
 from DiffuseMorphCore.training.validation import validate
 
 TERMS = ("loss", "noise", "warm_up", "similarity", "smoothness", "label_loss", "field_error",  # columns of the log
-         "control_similarity")
+         "tissue", "tissue_dice", "canonical", "control_similarity")
 _OBJECTIVE_STREAM = 1 << 29  # seeds of time steps and noise, apart from those of the pairs
 
 
@@ -115,7 +116,8 @@ class Trainer:
         if run.model.control == "alone":
             model, control = control, None
         self.model, self.control = model, control
-        self.objective: nn.Module = JointObjective(model, run.loss, control).to(self.device)
+        objective = CanonicalObjective if model.is_canonical else JointObjective
+        self.objective: nn.Module = objective(model, run.loss, control).to(self.device)
         # Channels last in memory makes convolutions of few channels quicker, on CPUs by a sixth of a step.
         self.objective.to(memory_format=torch.channels_last if model.ndim == 2 else torch.channels_last_3d)
         self.objective = self.processes.share(self.objective)
@@ -220,10 +222,9 @@ class Trainer:
         return rate
 
     def _precision(self):
-        """bf16 where the device computes with it natively; elsewhere, CPUs included, it would only be slower."""
-        native = self.device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
-        if native and self.run.optimisation.precision == "auto":
-            return torch.autocast("cuda", dtype=torch.bfloat16)
+        """bf16 where the device computes with it natively; elsewhere it would only be slower."""
+        if self.run.optimisation.precision == "auto" and computes_in_bf16(self.device):
+            return torch.autocast(self.device.type, dtype=torch.bfloat16)
         return nullcontext()
 
     def _record(self, terms: dict[str, float], last: bool) -> None:

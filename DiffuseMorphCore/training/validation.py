@@ -37,6 +37,7 @@ def validate(model: DiffuseMorph, pairs: Sequence[TrainingPair], window: int, co
     voxels by the ten-determinant rule. displacement : mean length in voxels. field_at_0 : mean length, in voxels, of
     M's output for the latent 0, which the paper's trajectory shows at eta = 0. noise_<t> : error of the noise estimate
     at time step t, 1 for a useless one. control_similarity, control_dice : of the VoxelMorph control, if there is one.
+    canonical_error : root mean square, over the images' range of 2, of the latent of a model with a canonical contrast.
     """
     figures: dict[str, list[float]] = {}
 
@@ -46,17 +47,22 @@ def validate(model: DiffuseMorph, pairs: Sequence[TrainingPair], window: int, co
     last = len(model.schedule) - 1
     for number, pair in enumerate(pairs):
         latent = model.latent(pair.moving, pair.fixed)
-        displacement = model.displacement(model.field(pair.moving, latent))
+        seen = model.comparable(pair.moving, pair.fixed)
+        displacement = model.displacement(model.field(seen, latent))
         note("similarity_before", local_correlation(pair.moving, pair.fixed, window))
         _compare(pair, displacement, window, note, "")
         note("folding", folding(displacement).share)
         note("displacement", displacement.norm(dim=1).mean())
-        note("field_at_0", model.field(pair.moving, torch.zeros_like(latent)).norm(dim=1).mean())
+        note("field_at_0", model.field(seen, torch.zeros_like(latent)).norm(dim=1).mean())
         noise = torch.randn(pair.fixed.shape, generator=generator(_NOISE_STREAM, number)).to(pair.fixed.device)
+        clean = pair.fixed
+        if model.is_canonical and pair.fixed_anatomy is not None:
+            clean = pair.fixed_anatomy
+            note("canonical_error", (latent - clean).square().mean().sqrt())
         for fraction in BUCKETS if model.diffusion is not None else ():
             step = round(fraction * last)
-            noisy = model.schedule.add_noise(pair.fixed, step, noise)
-            note(f"noise_{step}", noise_loss(model.latent(pair.moving, pair.fixed, noisy, step), noise))
+            noisy = model.schedule.add_noise(clean, step, noise)
+            note(f"noise_{step}", noise_loss(model.noise(pair.moving, pair.fixed, noisy, step), noise))
         if pair.fixed_labels is not None and pair.moving_labels is not None:
             note("dice_before", dice(pair.moving_labels, pair.fixed_labels))
         if control is not None:
