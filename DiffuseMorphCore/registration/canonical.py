@@ -15,7 +15,11 @@ from torch import Tensor
 from DiffuseMorphCore.grid import Grid
 from DiffuseMorphCore.networks import DiffuseMorph
 from DiffuseMorphCore.similarity import ImagePair
-from DiffuseMorphCore.warp import downsample
+from DiffuseMorphCore.warp import downsample, smooth
+from DiffuseMorphCore.warp.filters import box_sum
+
+INSIDE = 0.8
+"""Brightness, of 1, below which 95 % of the inside of an image lies when the network sees it."""
 
 
 @dataclass(frozen=True)
@@ -56,11 +60,33 @@ class NetworkFrame:
         return turned.permute(0, 1, *(2 + self.order.index(axis) for axis in range(len(self.order)))).contiguous()
 
     def images(self, model: DiffuseMorph, pair: ImagePair) -> tuple[Tensor, Tensor]:
-        """(moving, fixed), each (1, 1, *shape) in [-1, 1] on the model's device."""
-        return self.into(pair.moving.to(model.device)) * 2 - 1, self.into(pair.fixed.to(model.device)) * 2 - 1
+        """(moving, fixed), each (1, 1, *shape) in [-1, 1] on the model's device, windowed to what lies inside."""
+        moving, fixed = (windowed(self.into(image.to(model.device))) * 2 - 1 for image in (pair.moving, pair.fixed))
+        return moving, fixed
 
     def _flipped(self) -> list[int]:
         return [2 + axis for axis, flipped in enumerate(self.flips) if flipped]
+
+
+def windowed(image: Tensor) -> Tensor:
+    """An image (1, 1, *spatial) in [0, 1], scaled so that nearly all of what lies deep inside it is below
+    :data:`INSIDE`; what is brighter than 1 then is cut.
+
+    Beside the bright fat under the skin a brain can be nearly black, which no synthetic image is.
+    """
+    ndim = image.dim() - 2
+    object_ = (smooth(image, 1.0) > 0.1 * image.quantile(0.98) if image.numel() < 1e6 else
+               smooth(image, 1.0) > 0.1 * image.flatten()[::7].quantile(0.98)).to(image)
+    window = 2 * max(1, min(image.shape[2:]) // 16) + 1
+    share = box_sum(object_, window) / box_sum(torch.ones_like(object_), window)
+    for depth in (0.999, 0.9, 0.5):
+        inside = image[share > depth]
+        if inside.numel() > 0.02 * image.numel() and ndim:
+            break
+    if not inside.numel():
+        return image
+    bright = inside[:: max(1, inside.numel() // 100_000)].quantile(0.95)
+    return (image * (INSIDE / bright.clamp(min=1e-3)).clamp(min=1.0)).clamp(max=1.0)
 
 
 @torch.no_grad()
