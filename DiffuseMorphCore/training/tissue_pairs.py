@@ -18,7 +18,7 @@ from DiffuseMorphCore.seeds import generator
 from DiffuseMorphCore.training.appearance import Appearance, degrade
 from DiffuseMorphCore.training.augmentation import random_affine, random_displacement, smooth_noise, uniform
 from DiffuseMorphCore.training.contrasts import draw_contrast
-from DiffuseMorphCore.training.pair import LABELS, Pair, part
+from DiffuseMorphCore.training.pair import LABELS, TrainingPair, part
 from DiffuseMorphCore.training.tissue_maps import TissueMap
 from DiffuseMorphCore.training.tissues import CANONICAL, MUSCLE, OUTSIDE, SURROUNDING_FLUID
 from DiffuseMorphCore.warp import smooth
@@ -33,7 +33,7 @@ _VALIDATION_STREAM = 1 << 31
 
 
 @dataclass(frozen=True)
-class TissuePair(Pair):
+class TissuePair(TrainingPair):
     """A pair with the tissue of every voxel; its anatomies are the images in the canonical contrast.
 
     moving_tissue, fixed_tissue : (B, 1, *spatial) float32 holding indices into TISSUES.

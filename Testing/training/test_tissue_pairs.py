@@ -144,8 +144,8 @@ def test_a_canonical_model_learns_is_exported_and_used(heads, tmp_path, registra
 
 
 def test_label_maps_without_a_brain_are_refused(tmp_path):
-    empty = sitk.Image((8, 8, 8), sitk.sitkUInt8) + 511
-    sitk.WriteImage(sitk.Cast(empty, sitk.sitkInt16), str(tmp_path / "skin.nii.gz"))
+    empty = sitk.Image((8, 8, 8), sitk.sitkInt16) + 511
+    sitk.WriteImage(empty, str(tmp_path / "skin.nii.gz"))
     with pytest.raises(DiffuseMorphError, match="skin.nii.gz.*no brain"):
         load_tissue_maps([tmp_path / "skin.nii.gz"])
     with pytest.raises(DiffuseMorphError, match="no label maps"):
