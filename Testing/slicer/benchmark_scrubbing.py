@@ -61,7 +61,7 @@ def make_registration(fixed, shape):
     etas = tuple(np.linspace(0, 1, KEYFRAMES))
     keyframes = torch.stack([torch.stack([3 * eta * bump, -4 * eta**2 * bump, 2 * eta * bump]) for eta in etas])
     path = EtaPath(etas, keyframes, Grid.of(fixed.image).resampled(shape))
-    return Registration(fixed.image, fixed.image, sitk.AffineTransform(3), path, {})
+    return Registration(fixed.image, fixed.image, sitk.AffineTransform(3), path, path.grid, {})
 
 
 def measure(application, shape, ticks: int) -> None:

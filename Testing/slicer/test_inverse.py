@@ -47,7 +47,7 @@ def bent_registration(fixed, alignment):
     bump = torch.from_numpy((waves[0] * waves[1] * waves[2]).astype(np.float32))
     voxels = torch.stack([2.0 * bump, -2.5 * bump, 3.0 * bump])
     keyframes = torch.stack([0.0 * voxels, voxels])
-    return Registration(fixed.image, fixed.image, alignment, EtaPath((0.0, 1.0), keyframes, grid), {})
+    return Registration(fixed.image, fixed.image, alignment, EtaPath((0.0, 1.0), keyframes, grid), grid, {})
 
 
 def affine(matrix, shift):

@@ -181,7 +181,7 @@ def test_the_border_fades_and_nothing_tears_or_folds(module, scene):
     grid = Grid.of(fixed.image)
     constant = torch.tensor([3.0, -6.0, 5.0]).reshape(1, 3, 1, 1, 1).expand(1, 3, *grid.shape)
     registration = Registration(
-        fixed.image, fixed.image, sitk.AffineTransform(3), EtaPath.straight(Displacement(constant, grid)), {}
+        fixed.image, fixed.image, sitk.AffineTransform(3), EtaPath.straight(Displacement(constant, grid)), grid, {}
     )
     trajectory = FieldTrajectory.ofRegistration(registration, fixed, fixed)
     live = EtaTransform(trajectory, 1.0)
