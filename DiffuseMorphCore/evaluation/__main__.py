@@ -148,7 +148,7 @@ def _sides(text: str) -> tuple[int, ...]:
 
 def _paper(options: argparse.Namespace) -> str:
     from DiffuseMorphCore.evaluation.paper import figures, registrations, tables
-    from DiffuseMorphCore.evaluation.paper.arrangement import Request
+    from DiffuseMorphCore.evaluation.paper.arrangement import ComparisonRequest
     from DiffuseMorphCore.evaluation.paper.latent import latent_page
     from DiffuseMorphCore.evaluation.paper.trajectory_page import trajectory_page
 
@@ -156,7 +156,7 @@ def _paper(options: argparse.Namespace) -> str:
     make = places.get(options.command) or getattr(
         tables if options.command.startswith("table") else figures, options.command)
     methods = None if options.methods is None else tuple(part.strip() for part in options.methods.split(","))
-    page = make(Request(
+    page = make(ComparisonRequest(
         Path(options.out), options.data and Path(options.data), options.data_set, options.size, options.grid,
         options.steps, options.batch, options.rate, options.smoothness, options.seeds, options.cases, methods,
         options.device))
