@@ -50,7 +50,7 @@ class EtaPath:
         share = torch.tensor(self.etas, device=self.keyframes.device).view(-1, *[1] * (correction.dim() - 1))
         return replace(self, keyframes=self.keyframes + share * correction)
 
-    def on(self, shape: Sequence[int]) -> EtaPath:
+    def resized(self, shape: Sequence[int]) -> EtaPath:
         """The same on a grid of another shape (array order) whose first and last voxels lie where this one's do."""
         return EtaPath(self.etas, resize_displacement(self.keyframes, shape), self.grid.resampled(tuple(shape)))
 

@@ -49,13 +49,12 @@ class EtaTransform:
         """
         import torch
 
-        eta = min(max(float(eta), float(self._etas[0])), float(self._etas[-1]))
+        from DiffuseMorphCore.samplers import bracket
+
+        eta = min(max(float(eta), self._etas[0]), self._etas[-1])
         if eta == self.eta:
             return False
-        after = min(max(int(np.searchsorted(self._etas, eta)), 1), len(self._etas) - 1)
-        before = max(after - 1, 0)
-        step = self._etas[after] - self._etas[before]
-        share = float((eta - self._etas[before]) / step) if step else 0.0
+        before, after, share = bracket(self._etas, eta)
         for first, second, written in zip(self._keyframes[before], self._keyframes[after], self._field):
             torch.lerp(first, second, share, out=written)
         self.eta = eta

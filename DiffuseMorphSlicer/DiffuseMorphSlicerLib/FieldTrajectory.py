@@ -19,22 +19,20 @@ class FieldTrajectory:
     ring: its width in grid points. alignment: 4x4 matrix from world RAS to the target's coordinates.
     """
 
-    def __init__(self, grid, etas, vectors, source, movingPoint, maximumPoints=MAXIMUM_POINTS):
-        """grid: DiffuseMorphCore Grid that covers the source image. source: its VolumeImage.
+    def __init__(self, path, source, movingPoint, maximumPoints=MAXIMUM_POINTS):
+        """path: DiffuseMorphCore EtaPath on a grid that covers the source image. source: its VolumeImage.
 
-        vectors: function from eta to the deformation (*spatial, dimensions) in mm of the source's own space.
         movingPoint: 4 x (dimensions + 1) matrix that takes a deformed source point to the target's coordinates in RAS.
         The grid is made coarser where its keyframes would exceed maximumPoints or MAXIMUM_BYTES.
         """
-        self.etas = np.asarray(etas, dtype=float)
-        shape = self._shape(grid.shape, maximumPoints)
-        if shape != tuple(grid.shape):
-            grid = grid.resampled(shape)
+        self.etas = [float(eta) for eta in path.etas]
+        path = path.resized(self._shapeFor(path.grid.shape, maximumPoints, len(self.etas)))
+        grid = path.grid
         indexToPhysical = np.eye(source.dimensions + 1)
         direction = np.reshape(grid.direction, (source.dimensions, source.dimensions))
         indexToPhysical[:-1, :-1] = direction * np.asarray(grid.spacing)
         indexToPhysical[:-1, -1] = grid.origin
-        fields = [_resized(vectors(float(eta)), shape) for eta in self.etas]
+        fields = [path.at(eta).vectors().astype(np.float32) for eta in self.etas]
         self.ring = max(_ringWidth(field, indexToPhysical[:-1, :-1]) for field in fields)
         self._setGeometry(source, indexToPhysical)
         self.alignment = _frame(movingPoint) @ np.linalg.inv(_frame(source.toWorld))
@@ -50,32 +48,31 @@ class FieldTrajectory:
         movingPoint = moving.toWorld @ affineMatrix(registration.alignment, fixed.dimensions)
         if movingFromWorld is not None:
             movingPoint = movingFromWorld @ movingPoint
-        return FieldTrajectory(registration.grid, registration.etas, registration.vectors, fixed, movingPoint, **limits)
+        return FieldTrajectory(registration.path, fixed, movingPoint, **limits)
 
     @staticmethod
     def ofInverse(registration, eta, fixed, moving):
         """Moving to fixed points at one eta, on a grid around the moving image."""
         import SimpleITK as sitk
 
-        from DiffuseMorphCore.registration import Grid
+        from DiffuseMorphCore.displacement import Displacement
+        from DiffuseMorphCore.grid import Grid
+        from DiffuseMorphCore.samplers import EtaPath
 
         grid = Grid.of(moving.image)
-        grid = grid.resampled(FieldTrajectory._shape_for(grid.shape, MAXIMUM_POINTS, 1))
+        grid = grid.resampled(FieldTrajectory._shapeFor(grid.shape, MAXIMUM_POINTS, 1))
         alignment = affineMatrix(registration.alignment, fixed.dimensions)
         # The deformation is what the inverse does beyond the inverse alignment, seen in the moving image's space.
         beyond = sitk.CompositeTransform([registration.alignment, registration.inverse_transform(eta)])
         field = sitk.TransformToDisplacementField(
             beyond, sitk.sitkVectorFloat64, grid.size, grid.origin, grid.spacing, grid.direction
         )
-        vectors = sitk.GetArrayFromImage(field).astype(np.float32)
+        deformation = Displacement.from_vectors(sitk.GetArrayFromImage(field), grid)
         fixedPoint = fixed.toWorld @ np.linalg.inv(alignment)
-        return FieldTrajectory(grid, [eta], lambda _eta: vectors, moving, fixedPoint)
-
-    def _shape(self, shape, maximumPoints):
-        return self._shape_for(shape, maximumPoints, len(self.etas))
+        return FieldTrajectory(EtaPath((eta,), deformation.values, grid), moving, fixedPoint)
 
     @staticmethod
-    def _shape_for(shape, maximumPoints, count):
+    def _shapeFor(shape, maximumPoints, count):
         """The grid's array shape, halved until the keyframes are small enough to blend quickly and to keep."""
         shape = tuple(shape)
         while np.prod(shape) > maximumPoints or np.prod(shape) * 12 * count > MAXIMUM_BYTES:
@@ -120,13 +117,11 @@ class FieldTrajectory:
 
 
 def affineMatrix(transform, dimensions):
-    """(dimensions + 1) square matrix of a linear SimpleITK transform, found from the origin and unit points."""
+    """(dimensions + 1) square matrix of a linear SimpleITK transform."""
+    from DiffuseMorphCore.linear import linear_map
+
     matrix = np.eye(dimensions + 1)
-    matrix[:-1, -1] = transform.TransformPoint([0.0] * dimensions)
-    for axis in range(dimensions):
-        unit = [0.0] * dimensions
-        unit[axis] = 1.0
-        matrix[:-1, axis] = np.array(transform.TransformPoint(unit)) - matrix[:-1, -1]
+    matrix[:-1, :-1], matrix[:-1, -1] = linear_map(transform)
     return matrix
 
 
@@ -149,14 +144,3 @@ def _ringWidth(vectors, axes):
     faces = (np.take(vectors, [0, -1], axis=axis) for axis in range(vectors.shape[-1]))
     longest = max(float((np.abs(face) @ toSteps).sum(axis=-1).max()) for face in faces)
     return max(SMALLEST_RING, int(np.ceil(RING_PER_DISPLACEMENT * longest)))
-
-
-def _resized(vectors, shape):
-    if vectors.shape[:-1] == tuple(shape):
-        return vectors
-    import torch
-
-    from DiffuseMorphCore.warp import resize
-
-    channelsFirst = torch.from_numpy(np.ascontiguousarray(np.moveaxis(vectors, -1, 0)))[None]
-    return np.moveaxis(resize(channelsFirst, shape)[0].numpy(), 0, -1)

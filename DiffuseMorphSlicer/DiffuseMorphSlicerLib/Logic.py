@@ -57,13 +57,13 @@ class DiffuseMorphSlicerLogic(ScriptedLoadableModuleLogic, VTKObservationMixin):
 
     # Registration
 
-    def startRegistration(self, fixed, moving, *, model="default", device="auto", align="affine", refine="auto",
-                          modality="same", trajectory="anchored", seed=0, fixedMask=None, movingMask=None,
-                          initialTransform=None, movingLabels=None, fixedLabels=None, eta=1.0, outputTransform=None,
-                          outputVolume=None, makeTransform=True, makeVolume=True, apply=True):
+    def startRegistration(self, fixed, moving, *, fixedMask=None, movingMask=None, initialTransform=None,
+                          movingLabels=None, fixedLabels=None, eta=1.0, outputTransform=None, outputVolume=None,
+                          makeTransform=True, makeVolume=True, apply=True, **options):
         """Begin to register the moving volume node to the fixed one. The scene changes only when the result is taken.
 
-        model, device, align, refine, modality, trajectory, seed: as for DiffuseMorphCore.register.
+        options: model, device, align, refine, modality and all others of DiffuseMorphCore.register, as declared in
+        DiffuseMorphCore.options.
         fixedMask, movingMask: label map or segmentation; only what it marks is compared.
         initialTransform: linear transform node that puts the moving volume roughly in place.
         movingLabels: label map or segmentation to carry along; with fixedLabels the Dice overlap is computed too.
@@ -79,8 +79,7 @@ class DiffuseMorphSlicerLogic(ScriptedLoadableModuleLogic, VTKObservationMixin):
         OutputCheck.transform(outputTransform if makeTransform else None, inputs, initialTransform)
         job = RegistrationJob(fixed, moving, fixedMask=fixedMask, movingMask=movingMask, eta=eta,
                               initialTransform=initialTransform, movingLabels=movingLabels, fixedLabels=fixedLabels,
-                              makeVolume=makeVolume, model=model, device=device, align=align, refine=refine,
-                              modality=modality, trajectory=trajectory, seed=seed)
+                              makeVolume=makeVolume, **options)
         TorchProvider.ensure()
         logging.info(f"DiffuseMorph registers {moving.GetName()} to {fixed.GetName()}")
 

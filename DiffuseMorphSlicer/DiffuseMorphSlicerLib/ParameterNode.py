@@ -5,6 +5,8 @@ from slicer import vtkMRMLLabelMapVolumeNode, vtkMRMLScalarVolumeNode, vtkMRMLSe
 from slicer.i18n import tr as _
 from slicer.parameterNodeWrapper import WithinRange, parameterNodeWrapper
 
+from DiffuseMorphCore.options import default_of
+
 LabelsNode = Union[vtkMRMLSegmentationNode, vtkMRMLLabelMapVolumeNode, None]
 
 
@@ -74,13 +76,13 @@ class DiffuseMorphSlicerParameterNode:
     movingLabels: LabelsNode = None
     fixedLabels: LabelsNode = None
 
-    model: str = "default"
-    device: str = "auto"
-    alignment: Alignment = Alignment.affine
-    modality: Modality = Modality.same
-    trajectoryForm: TrajectoryForm = TrajectoryForm.anchored
+    model: str = default_of("model")
+    device: str = default_of("device")
+    alignment: Alignment = Alignment(default_of("align"))
+    modality: Modality = Modality(default_of("modality"))
+    trajectoryForm: TrajectoryForm = TrajectoryForm(default_of("trajectory"))
     refinement: Annotated[int, WithinRange(-1, 1000)] = -1
-    seed: Annotated[int, WithinRange(0, 999999)] = 0
+    seed: Annotated[int, WithinRange(0, 999999)] = default_of("seed")
 
     makeTransform: bool = True
     outputTransform: vtkMRMLTransformNode

@@ -2,6 +2,7 @@ import numpy as np
 from slicer.i18n import tr as _
 
 from DiffuseMorphCore.errors import DiffuseMorphError
+from DiffuseMorphCore.options import RegistrationOptions
 
 from .FieldTrajectory import FieldTrajectory
 from .LabelImage import LabelImage
@@ -46,6 +47,7 @@ class RegistrationJob:
                     name=fixedNode.GetName()
                 )
             )
+        RegistrationOptions(**options)  # refuses at once what would fail later in the background
         self.fixedNode, self.movingNode = fixedNode, movingNode
         self.movingLabelsNode = movingLabels
         self.movingParentNode = OutputTransform.originalParent(movingNode)

@@ -53,7 +53,7 @@ def test_a_correction_is_scaled_with_eta():
 
 def test_on_another_grid_it_moves_the_same_points_by_the_same_millimetres():
     path = EtaPath.straight(Displacement(torch.ones(1, 2, *GRID.shape), GRID))
-    finer = path.on((9, 11))
+    finer = path.resized((9, 11))
     assert finer.grid == GRID.resampled((9, 11))
     assert path.at(0.5).vectors()[0, 0] == pytest.approx(finer.at(0.5).vectors()[0, 0], rel=1e-5)
     assert finer.at(0.5).vectors()[4, 3] == pytest.approx(path.at(0.5).vectors()[2, 2], rel=1e-5)
