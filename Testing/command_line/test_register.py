@@ -231,39 +231,6 @@ def test_two_dimensional_images_keep_format_and_type(pair_2d, tmp_path, extensio
     assert np.abs(array(output / f"moved{extension}") - target).mean() < 0.7 * before
 
 
-def test_an_initial_transform_is_taken(pair_3d, tmp_path):
-    fixed, moving = pair_3d
-    shift = sitk.TranslationTransform(3, (0.0, 300.0, 0.0))
-    moving = sitk.Image(moving)
-    moving.SetOrigin(shift.TransformPoint(moving.GetOrigin()))
-    write_image(fixed, tmp_path / "fixed.nrrd")
-    write_image(moving, tmp_path / "moving.nrrd")
-    sitk.WriteTransform(shift, str(tmp_path / "shift.tfm"))
-    assert (
-        main(
-            [
-                "register",
-                str(tmp_path / "fixed.nrrd"),
-                str(tmp_path / "moving.nrrd"),
-                "-o",
-                str(tmp_path / "result"),
-                "--model",
-                "none",
-                "--align",
-                "none",
-                "--refine",
-                "20",
-                "--initial-transform",
-                str(tmp_path / "shift.tfm"),
-            ]
-        )
-        == 0
-    )
-    target = sitk.GetArrayFromImage(fixed)
-    before = np.abs(sitk.GetArrayFromImage(pair_3d[1]) - target).mean()
-    assert np.abs(array(tmp_path / "result" / "moved.nii.gz") - target).mean() < 0.6 * before
-
-
 def test_the_lines_on_the_terminal_name_the_picture(files, tmp_path, capsys):
     output = tmp_path / "result"
     assert (
