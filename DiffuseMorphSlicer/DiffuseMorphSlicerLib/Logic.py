@@ -53,8 +53,6 @@ class DiffuseMorphSlicerLogic(ScriptedLoadableModuleLogic, VTKObservationMixin):
             self._parameters = DiffuseMorphSlicerParameterNode(node)
         return self._parameters
 
-    # Registration
-
     def startRegistration(self, fixed, moving, *, fixedMask=None, movingMask=None, initialTransform=None,
                           movingLabels=None, fixedLabels=None, eta=1.0, outputTransform=None, outputVolume=None,
                           makeTransform=True, makeVolume=True, apply=True, **options):
@@ -142,8 +140,6 @@ class DiffuseMorphSlicerLogic(ScriptedLoadableModuleLogic, VTKObservationMixin):
 
         return self._begin(lambda progress: exporter.compute(kind, eta, progress), EXPORT_WEIGHTS, deliver)
 
-    # The result
-
     def result(self, transformNode=None):
         """The RegistrationResult behind a transform node.
 
@@ -196,8 +192,6 @@ class DiffuseMorphSlicerLogic(ScriptedLoadableModuleLogic, VTKObservationMixin):
     def exportTrajectory(self, frames=11, *, path=None, transformNode=None):
         """The trajectory as a Sequence of `frames` transforms with the index eta; see ResultExporter.trajectory."""
         return self.exporter(transformNode).trajectory(frames, path)
-
-    # Runs and memory
 
     @property
     def running(self):
