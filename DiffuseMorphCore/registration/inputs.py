@@ -44,20 +44,26 @@ def load_pair(fixed: Image, moving: Image, fixed_mask: Image | None, moving_mask
     return _without_slabs(scans, names, notes)
 
 
-def _without_slabs(scans: tuple[PreparedScan, PreparedScan], names: tuple[str, str], notes: list[str]) -> tuple[PreparedScan, PreparedScan]:
-    """The scans without slabs at their rims that were not scanned."""
+def _without_slabs(
+    scans: tuple[PreparedScan, PreparedScan], names: tuple[str, str], notes: list[str]
+) -> tuple[PreparedScan, PreparedScan]:
+    """The scans without slabs at the rim of the moving one that were not scanned.
+
+    On a phantom a slab of the moving image moved what lay beside it by 1.0 mm, left out by 0.45 mm. One of the fixed image,
+    where windows of one value have no gradient, by 0.3 mm, left out by 0.7 mm.
+    """
     slabs = [unscanned_slabs(scan.values) for scan in scans]
     if all(len(each) == 2 * scan.grid.ndim for each, scan in zip(slabs, scans)):
         return scans  # two objects with straight sides, not two images that are cut all around
-    found = []
-    for scan, each, name in zip(scans, slabs, names):
-        mask = outside_slabs(scan.values, each)
-        if each and (scan.mask is None or bool((scan.mask * mask).any())):
-            scan = scan.only(mask)
-            notes.append(f"{sum(each.values())} slices at the rim of the {name} hold one value and end at a cut through tissue: "
-                         "they were taken for not scanned.")
-        found.append(scan)
-    return tuple(found)
+    fixed, moving = scans
+    mask = outside_slabs(moving.values, slabs[1])
+    if slabs[1] and (moving.mask is None or bool((moving.mask * mask).any())):
+        moving = moving.only(mask)
+        notes.append(
+            f"{sum(slabs[1].values())} slices at the rim of the {names[1]} hold one value and end at a cut through "
+            "tissue: they were taken for not scanned."
+        )
+    return fixed, moving
 
 
 def resolve_model(model: str | Path | DiffuseMorph | None, ndim: int, device: torch.device,

@@ -27,7 +27,7 @@ class PreparedScan:
 
     original : the image as given. grid : its geometry. values : (1, 1, *spatial) in [0, 1], on the CPU.
     mask : (1, 1, *spatial) with 0 and 1, or None. plane : for a single slice of a volume, the frame of that slice.
-    background : the value that continues outside the image. uniform : whether it is one value, without noise.
+    background : the value that continues outside the image.
     """
 
     original: sitk.Image
@@ -36,7 +36,6 @@ class PreparedScan:
     mask: Tensor | None = None
     plane: SlicePlane | None = None
     background: float = 0.0
-    uniform: bool = False
 
     def only(self, mask: Tensor) -> PreparedScan:
         """The same scan of which only what is inside ``mask``, as well as inside the mask it has, counts."""
@@ -51,12 +50,8 @@ class PreparedScan:
     def coarse_tissue(self, spacing: float) -> sitk.Image:
         """The share of each voxel of :meth:`coarse` that is not background, in [0, 1]; 1 where that is not dark."""
         shape = self.grid.shape_at(spacing)
-        if not self.uniform:
-            tissue = self.values > 0
-        elif self.background < _DARK:
-            tissue = (self.values - self.background).abs() > 1e-6
-        else:
-            tissue = torch.ones_like(self.values, dtype=torch.bool)
+        dark = self.background < _DARK
+        tissue = self.values > 0 if dark else torch.ones_like(self.values, dtype=torch.bool)
         return self.grid.resampled(shape).image(downsample(tissue.float(), shape)[0, 0])
 
     def coarse_mask(self, spacing: float) -> sitk.Image | None:
@@ -130,7 +125,7 @@ def prepare(image: sitk.Image, name: str, mask: sitk.Image | None = None, notes:
                                 "mark the region to register, not the one to leave out.")
     values = aligned_tensor(np.clip((array - start) / width, 0, 1, out=array))[None, None]
     around = abs(float(np.clip((np.float32(background.value) - start) / width, 0, 1)))
-    scan = PreparedScan(image, Grid.of(flat), values, None, plane, around, background.uniform)
+    scan = PreparedScan(image, Grid.of(flat), values, None, plane, around)
     return scan if inside is None else scan.only(aligned_tensor(inside.astype(np.float32))[None, None])
 
 
