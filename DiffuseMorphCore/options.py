@@ -105,8 +105,8 @@ class RegistrationOptions:
     align: str = _option("affine", "linear alignment before the deformation", choices=("none", "center", "rigid", "affine"))
     refine: str | int = _option("auto", "refinement on the two images: at most N steps on the finest grid, 0 keeps the "
                                 "network's answer", lowest=0, automatic=True, value="N|auto")
-    modality: str = _option("same", "whether both images have the same kind of contrast; if not, what intensities mean is "
-                            "learnt from the two images themselves", choices=("same", "different"))
+    modality: str = _option("auto", "whether equal intensities mean equal tissue in both images; 'auto' looks at the aligned pair "
+                            "and says what it chose", choices=("auto", "same", "different"))
     trajectory: str = _option("anchored", "anchored: eta 0 is the aligned moving image exactly; faithful: as in the paper",
                               choices=("anchored", "faithful"))
     intensity_range: tuple[float, float] | None = _option(

@@ -35,7 +35,7 @@ def write_result(folder: Path, result: Registration, request: RegisterRequest, p
     eta = request.eta
     # Drawing is Python on one CPU; inverting, resampling and writing meanwhile leave Python alone.
     with ThreadPoolExecutor(1) as beside:
-        preview = beside.submit(_draw_preview, result, folder / "preview.png", eta, request.settings["modality"])
+        preview = beside.submit(_draw_preview, result, folder / "preview.png", eta, result.options.modality)
         moved = result.warp(eta=eta)
         suffix = _deliver(moved, folder / "moved", request.moving_file, report["notes"])
         advance(progress, "write", 0.2)

@@ -27,6 +27,8 @@ def summarize(output: str, report: dict[str, Any]) -> None:
     say(f"Registered in {sum(report['seconds'].values()):.1f} s on {report['device']}.")
     if "verdict" in report:
         say(f"Verdict: {report['verdict']['word']}. {report['verdict']['reason']}")
+    if "modality" in report:
+        say(f"Contrasts: {report['modality']['name']}, {report['modality']['reason']}.")
     say(f"Similarity (0 to 1): {', '.join(steps)}.")
     say(f"Displacement: {length(displacement['mean'], displacement['max'])} on average, "
         f"{length(displacement['max'])} at most; folded voxels: {100 * folding['share']:.3g} %.")

@@ -23,7 +23,8 @@ from DiffuseMorphCore.options import RegistrationOptions
 from DiffuseMorphCore.networks.model_file import available_models, default_model
 from DiffuseMorphCore.warp.folding import folding, jacobian_determinant
 
-BENCHMARKS = {"brain": "brain-oasis", "hippocampus": "hippocampus", "heart": "heart-cine", "lung": "lung-ct"}
+BENCHMARKS = {"brain": "brain-oasis", "contrast": "brain-t1-flair", "hippocampus": "hippocampus", "heart": "heart-cine",
+              "lung": "lung-ct"}
 """Command -> data set."""
 
 ETAS = tuple(np.linspace(0, 1, 11))

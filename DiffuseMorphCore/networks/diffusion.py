@@ -102,7 +102,8 @@ class DiffusionNetwork(nn.Module):
         return self._mixed(log_shares.exp())
 
     def _mixed(self, shares: Tensor) -> Tensor:
-        values = shares @ torch.tensor(self.intensities, device=shares.device)
+        with torch.autocast(shares.device.type, enabled=False):  # 16 bits would leave 100 intensities
+            values = shares.float() @ torch.tensor(self.intensities, device=shares.device)
         return from_blocks(values.movedim(-1, 1), self.patch)
 
     def _values(self, moving: Tensor, fixed: Tensor, noisy: Tensor, step: Tensor) -> tuple[Tensor, tuple[slice, ...]]:

@@ -19,7 +19,7 @@ from DiffuseMorphCore.networks.model import DiffuseMorph
 FORMAT = "DiffuseMorph model"
 FORMAT_VERSION = 1
 BUNDLED = Path(__file__).resolve().parents[1] / "weights"
-DEFAULT = "default"
+DEFAULT, CANONICAL = "default", "canonical"
 
 
 @dataclass(frozen=True)
@@ -118,6 +118,12 @@ def default_model(ndim: int) -> Path | None:
     A model that may not be used commercially is never the default, whatever its name.
     """
     path = BUNDLED / f"{DEFAULT}{ndim}d.pt"
+    return path if path.is_file() and not model_entry(path).non_commercial else None
+
+
+def canonical_model(ndim: int) -> Path | None:
+    """The file of the bundled model with a canonical contrast, for images of different contrasts; None where there is none."""
+    path = BUNDLED / f"{CANONICAL}{ndim}d.pt"
     return path if path.is_file() and not model_entry(path).non_commercial else None
 
 

@@ -62,7 +62,7 @@ class Deforming:
     def predicted(self, network: DiffuseMorph) -> EtaPath:
         """The network's path; what it adds in further passes is left to the refinement, if there is one."""
         nothing = Displacement.zero(self.grid, self.pair.fixed.device).at(self.pair.shape)
-        seen = self.goal.network_pair(self.pair, nothing.values)
+        seen = self.pair if network.is_canonical else self.goal.network_pair(self.pair, nothing.values)
         path = predict(network, seen, self.grid, even_etas(self.options.keyframes), self.options.trajectory,
                        further=not self.steps)
         free = path.keyframes.new_tensor(movable(self.pair.shape)).view(1, -1, *[1] * self.grid.ndim)

@@ -10,7 +10,7 @@ import torch
 
 from DiffuseMorphCore.errors import DiffuseMorphError
 from DiffuseMorphCore.images import as_image, check_image
-from DiffuseMorphCore.networks import DiffuseMorph, default_model, is_non_commercial, load_model
+from DiffuseMorphCore.networks import DiffuseMorph, canonical_model, default_model, is_non_commercial, load_model
 from DiffuseMorphCore.registration.masks import outside_slabs, unscanned_slabs
 from DiffuseMorphCore.registration.prepare import PreparedScan, is_slice, prepare
 
@@ -90,6 +90,14 @@ def resolve_model(model: str | Path | DiffuseMorph | None, ndim: int, device: to
         notes.append(f"The model '{network.information['name']}' may not be used commercially: "
                      f"{network.information['terms']}")
     return network
+
+
+def resolve_canonical(network: DiffuseMorph | None, ndim: int, device: torch.device) -> DiffuseMorph | None:
+    """A model that knows tissues in any contrast: the given one if it does, else the bundled one, else None."""
+    if network is not None and network.is_canonical:
+        return network
+    path = canonical_model(ndim)
+    return None if path is None else load_model(path, device, ndim)
 
 
 def _checked(image: Image, role: str, notes: list[str], labels: bool = False) -> tuple[sitk.Image, str]:

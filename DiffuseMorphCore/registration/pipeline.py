@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +18,9 @@ from DiffuseMorphCore.progress import Progress, advance
 from DiffuseMorphCore.registration.align import align as align_linearly
 from DiffuseMorphCore.registration.align import as_affine
 from DiffuseMorphCore.registration.deform import Deformation, deform
-from DiffuseMorphCore.registration.inputs import Image, load_pair, resolve_model
+from DiffuseMorphCore.registration.inputs import Image, load_pair, resolve_canonical, resolve_model
 from DiffuseMorphCore.registration.intensity import check_fill
+from DiffuseMorphCore.registration.modality import Modality, choose_modality
 from DiffuseMorphCore.registration.prepare import PreparedScan
 from DiffuseMorphCore.registration.quality import quality, versions
 from DiffuseMorphCore.registration.region import working_region
@@ -31,6 +33,7 @@ from DiffuseMorphCore.similarity import MODALITIES, Similarity
 from DiffuseMorphCore.threads import with_threads
 from DiffuseMorphCore.transforms import as_transform
 
+_TISSUE_SPACING = 3.0  # mm of the voxels on which the contrasts are looked at
 _COMPARED = 60_000  # voxels on which the alignment is compared with the start
 
 
@@ -60,7 +63,7 @@ def register(fixed: Image, moving: Image, *, fixed_mask: Image | None = None, mo
     DiffuseMorphError : an input or option that cannot be used, in one sentence; Cancelled when ``progress`` cancels.
     """
     wanted = RegistrationOptions(**options)
-    goal, target, stopwatch, notes = MODALITIES[wanted.modality], choose_device(wanted.device), Stopwatch(), []
+    target, stopwatch, notes = choose_device(wanted.device), Stopwatch(), []
     with stopwatch("prepare"):
         advance(progress, "prepare", 0.0)
         windows = wanted.intensity_range, wanted.moving_intensity_range or wanted.intensity_range
@@ -80,15 +83,24 @@ def register(fixed: Image, moving: Image, *, fixed_mask: Image | None = None, mo
         advance(progress, "align", 0.0)
         alignment = align_linearly(*scans, wanted.align, initial, progress, notes)
         if wanted.align in ("rigid", "affine"):
-            alignment = _kept_start(scans, alignment, initial, goal)
+            compared = "same" if wanted.modality == "same" else "different"
+            alignment = _kept_start(scans, alignment, initial, MODALITIES[compared])
+        region = working_region(scans[0].grid, scans[1].grid, alignment)
+        asked, modality = wanted.modality, None
+        if asked == "auto":
+            modality = _modality(scans, region, alignment, network, target)
+            wanted = replace(wanted, modality=modality.name)
+        goal = MODALITIES[wanted.modality]
+        if wanted.modality == "different" and wanted.model == "default":
+            network = resolve_canonical(network, scans[0].grid.ndim, target) or network
         advance(progress, "align", 1.0)
-    region = working_region(scans[0].grid, scans[1].grid, alignment)
     deformation, used = _deform_within_memory(scans, region, alignment, network, target, goal, wanted, notes, stopwatch,
                                               progress)
     with stopwatch("deliver"):
         verdict = judge(deformation.pair, deformation.path.end.on(deformation.grid),
                         tuple(scan.background for scan in scans), units)
-        report = {"verdict": verdict.entry()} | quality(scans, deformation, goal, used, region.shape)
+        report = {"verdict": verdict.entry(), "modality": _told(wanted.modality, modality)}
+        report |= quality(scans, deformation, goal, used, region.shape)
         advance(progress, "deliver", 1.0)
     report |= {
         "seconds": {stage: round(value, 3) for stage, value in stopwatch.seconds.items()},
@@ -96,7 +108,7 @@ def register(fixed: Image, moving: Image, *, fixed_mask: Image | None = None, mo
         # The recipe stays in the model's file, where 'diffusemorph models FILE' shows it.
         "model": "none" if network is None else {key: value for key, value in network.information.items()
                                                  if key != "recipe"},
-        "settings": {**wanted.to_dict(),
+        "settings": {**wanted.to_dict(), "modality": asked,
                      "masks": [name for name, mask in (("fixed", fixed_mask), ("moving", moving_mask)) if mask is not None],
                      "initial_transform": initial is not None},
         "versions": versions(),
@@ -104,6 +116,22 @@ def register(fixed: Image, moving: Image, *, fixed_mask: Image | None = None, mo
     planes = None if scans[0].plane is None else (scans[0].plane, scans[1].plane)
     return Registration(scans[0].original, scans[1].original, alignment, deformation.path, deformation.grid,
                         report, wanted, planes, network, deformation.pair)
+
+
+def _modality(scans: tuple[PreparedScan, PreparedScan], region: Grid, alignment: sitk.AffineTransform,
+              network: DiffuseMorph | None, device: torch.device) -> Modality:
+    """What the aligned pair says of its contrasts, seen on voxels of about 3 mm where it is as large as a head."""
+    grid = region.resampled(region.shape_at(_TISSUE_SPACING) if region.ndim == 3 else region.shape)
+    pair = working_pair(scans, grid, alignment).to(device)
+    return choose_modality(pair, grid, lambda: resolve_canonical(network, region.ndim, device))
+
+
+def _told(name: str, chosen: Modality | None) -> dict[str, Any]:
+    """The modality for a report: which, and where it was chosen from the images, why."""
+    if chosen is None:
+        return {"name": name, "reason": "as asked for"}
+    return {"name": name, "reason": chosen.reason, "correlation": round(chosen.correlation, 3),
+            "profile_distance": None if chosen.profile_distance is None else round(chosen.profile_distance, 3)}
 
 
 def _kept_start(scans: tuple[PreparedScan, PreparedScan], found: sitk.AffineTransform, initial: sitk.Transform | None,

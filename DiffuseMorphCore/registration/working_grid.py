@@ -23,6 +23,7 @@ OWN_BYTES_PER_VOXEL = 300
 """Memory per voxel of the working grid for everything but the similarity, which knows its own: together 440 bytes were
 measured for the local correlation."""
 BYTES_PER_VOXEL = {name: OWN_BYTES_PER_VOXEL + similarity.bytes_per_voxel for name, similarity in MODALITIES.items()}
+BYTES_PER_VOXEL["auto"] = max(BYTES_PER_VOXEL.values())
 """Memory per voxel of the working grid by modality."""
 
 

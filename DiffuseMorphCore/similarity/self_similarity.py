@@ -21,6 +21,8 @@ from DiffuseMorphCore.warp import downsample, resize_displacement, smooth, warp
 
 _RANGE = (1e-3, 1e3)
 """The local variance is not taken for less or more than these multiples of its mean over the image."""
+_LEAST_DIFFERENCE = 1e-5
+"""Of the largest intensity: what differs by less is taken for equal."""
 _TOGETHER = 4  # channels that are warped at a time
 
 
@@ -129,8 +131,11 @@ def _describe(image: Tensor, mask: Tensor | None, patch: float, distance: int) -
             entry.copy_(smooth(difference * weight, patch) / smooth(weight, patch).clamp_min(1e-6))
     result -= result.amin(dim=1, keepdim=True)
     variance = result.mean(dim=1, keepdim=True)
-    typical = _mean(variance, mask).clamp_min(torch.finfo(image.dtype).tiny * 1e6)
-    variance = torch.minimum(torch.maximum(variance, _RANGE[0] * typical), _RANGE[1] * typical)
+    typical = _mean(variance, mask)
+    # Differences of the size of rounding are none: a constant image that was resampled is still constant.
+    least = (_LEAST_DIFFERENCE * image.abs().amax()).square().clamp_min(torch.finfo(image.dtype).tiny * 1e6)
+    result = torch.where(result > least, result, 0)
+    variance = torch.minimum(torch.maximum(variance, _RANGE[0] * typical), _RANGE[1] * typical).clamp_min(least)
     return result.div_(variance).neg_().exp_().half()
 
 

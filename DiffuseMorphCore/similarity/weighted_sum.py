@@ -42,8 +42,8 @@ class Similarity:
 
     @property
     def uses_tissue(self) -> bool:
-        """Whether any term wants the pair's shares of tissue."""
-        return any(term.uses_tissue for _, term in self.terms)
+        """Whether any term, or the pair that the networks see, wants the pair's shares of tissue."""
+        return self.network_pair is not as_given or any(term.uses_tissue for _, term in self.terms)
 
     def for_pair(self, pair: ImagePair) -> Similarity:
         """The sum of those terms that a pair has the images for: without a canonical contrast its terms are left out."""
@@ -56,7 +56,7 @@ class Similarity:
 
     def prepare(self, pair: ImagePair, displacement: Tensor, shape: tuple[int, ...]) -> PreparedSum:
         """All terms on one level of resolution; the parameters are those of :meth:`.term.SimilarityTerm.prepare`."""
-        return PreparedSum([(weight, term.prepare(pair, displacement, shape)) for weight, term in self.terms])
+        return PreparedSum([(weight, term.prepare(pair, displacement, shape)) for weight, term in self.for_pair(pair).terms])
 
     @torch.no_grad()
     def evaluate(self, pair: ImagePair, displacement: Tensor) -> float:

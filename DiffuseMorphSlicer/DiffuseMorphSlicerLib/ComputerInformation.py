@@ -77,7 +77,7 @@ class ComputerInformation:
         """What a registration is estimated to need: (bytes of the device, bytes of the computer's memory).
 
         The first is for the work on the working grid; where the device is the CPU, the second has it in it. None
-        while a volume or PyTorch is missing. modality: "same" or "different".
+        while a volume or PyTorch is missing. modality: "auto", "same" or "different".
         """
         if TorchProvider.imported() is None or None in (fixedNode, movingNode):
             return None

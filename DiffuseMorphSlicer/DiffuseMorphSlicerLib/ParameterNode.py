@@ -21,11 +21,16 @@ class Alignment(enum.Enum):
 
 
 class Modality(enum.Enum):
+    auto = "auto"
     same = "same"
     different = "different"
 
     def label(self):
-        return {"same": _("same (MR to MR, CT to CT)"), "different": _("different (MR to CT)")}[self.value]
+        return {
+            "auto": _("automatic"),
+            "same": _("same (MR to MR, CT to CT)"),
+            "different": _("different (MR to CT)"),
+        }[self.value]
 
 
 class TrajectoryForm(enum.Enum):

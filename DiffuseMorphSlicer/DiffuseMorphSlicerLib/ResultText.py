@@ -13,7 +13,7 @@ class ResultText:
         report = result.report
         return {
             key: report[key]
-            for key in ("verdict", "similarity", "folding", "displacement_mm", "seconds", "device", "model")
+            for key in ("verdict", "modality", "similarity", "folding", "displacement_mm", "seconds", "device", "model")
             if key in report
         } | {"dice": result.dice, "notes": [*report.get("notes", []), *result.job.notes]}
 
@@ -27,7 +27,8 @@ class ResultText:
         if not text:
             return _("Nothing registered yet.")
         figures = json.loads(text)
-        rows = ResultText._verdict(figures.get("verdict")) + ResultText._similarity(figures.get("similarity", {}))
+        rows = ResultText._verdict(figures.get("verdict")) + ResultText._modality(figures.get("modality"))
+        rows += ResultText._similarity(figures.get("similarity", {}))
         rows += ResultText._dice(figures.get("dice"))
         displacement = figures.get("displacement_mm", {})
         if displacement:
@@ -77,6 +78,13 @@ class ResultText:
             return []
         words = {"good": _("good"), "doubtful": _("doubtful"), "failed": _("failed")}
         return [(_("Verdict"), html.escape(f"{words[verdict['word']]}. {verdict['reason']}"))]
+
+    @staticmethod
+    def _modality(modality):
+        if not modality:
+            return []
+        words = {"same": _("same"), "different": _("different")}
+        return [(_("Modalities"), html.escape(f"{words[modality['name']]}: {modality['reason']}"))]
 
     @staticmethod
     def _similarity(similarity):

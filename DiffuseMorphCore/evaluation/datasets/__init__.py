@@ -16,6 +16,7 @@ DATA_SETS = {
     "neurite-oasis": ("neurite_oasis", "NeuriteOasis"),
     "rafd": ("rafd", "Rafd"),
     "brain-oasis": ("brain_oasis", "BrainOasis"),
+    "brain-t1-flair": ("brain_t1_flair", "BrainT1Flair"),
     "hippocampus": ("hippocampus", "Hippocampus"),
     "heart-cine": ("heart_cine", "HeartCine"),
     "lung-ct": ("lung_ct", "LungCt"),

@@ -1,0 +1,101 @@
+"""Which contrasts two aligned images have: told from the images, said in the report, and acted on."""
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import SimpleITK as sitk
+import torch
+
+from DiffuseMorphCore import register
+from DiffuseMorphCore.grid import Grid
+from DiffuseMorphCore.registration.modality import choose_modality, signed_correlation, tissue_profile
+from DiffuseMorphCore.similarity import ImagePair
+from DiffuseMorphCore.warp import smooth
+
+GRID = Grid((40, 40, 40), (2.0,) * 3, (0.0,) * 3, tuple(np.eye(3).ravel()))
+
+
+def tissue(seed=0):
+    torch.manual_seed(seed)
+    image = smooth(torch.rand(1, 1, 40, 40, 40), 1.5)
+    return 0.2 + 0.8 * (image - image.amin()) / (image.amax() - image.amin())
+
+
+def no_model():
+    return None
+
+
+def test_the_correlation_is_signed_and_in_range():
+    image = tissue()
+    assert signed_correlation(ImagePair(image, image)) == pytest.approx(1, abs=1e-3)
+    assert signed_correlation(ImagePair(image, 0.5 * image + 0.3)) == pytest.approx(1, abs=1e-3)
+    assert signed_correlation(ImagePair(image, 1.2 - image)) == pytest.approx(-1, abs=1e-3)
+    assert abs(signed_correlation(ImagePair(image, tissue(1)))) < 0.15
+    assert signed_correlation(ImagePair(image, torch.full_like(image, 0.5))) == 0
+
+
+def test_what_a_mask_leaves_out_has_no_part_in_it():
+    image, mask = tissue(), torch.ones(1, 1, 40, 40, 40)
+    mask[..., 20:] = 0
+    moving = torch.where(mask > 0, image, 1.2 - image)
+    assert signed_correlation(ImagePair(image, moving)) < 0.5
+    assert signed_correlation(ImagePair(image, moving, moving_mask=mask)) > 0.9
+
+
+@pytest.mark.parametrize("gain, expected", [(1.0, "same"), (-1.0, "different")])
+def test_without_a_model_the_sign_decides(gain, expected):
+    image = tissue()
+    noisy = 0.6 + gain * (image - 0.6) + 0.06 * torch.randn(image.shape)
+    chosen = choose_modality(ImagePair(image, noisy.clamp(0, 1)), GRID, no_model)
+    assert chosen.name == expected and f"{chosen.correlation:.2f}" in chosen.reason
+
+
+def test_nobody_is_asked_where_brightness_tells_or_no_head_fits():
+    def asked():
+        raise AssertionError("a model was asked for")
+
+    image = tissue()
+    assert choose_modality(ImagePair(image, image), replace(GRID, spacing=(4.0,) * 3), asked).name == "same"
+    assert choose_modality(ImagePair(image, tissue(1)), GRID, asked).name == "different"
+
+
+def test_a_profile_says_how_bright_fluid_grey_and_white_matter_are():
+    canonical = torch.zeros(1, 1, 30, 30, 30)
+    canonical[..., :10], canonical[..., 10:20], canonical[..., 20:] = 0.12, 0.62, 1.0
+    weights = {"T1": (0.1, 0.5, 0.9), "FLAIR": (0.1, 0.7, 0.6), "T2": (0.9, 0.5, 0.3)}
+    profiles = {}
+    for name, (fluid, grey, white) in weights.items():
+        image = torch.where(canonical < 0.3, fluid, torch.where(canonical < 0.8, grey, white))
+        profiles[name] = tissue_profile(image, canonical)
+        assert profiles[name] == pytest.approx(((grey - fluid) / (max(weights[name]) - min(weights[name])),
+                                                (white - grey) / (max(weights[name]) - min(weights[name]))), abs=1e-5)
+    assert math.dist(profiles["T1"], profiles["FLAIR"]) > 0.3
+    assert tissue_profile(canonical, torch.full_like(canonical, 0.3)) is None
+    assert tissue_profile(torch.full_like(canonical, 0.5), canonical) is None
+
+
+def test_the_choice_is_made_by_default_said_and_kept_with_the_result(textured_pair_3d):
+    fixed, moving = textured_pair_3d
+    same = register(fixed, moving, model=None, refine=1)
+    assert same.report["settings"]["modality"] == "auto"
+    assert same.report["modality"]["name"] == same.options.modality == "same"
+    everywhere = GRID.image(tissue()[0, 0])
+    different = register(everywhere, 1.2 - everywhere, model=None, refine=1, align="none")
+    assert different.options.modality == "different" and "correlation" in different.report["modality"]["reason"]
+    asked = register(fixed, moving, model=None, refine=1, modality="different")
+    assert asked.report["modality"] == {"name": "different", "reason": "as asked for"}
+
+
+@pytest.mark.parametrize("people, moving_kind, expected", [(("04", "07"), "t1", "same"), (("07", "11"), "t1", "same"),
+                                                            (("04", "07"), "flair", "different"),
+                                                            (("11", "04"), "flair", "different")])
+def test_real_heads(shared_data, people, moving_kind, expected):
+    folder = shared_data / "brain-t1-flair"
+    if not folder.is_dir():
+        pytest.skip(f"needs the images for testing: '{folder}' is not there")
+    fixed = sitk.ReadImage(str(folder / f"{people[0]}_t1.nii.gz"))
+    moving = sitk.ReadImage(str(folder / f"{people[1]}_{moving_kind}.nii.gz"))
+    assert register(fixed, moving, model=None, refine=0).options.modality == expected
