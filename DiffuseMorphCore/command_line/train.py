@@ -51,7 +51,7 @@ def run(arguments: argparse.Namespace) -> None:
         raise grammar.UsageError("A file of settings is missing.")
     from DiffuseMorphCore.training.checkpoint import export_model
     from DiffuseMorphCore.training.settings import read_settings
-    from DiffuseMorphCore.training.trainer import train
+    from DiffuseMorphCore.training.run import train
 
     settings = read_settings(arguments.configuration)
     if arguments.output is not None:

@@ -3,13 +3,12 @@ from __future__ import annotations
 
 import argparse
 import sys
-from pathlib import Path
 
 from DiffuseMorphCore.command_line.arguments import add_options
 from DiffuseMorphCore.errors import DiffuseMorphError
+from DiffuseMorphCore.evaluation import commands as jobs
 from DiffuseMorphCore.evaluation.datasets import DATA_SETS
 from DiffuseMorphCore.evaluation.machine import set_threads
-from DiffuseMorphCore.options import RegistrationOptions
 
 BENCHMARK_HELP = {
     "brain": "20 ordered pairs of the five validation brains, 138 structures",
@@ -53,71 +52,7 @@ def _add_benchmarks(commands) -> None:
         add_options(parser, "model", "refine", "align", "modality", "seed")
         parser.add_argument("--contrast", default="same", choices=["same", "inverted"],
                             help="inverted: every method gets the moving image with inverted, gamma-changed contrast")
-        parser.set_defaults(run=_benchmark)
-
-
-def _benchmark(options: argparse.Namespace) -> str:
-    from DiffuseMorphCore.evaluation.benchmark import run_benchmark
-
-    settings = RegistrationOptions(**{name: getattr(options, name) for name in
-                                      ("model", "refine", "align", "modality", "device", "seed")})
-    table = run_benchmark(options.command, options.data, options.out, methods=options.methods, pairs=options.pairs,
-                          settings=settings, contrast=options.contrast, threads=options.threads)
-    return table.read_text(encoding="utf-8")
-
-
-def _curve(options: argparse.Namespace) -> str:
-    from DiffuseMorphCore.evaluation.curve import run_curve
-    from DiffuseMorphCore.evaluation.methods import chosen_methods
-
-    settings = RegistrationOptions(model=options.model, device=options.device)
-    page = run_curve(options.benchmark, options.data, options.out, options.steps, pairs=options.pairs,
-                     methods=tuple(chosen_methods(options.methods)), settings=settings, threads=options.threads)
-    return page.read_text(encoding="utf-8")
-
-
-def _robustness(options: argparse.Namespace) -> str:
-    from DiffuseMorphCore.evaluation.robustness import run_robustness
-
-    page = run_robustness(options.benchmark, options.data, options.out, methods=options.methods, pairs=options.pairs,
-                          spacing=options.spacing, threads=options.threads,
-                          settings=RegistrationOptions(model=options.model, device=options.device))
-    return page.read_text(encoding="utf-8")
-
-
-def _uncertainty(options: argparse.Namespace) -> str:
-    from DiffuseMorphCore.evaluation.uncertainty import run_uncertainty
-
-    page = run_uncertainty(options.benchmark, options.data, options.out, pairs=options.pairs, spacing=options.spacing,
-                           settings=RegistrationOptions(model=options.model, device=options.device), threads=options.threads)
-    return page.read_text(encoding="utf-8")
-
-
-def _memory(options: argparse.Namespace) -> str:
-    from DiffuseMorphCore.evaluation.memory import run_memory
-
-    scales = tuple(float(scale) for scale in options.scales.split(","))
-    page = run_memory(options.out, scales=scales, model=options.model, device=options.device, threads=options.threads)
-    return page.read_text(encoding="utf-8")
-
-
-def _speed(options: argparse.Namespace) -> str:
-    from DiffuseMorphCore.evaluation.speed import run_speed
-
-    page = run_speed(options.out, fixed=options.fixed, moving=options.moving, data=options.data, model=options.model,
-                     device=options.device, threads=options.threads, repeats=options.repeats, syn=options.syn)
-    return page.read_text(encoding="utf-8")
-
-
-def _ablation(options: argparse.Namespace) -> str:
-    from DiffuseMorphCore.evaluation.ablation import run_ablation
-
-    if options.data is None:
-        raise DiffuseMorphError("The folder of the training data is missing: give it with --data.")
-    page = run_ablation(options.settings, options.data, options.out, grid=options.grid, spacing=options.spacing,
-                     steps=options.steps, pairs=options.pairs, seeds=options.seeds, device=options.device,
-                     threads=options.threads)
-    return page.read_text(encoding="utf-8")
+        parser.set_defaults(run=jobs.benchmark)
 
 
 def _add_paper(commands) -> None:
@@ -139,36 +74,11 @@ def _add_paper(commands) -> None:
         parser.add_argument("--seeds", type=_sides, default=(0,), metavar="N,N", help="seeds of training (default: 0)")
         parser.add_argument("--cases", type=int, metavar="N", help="judge at most N pairs, evenly spread")
         parser.add_argument("--methods", help="comma-separated rows (default: the table's)")
-        parser.set_defaults(run=_paper)
+        parser.set_defaults(run=jobs.paper)
 
 
 def _sides(text: str) -> tuple[int, ...]:
     return tuple(int(part) for part in text.split(","))
-
-
-def _paper(options: argparse.Namespace) -> str:
-    from DiffuseMorphCore.evaluation.paper import figures, registrations, tables
-    from DiffuseMorphCore.evaluation.paper.arrangement import ComparisonRequest
-    from DiffuseMorphCore.evaluation.paper.latent import latent_page
-    from DiffuseMorphCore.evaluation.paper.trajectory_page import trajectory_page
-
-    places = {"latent": latent_page, "trajectory": trajectory_page, "fig5": registrations.fig5, "fig9": registrations.fig9}
-    make = places.get(options.command) or getattr(
-        tables if options.command.startswith("table") else figures, options.command)
-    methods = None if options.methods is None else tuple(part.strip() for part in options.methods.split(","))
-    page = make(ComparisonRequest(
-        Path(options.out), options.data and Path(options.data), options.data_set, options.size, options.grid,
-        options.steps, options.batch, options.rate, options.smoothness, options.seeds, options.cases, methods,
-        options.device))
-    return page.read_text(encoding="utf-8")
-
-
-def _prepare(options: argparse.Namespace) -> str:
-    from DiffuseMorphCore.evaluation.datasets import open_data_set
-    from DiffuseMorphCore.evaluation.prepare import write_prepared
-
-    lists = write_prepared(open_data_set(options.name, options.data), options.out, options.frames)
-    return "\n".join(f"wrote {path}" for path in lists)
 
 
 def parser() -> argparse.ArgumentParser:
@@ -181,7 +91,7 @@ def parser() -> argparse.ArgumentParser:
     prepare.add_argument("name", choices=sorted(DATA_SETS), help="which data set")
     _add_common(prepare)
     prepare.add_argument("--frames", action="store_true", help="write the images between the two ends of a motion too")
-    prepare.set_defaults(run=_prepare)
+    prepare.set_defaults(run=jobs.prepare)
     curve = commands.add_parser("curve", help="accuracy against time, from zero and from the network")
     curve.add_argument("benchmark", choices=sorted(BENCHMARK_HELP), help="on which images")
     _add_common(curve)
@@ -189,7 +99,7 @@ def parser() -> argparse.ArgumentParser:
     curve.add_argument("--pairs", type=int, metavar="N", help="only N pairs, of many people")
     curve.add_argument("--methods", default="zero,network+refine,syn", help="lines to draw (default: %(default)s)")
     curve.add_argument("--model", default="default", metavar="NAME|FILE")
-    curve.set_defaults(run=_curve)
+    curve.set_defaults(run=jobs.curve)
     robustness = commands.add_parser("robustness", help="success rates under known disturbances of the moving image")
     robustness.add_argument("benchmark", choices=["brain", "hippocampus", "heart"], help="on which images")
     _add_common(robustness)
@@ -198,7 +108,7 @@ def parser() -> argparse.ArgumentParser:
                                                                         "run (default: as scanned)")
     robustness.add_argument("--methods", default="network+refine,zero,syn", help="rows (default: %(default)s)")
     robustness.add_argument("--model", default="default", metavar="NAME|FILE")
-    robustness.set_defaults(run=_robustness)
+    robustness.set_defaults(run=jobs.robustness)
     uncertainty = commands.add_parser("uncertainty", help="does the uncertainty agree with the errors of labels?")
     uncertainty.add_argument("benchmark", choices=["brain", "hippocampus"], help="on which images")
     _add_common(uncertainty)
@@ -206,7 +116,7 @@ def parser() -> argparse.ArgumentParser:
     uncertainty.add_argument("--spacing", type=float, metavar="MM", help="images on voxels of so many mm, for a quicker "
                                                                          "run (default: as scanned)")
     uncertainty.add_argument("--model", default="default", metavar="NAME|FILE")
-    uncertainty.set_defaults(run=_uncertainty)
+    uncertainty.set_defaults(run=jobs.uncertainty)
     speed = commands.add_parser("speed", help="seconds of every stage, and the least they could be")
     _add_common(speed)
     speed.add_argument("--fixed", metavar="FILE", help="an image of your own (default: the demo's, or from --data)")
@@ -214,7 +124,7 @@ def parser() -> argparse.ArgumentParser:
     speed.add_argument("--repeats", type=int, default=3, metavar="N", help="the fastest of N runs (default: 3)")
     speed.add_argument("--model", default="default", metavar="NAME|FILE")
     speed.add_argument("--syn", action="store_true", help="time a program that does the same with antspyx too")
-    speed.set_defaults(run=_speed)
+    speed.set_defaults(run=jobs.speed)
     ablation = commands.add_parser("ablation", help="what each term of the training objective adds")
     _add_common(ablation)
     ablation.add_argument("settings", metavar="CONFIG.toml", help="settings of a training; its stages are left out")
@@ -223,12 +133,12 @@ def parser() -> argparse.ArgumentParser:
     ablation.add_argument("--steps", type=int, default=500, metavar="N", help="of each training (default: 500)")
     ablation.add_argument("--pairs", type=int, default=20, metavar="N", help="validation pairs (default: 20)")
     ablation.add_argument("--seeds", type=_sides, default=(0,), metavar="N,N", help="seeds of training (default: 0)")
-    ablation.set_defaults(run=_ablation)
+    ablation.set_defaults(run=jobs.ablation)
     memory = commands.add_parser("memory", help="peak memory of a 160x192x224 registration, in a process of its own")
     _add_common(memory, data=False)
     memory.add_argument("--scales", default="1", help="comma-separated: times the voxels of 160x192x224 (default: 1)")
     memory.add_argument("--model", default="default", metavar="NAME|FILE")
-    memory.set_defaults(run=_memory)
+    memory.set_defaults(run=jobs.memory)
     return top
 
 

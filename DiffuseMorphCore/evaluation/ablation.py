@@ -11,7 +11,7 @@ from DiffuseMorphCore.evaluation.machine import machine
 from DiffuseMorphCore.evaluation.records import Records
 from DiffuseMorphCore.evaluation.report import Column, cell, facts, markdown_table
 from DiffuseMorphCore.training.settings import Stage, TrainingRun, read_settings
-from DiffuseMorphCore.training.trainer import train
+from DiffuseMorphCore.training.run import train
 
 # Weights where the settings have none; theirs are taken where they have.
 _LABELS, _KNOWN, _FOLDING = 2.0, 0.05, 1.0

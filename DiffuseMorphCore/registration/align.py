@@ -19,87 +19,15 @@ from DiffuseMorphCore.grid import Grid
 from DiffuseMorphCore.linear import affine_transform, linear_map
 from DiffuseMorphCore.options import declared
 from DiffuseMorphCore.progress import Progress, advance
-from DiffuseMorphCore.registration.explained import explained
+from DiffuseMorphCore.registration.alignment_search import LARGE, AlignmentSearch, volume
 from DiffuseMorphCore.registration.prepare import PreparedScan
 from DiffuseMorphCore.registration.turns import angle, right_angles, turned
 
 ALIGNMENTS = declared()["align"].choices
 _SCORED_VOXELS, _SEARCHED_VOXELS = 8_000, 60_000
-_LARGE = 4.0  # times the volume of the other image
 _POOR, _CLEARLY = 0.2, 0.1
 """Share of one image that the other explains below which an alignment is poor, and by how much more a turned one has to."""
 _TURN = math.radians(25)  # starting rotations; a rigid search recovers about as much again
-
-
-class _AlignmentSearch:
-    """Both scans at one resolution, with the search and the score that need them."""
-
-    def __init__(self, fixed: PreparedScan, moving: PreparedScan, voxels: int) -> None:
-        extent = [_volume(scan) for scan in (fixed, moving)]
-        spacing = (min(extent) / voxels) ** (1 / fixed.grid.ndim)
-        self.local = extent[1] > _LARGE * extent[0]
-        self.step = spacing / 2
-        self.images = fixed.coarse(spacing), moving.coarse(spacing)
-        self.extent = sitk.Cast(self.images[1] * 0, sitk.sitkUInt8) + 1
-        self.masks = fixed.coarse_mask(spacing), moving.coarse_mask(spacing)
-        self.known = self.extent if self.masks[1] is None else self.masks[1]
-        self.backgrounds = fixed.background, moving.background
-
-    def _method(self) -> sitk.ImageRegistrationMethod:
-        method = sitk.ImageRegistrationMethod()
-        method.SetMetricAsMattesMutualInformation(numberOfHistogramBins=32)
-        method.SetInterpolator(sitk.sitkLinear)
-        method.SetMetricSamplingStrategy(method.NONE)
-        if self.local:  # the gradient of all of a far larger image would cost more than all else
-            method.MetricUseMovingImageGradientFilterOff()
-        if self.masks[0] is not None:
-            method.SetMetricFixedMask(self.masks[0])
-        if self.masks[1] is not None:
-            method.SetMetricMovingMask(self.masks[1])
-        return method
-
-    def score(self, transform: sitk.Transform) -> float:
-        """Mutual information per voxel of the fixed image, 0 where the images do not overlap.
-
-        The information per voxel of the overlap alone would reward transforms that turn background out of sight.
-        """
-        method = self._method()
-        method.SetInitialTransform(sitk.Transform(transform))
-        try:
-            information = -method.MetricEvaluate(*self.images)
-        except RuntimeError:
-            return 0.0
-        covered = sitk.Resample(self.extent, self.images[0], transform, sitk.sitkNearestNeighbor, 0)
-        return information * float(sitk.GetArrayViewFromImage(covered).mean())
-
-    def explained(self, transform: sitk.Transform) -> float:
-        """How much the images explain of each other through a transform; see :mod:`.explained`."""
-        moved, known = (sitk.GetArrayFromImage(sitk.Resample(image, self.images[0], transform, sitk.sitkLinear, outside))
-                        for image, outside in ((self.images[1], self.backgrounds[1]), (self.known, 0)))
-        mask = 1 if self.masks[0] is None else sitk.GetArrayViewFromImage(self.masks[0])
-        return explained(sitk.GetArrayFromImage(self.images[0]), moved, known * mask > 0, self.backgrounds)
-
-    def search(self, transform: sitk.Transform, iterations: int, then: sitk.Transform | None = None) -> sitk.Transform:
-        """The transform of the same kind with the best score near the given one; the given one if none is better.
-
-        ``then`` is applied after it, and stays as it is.
-        """
-        method = self._method()
-        # Steps that shrink when they overshoot: plain descent stopped early on one brain in six and took four times as long.
-        method.SetOptimizerAsRegularStepGradientDescent(
-            learningRate=1.0, minStep=0.01 * self.step, numberOfIterations=iterations, relaxationFactor=0.6,
-            estimateLearningRate=method.Once, maximumStepSizeInPhysicalUnits=self.step)
-        method.SetOptimizerScalesFromPhysicalShift()
-        result = type(transform)(transform)
-        method.SetInitialTransform(result, inPlace=True)
-        if then is not None:
-            method.SetMovingInitialTransform(then)
-        try:
-            method.Execute(*self.images)
-        except RuntimeError:
-            return transform
-        return max(transform, result, key=lambda found: self.score(
-            found if then is None else sitk.CompositeTransform([then, found])))
 
 
 def align(fixed: PreparedScan, moving: PreparedScan, kind: str = "affine", initial: sitk.Transform | None = None,
@@ -127,7 +55,7 @@ def align(fixed: PreparedScan, moving: PreparedScan, kind: str = "affine", initi
     if kind == "center":
         center = _center_of_mass(fixed)
         return start if initial is not None else _rigid(ndim, center, _center_of_mass(moving) - center)[1]
-    if _volume(fixed) > _LARGE * _volume(moving):
+    if volume(fixed) > LARGE * volume(moving):
         # What matters are the voxels of the smaller image, and only those are looked at when it is the fixed one.
         given = None if initial is None else sitk.AffineTransform(start.GetInverse())
         found = sitk.AffineTransform(_search(moving, fixed, kind, given, progress, notes).GetInverse())
@@ -141,7 +69,7 @@ def _search(fixed: PreparedScan, moving: PreparedScan, kind: str, initial: sitk.
     """The best rigid or affine transform from fixed to moving points; see :func:`align`."""
     ndim, center = fixed.grid.ndim, _center_of_mass(fixed)
     start = sitk.AffineTransform(ndim) if initial is None else initial
-    coarse, fine = (_AlignmentSearch(fixed, moving, voxels) for voxels in (_SCORED_VOXELS, _SEARCHED_VOXELS))
+    coarse, fine = (AlignmentSearch(fixed, moving, voxels) for voxels in (_SCORED_VOXELS, _SEARCHED_VOXELS))
     if initial is not None:
         rigid = _rigid(ndim, center, np.zeros(ndim))[0]
         candidates = [as_affine(sitk.CompositeTransform([start, fine.search(rigid, 60, start)]), ndim)]
@@ -167,7 +95,7 @@ def _search(fixed: PreparedScan, moving: PreparedScan, kind: str, initial: sitk.
     return max(candidates, key=fine.score)
 
 
-def _turned_round(pair: _AlignmentSearch, best: sitk.Transform, center: np.ndarray, target: np.ndarray,
+def _turned_round(pair: AlignmentSearch, best: sitk.Transform, center: np.ndarray, target: np.ndarray,
                   notes: list[str] | None) -> sitk.Transform:
     """The best transform so far or, where it matches hardly better than by chance, a clearly better one that begins turned
     by right angles."""
@@ -183,11 +111,6 @@ def _turned_round(pair: _AlignmentSearch, best: sitk.Transform, center: np.ndarr
         notes.append(f"The images matched only when the moving one was turned by about {degrees:.0f} degrees: check the "
                      "orientation in the headers.")
     return found
-
-
-def _volume(scan: PreparedScan) -> float:
-    """Volume of the field of view in mm³ (area of a 2-D one)."""
-    return math.prod(n * step for n, step in zip(scan.grid.size, scan.grid.spacing))
 
 
 def as_affine(transform: sitk.Transform, ndim: int) -> sitk.AffineTransform:

@@ -3,7 +3,8 @@
 from DiffuseMorphCore.training.checkpoint import export_model, read_checkpoint
 from DiffuseMorphCore.training.pair import TrainingPair, PairSource
 from DiffuseMorphCore.training.settings import TrainingRun, read_settings, settings_from
-from DiffuseMorphCore.training.trainer import TrainingResult, train
+from DiffuseMorphCore.training.result import TrainingResult
+from DiffuseMorphCore.training.run import train
 
 __all__ = ["TrainingPair", "PairSource", "TrainingResult", "TrainingRun", "export_model", "read_checkpoint", "read_settings",
            "settings_from", "train"]

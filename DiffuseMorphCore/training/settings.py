@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from DiffuseMorphCore.errors import DiffuseMorphError
-from DiffuseMorphCore.networks.configuration import PRESETS, Preset
+from DiffuseMorphCore.networks.presets import PRESETS, Preset
 from DiffuseMorphCore.training.appearance import Appearance
 from DiffuseMorphCore.training.objective import LossWeights
 from DiffuseMorphCore.training.synthetic import Geometry

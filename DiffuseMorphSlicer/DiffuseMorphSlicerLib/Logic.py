@@ -1,6 +1,5 @@
 import logging
 
-import numpy as np
 import slicer
 import vtk
 from slicer.i18n import tr as _
@@ -19,7 +18,6 @@ from .RegistrationResult import RegistrationResult
 from .ResultExporter import ResultExporter
 from .SynthesisJob import SynthesisJob
 from .TorchProvider import TorchProvider
-from .VolumeImage import VolumeImage
 from .VolumeWriter import VolumeWriter
 
 EXIT_WAIT_SECONDS = 10.0
@@ -55,8 +53,6 @@ class DiffuseMorphSlicerLogic(ScriptedLoadableModuleLogic, VTKObservationMixin):
             self._parameters = DiffuseMorphSlicerParameterNode(node)
         return self._parameters
 
-    # Registration
-
     def startRegistration(self, fixed, moving, *, fixedMask=None, movingMask=None, initialTransform=None,
                           movingLabels=None, fixedLabels=None, eta=1.0, outputTransform=None, outputVolume=None,
                           makeTransform=True, makeVolume=True, apply=True, **options):
@@ -84,14 +80,14 @@ class DiffuseMorphSlicerLogic(ScriptedLoadableModuleLogic, VTKObservationMixin):
         logging.info(f"DiffuseMorph registers {moving.GetName()} to {fixed.GetName()}")
 
         def deliver(finishedJob):
-            self._checkStillThere(fixed, moving)
+            OutputCheck.inputsStillThere(fixed, moving)
             result = RegistrationResult(finishedJob)
             if makeTransform:
-                result.addTransform(self._stillThere(outputTransform), eta, apply)
+                result.addTransform(OutputCheck.stillThere(outputTransform), eta, apply)
                 self._results[result.transformNode.GetID()] = result
                 self._latest = result.transformNode.GetID()
             if makeVolume:
-                result.addVolume(self._stillThere(outputVolume))
+                result.addVolume(OutputCheck.stillThere(outputVolume))
             result.writeTo(self.getParameterNode())
             return result
 
@@ -117,9 +113,9 @@ class DiffuseMorphSlicerLogic(ScriptedLoadableModuleLogic, VTKObservationMixin):
         TorchProvider.ensure()
 
         def deliver(image):
-            self._checkStillThere(fixed, moving)
+            OutputCheck.inputsStillThere(fixed, moving)
             name = _("{moving} synthesized on {fixed}").format(moving=moving.GetName(), fixed=fixed.GetName())
-            node = self._stillThere(outputVolume) or VolumeWriter.newVolume(name)
+            node = OutputCheck.stillThere(outputVolume) or VolumeWriter.newVolume(name)
             return VolumeWriter.write(node, image, fixed)
 
         return self._begin(job.run, SynthesisJob.WEIGHTS, deliver)
@@ -139,12 +135,10 @@ class DiffuseMorphSlicerLogic(ScriptedLoadableModuleLogic, VTKObservationMixin):
         exporter, eta = ResultExporter(result), result.eta
 
         def deliver(computed):
-            self._checkStillThere(result.fixedNode, result.movingNode)
+            OutputCheck.inputsStillThere(result.fixedNode, result.movingNode)
             return exporter.deliver(kind, eta, computed, frames=frames)
 
         return self._begin(lambda progress: exporter.compute(kind, eta, progress), EXPORT_WEIGHTS, deliver)
-
-    # The result
 
     def result(self, transformNode=None):
         """The RegistrationResult behind a transform node.
@@ -189,18 +183,7 @@ class DiffuseMorphSlicerLogic(ScriptedLoadableModuleLogic, VTKObservationMixin):
         transform = transformNode or slicer.mrmlScene.GetNodeByID(self._latest or "")
         if transform is None:
             raise DiffuseMorphError(_("There is no transform to apply: register first."))
-        if not node.IsA("vtkMRMLTransformableNode") or node.IsA("vtkMRMLTransformNode"):
-            raise DiffuseMorphError(_("'{name}' cannot be transformed: choose a volume, segmentation, model or "
-                                      "markup.").format(name=node.GetName()))
-        parent = transform.GetNodeReference(OutputTransform.PARENT)
-        expected = np.eye(4) if parent is None else VolumeImage.transformMatrix(parent, node.GetName())
-        if not np.allclose(OutputTransform.originalMatrix(node), expected, atol=1e-6):
-            raise DiffuseMorphError(_("'{name}' is under another transform than the moving volume was: harden that "
-                                      "transform first.").format(name=node.GetName()))
-        node.SetAndObserveTransformNodeID(transform.GetID())
-        if harden:
-            node.HardenTransform()
-        return node
+        return OutputTransform.applyTo(transform, node, harden)
 
     def exporter(self, transformNode=None):
         """The ResultExporter of a registration: transforms, volumes, labels and trajectories as nodes and files."""
@@ -209,8 +192,6 @@ class DiffuseMorphSlicerLogic(ScriptedLoadableModuleLogic, VTKObservationMixin):
     def exportTrajectory(self, frames=11, *, path=None, transformNode=None):
         """The trajectory as a Sequence of `frames` transforms with the index eta; see ResultExporter.trajectory."""
         return self.exporter(transformNode).trajectory(frames, path)
-
-    # Runs and memory
 
     @property
     def running(self):
@@ -254,16 +235,6 @@ class DiffuseMorphSlicerLogic(ScriptedLoadableModuleLogic, VTKObservationMixin):
     def _checkFree(self):
         if self.running:
             raise DiffuseMorphError(_("Another computation is running: wait for it or cancel it first."))
-
-    @staticmethod
-    def _stillThere(node):
-        return node if node is not None and slicer.mrmlScene.IsNodePresent(node) else None
-
-    @staticmethod
-    def _checkStillThere(*nodes):
-        if not all(slicer.mrmlScene.IsNodePresent(node) for node in nodes):
-            raise DiffuseMorphError(_("An input was removed from the scene during the computation: nothing was "
-                                      "changed, load the volume again and repeat."))
 
     @vtk.calldata_type(vtk.VTK_OBJECT)
     def _onNodeAboutToBeRemoved(self, caller, event, node):

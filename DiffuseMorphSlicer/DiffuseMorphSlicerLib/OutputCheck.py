@@ -1,3 +1,4 @@
+import slicer
 from slicer.i18n import tr as _
 
 from DiffuseMorphCore.errors import DiffuseMorphError
@@ -45,3 +46,15 @@ class OutputCheck:
                         ).format(input=given.GetName(), name=node.GetName())
                     )
                 parent = parent.GetParentTransformNode()
+
+    @staticmethod
+    def stillThere(node):
+        """The node, or None where it has left the scene."""
+        return node if node is not None and slicer.mrmlScene.IsNodePresent(node) else None
+
+    @staticmethod
+    def inputsStillThere(*nodes):
+        """Raises DiffuseMorphError where an input has left the scene during the computation."""
+        if not all(slicer.mrmlScene.IsNodePresent(node) for node in nodes):
+            raise DiffuseMorphError(_("An input was removed from the scene during the computation: nothing was "
+                                      "changed, load the volume again and repeat."))

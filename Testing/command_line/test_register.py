@@ -150,7 +150,9 @@ def test_the_map_of_volume_change_is_that_of_the_transform(result, files):
 def test_the_pictures_can_be_opened(result):
     with Image.open(result / "preview.png") as picture:
         assert picture.width > 900 and picture.height > 300
-        assert np.asarray(picture.convert("L")).std() > 10
+        values = np.asarray(picture.convert("L")).astype(float)
+        before, after = np.array_split(values[45:], 6, axis=1)[3:5]  # of the six columns, the two differences
+        assert 0 < after.mean() < before.mean()
     with Image.open(result / "trajectory.gif") as picture:
         assert picture.n_frames == 4  # three frames forth, the middle one back
         first = np.asarray(picture.convert("L")).astype(float)
@@ -227,39 +229,6 @@ def test_two_dimensional_images_keep_format_and_type(pair_2d, tmp_path, extensio
     target = sitk.GetArrayFromImage(sitk.Cast(pair_2d[0], kind)).astype(float)
     before = np.abs(sitk.GetArrayFromImage(sitk.Cast(pair_2d[1], kind)).astype(float) - target).mean()
     assert np.abs(array(output / f"moved{extension}") - target).mean() < 0.7 * before
-
-
-def test_an_initial_transform_is_taken(pair_3d, tmp_path):
-    fixed, moving = pair_3d
-    shift = sitk.TranslationTransform(3, (0.0, 300.0, 0.0))
-    moving = sitk.Image(moving)
-    moving.SetOrigin(shift.TransformPoint(moving.GetOrigin()))
-    write_image(fixed, tmp_path / "fixed.nrrd")
-    write_image(moving, tmp_path / "moving.nrrd")
-    sitk.WriteTransform(shift, str(tmp_path / "shift.tfm"))
-    assert (
-        main(
-            [
-                "register",
-                str(tmp_path / "fixed.nrrd"),
-                str(tmp_path / "moving.nrrd"),
-                "-o",
-                str(tmp_path / "result"),
-                "--model",
-                "none",
-                "--align",
-                "none",
-                "--refine",
-                "20",
-                "--initial-transform",
-                str(tmp_path / "shift.tfm"),
-            ]
-        )
-        == 0
-    )
-    target = sitk.GetArrayFromImage(fixed)
-    before = np.abs(sitk.GetArrayFromImage(pair_3d[1]) - target).mean()
-    assert np.abs(array(tmp_path / "result" / "moved.nii.gz") - target).mean() < 0.6 * before
 
 
 def test_the_lines_on_the_terminal_name_the_picture(files, tmp_path, capsys):

@@ -38,3 +38,36 @@ def test_single_slices_of_volumes(pair_3d, tmp_path):
     assert distance(moved, fixed) < 0.8 * distance(moving, fixed)
     again = sitk.Resample(moving, fixed, sitk.ReadTransform(str(output / "transform.h5")), sitk.sitkLinear)
     assert distance(again, moved) < 0.5
+
+
+def test_an_initial_transform_is_taken(pair_3d, tmp_path):
+    fixed, moving = pair_3d
+    shift = sitk.TranslationTransform(3, (0.0, 300.0, 0.0))
+    moving = sitk.Image(moving)
+    moving.SetOrigin(shift.TransformPoint(moving.GetOrigin()))
+    write_image(fixed, tmp_path / "fixed.nrrd")
+    write_image(moving, tmp_path / "moving.nrrd")
+    sitk.WriteTransform(shift, str(tmp_path / "shift.tfm"))
+    assert (
+        main(
+            [
+                "register",
+                str(tmp_path / "fixed.nrrd"),
+                str(tmp_path / "moving.nrrd"),
+                "-o",
+                str(tmp_path / "result"),
+                "--model",
+                "none",
+                "--align",
+                "none",
+                "--refine",
+                "20",
+                "--initial-transform",
+                str(tmp_path / "shift.tfm"),
+            ]
+        )
+        == 0
+    )
+    target = sitk.GetArrayFromImage(fixed)
+    before = np.abs(sitk.GetArrayFromImage(pair_3d[1]) - target).mean()
+    assert np.abs(sitk.GetArrayFromImage(sitk.ReadImage(str(tmp_path / "result" / "moved.nii.gz"))) - target).mean() < 0.6 * before

@@ -16,7 +16,7 @@ from DiffuseMorphCore.evaluation.machine import machine, peak_memory, reset_peak
 from DiffuseMorphCore.evaluation.methods import Outcome, chosen_methods, syn
 from DiffuseMorphCore.images import resample_labels
 from DiffuseMorphCore.options import RegistrationOptions
-from DiffuseMorphCore.networks.configuration import PRESETS
+from DiffuseMorphCore.networks.presets import PRESETS
 from DiffuseMorphCore.networks.model import DiffuseMorph
 from DiffuseMorphCore.networks.model_file import save_model
 

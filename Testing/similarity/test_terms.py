@@ -1,8 +1,6 @@
 """What every similarity term must do: a new one is tested by being registered. And sums of terms."""
 from __future__ import annotations
 
-import itertools
-import math
 import weakref
 
 import pytest
@@ -10,8 +8,7 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from DiffuseMorphCore.similarity import (MODALITIES, TERMS, ImagePair, PreparedTerm, Similarity, SimilarityTerm,
-                                         descriptors)
+from DiffuseMorphCore.similarity import (TERMS, ImagePair, PreparedTerm, SimilarityTerm)
 from DiffuseMorphCore.warp import compose, downsample, resize_displacement, smooth, warp
 
 SHAPES = {2: (40, 44), 3: (22, 20, 24)}
@@ -235,75 +232,3 @@ def test_a_gpu_gives_the_same_within_rounding(name):
     gpu_value, gpu_force = TERMS[name].prepare(there, field.cuda(), pair.shape).force(field.cuda())
     torch.testing.assert_close(gpu_value.cpu(), value, rtol=1e-3, atol=1e-3)
     torch.testing.assert_close(gpu_force.cpu(), force, rtol=1e-2, atol=1e-2 * float(force.abs().amax()))
-
-
-@pytest.mark.parametrize("modality", MODALITIES)
-def test_a_modality_is_made_of_registered_terms(modality):
-    similarity = MODALITIES[modality]
-    assert similarity.terms and all(term in TERMS.values() and weight > 0 for weight, term in similarity.terms)
-    assert similarity.bytes_per_voxel >= max(term.bytes_per_voxel for _, term in similarity.terms)
-
-
-def test_a_sum_is_the_weighted_mean_and_its_force_one_of_forces_of_equal_length():
-    pair, field = deformed(3)
-    weights, terms = (1.0, 3.0), (TERMS["local_correlation"], TERMS["self_similarity"])
-    prepared = Similarity(tuple(zip(weights, terms))).prepare(pair, field, pair.shape)
-    parts = [term.prepare(pair, field, pair.shape) for term in terms]
-    identity = torch.zeros_like(field)
-    values, forces = zip(*(part.force(identity) for part in parts))
-    lengths = [force.norm(dim=1).mean() for force in forces]
-    expected = sum(weight * force / length for weight, force, length in zip(weights, forces, lengths))
-    value, force = prepared.force(identity)
-    torch.testing.assert_close(value, (values[0] + 3 * values[1]) / 4)
-    torch.testing.assert_close(force, expected / field[0, 0].numel())
-    # Later on the lengths of the first step stay the units.
-    later = [part.force(0.5 * field)[1] for part in parts]
-    expected = sum(weight * force / length for weight, force, length in zip(weights, later, lengths))
-    torch.testing.assert_close(prepared.force(0.5 * field)[1], expected / field[0, 0].numel())
-
-
-def test_a_term_without_force_at_first_gets_its_unit_when_it_has_one():
-    pair, field = deformed(2)
-    same = pair_of(pair.moving, pair.moving)
-    sum_of_two = Similarity(((1.0, TERMS["local_correlation"]), (1.0, TERMS["self_similarity"])))
-    prepared = sum_of_two.prepare(same, field, pair.shape)
-    assert bool(prepared.force(0 * field)[1].isfinite().all())
-    force = prepared.force(field)[1]
-    assert bool(force.isfinite().all()) and float((smooth(force, 1.0) * field).sum()) < 0
-
-
-@both_dimensions
-def test_self_similarity_is_that_of_the_definition(ndim):
-    """Straight from the definition: one voxel, one pair of neighbours and one patch after the other, in float64."""
-    torch.manual_seed(5)
-    shape, patch = (6, 7, 5)[:ndim], 0.8
-    image = torch.rand(1, 1, *shape, dtype=torch.float64)
-    places = list(itertools.product(*map(range, shape)))
-    at = {place: float(image[(0, 0, *place)]) for place in places}
-    steps = [tuple(sign if axis == other else 0 for other in range(ndim)) for axis in range(ndim) for sign in (1, -1)]
-    pairs = [(a, b) for a, b in itertools.combinations(steps, 2) if sum(x * y for x, y in zip(a, b)) == 0]
-    reach = range(-int(3 * patch + 0.5), int(3 * patch + 0.5) + 1)
-
-    def seen(place, step):
-        return at[tuple(min(max(p + s, 0), n - 1) for p, s, n in zip(place, step, shape))]
-
-    distance = {}
-    for place, (a, b) in itertools.product(places, pairs):
-        total = norm = 0.0
-        for offset in itertools.product(reach, repeat=ndim):
-            other = tuple(p + o for p, o in zip(place, offset))
-            if other in at:
-                weight = math.exp(-0.5 * sum(o * o for o in offset) / patch ** 2)
-                total += weight * (seen(other, a) - seen(other, b)) ** 2
-                norm += weight
-        distance[place, (a, b)] = total / norm
-    lowest = {place: min(distance[place, pair] for pair in pairs) for place in places}
-    variance = {place: sum(distance[place, pair] - lowest[place] for pair in pairs) / len(pairs) for place in places}
-    typical = sum(variance.values()) / len(places)
-    found = descriptors(image.float() * 5 - 3, patch=patch)
-    assert found.shape == (1, len(pairs), *shape) and len(pairs) == {2: 4, 3: 12}[ndim]
-    for place in places:
-        v = min(max(variance[place], 1e-3 * typical), 1e3 * typical)
-        wanted = sorted(math.exp(-(distance[place, pair] - lowest[place]) / v) for pair in pairs)
-        torch.testing.assert_close(found[(0, slice(None), *place)].sort().values.double(),
-                                   torch.tensor(wanted, dtype=torch.float64), atol=2e-3, rtol=0)

@@ -1,7 +1,6 @@
 """Training runs as people make them: started, cut, killed, resumed, shared between processes, exported."""
 from __future__ import annotations
 
-import csv
 import json
 import os
 import signal
@@ -11,61 +10,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import SimpleITK as sitk
 import torch
 
-from DiffuseMorphCore.errors import Cancelled, DiffuseMorphError
+from DiffuseMorphCore.errors import Cancelled
 from DiffuseMorphCore.networks import load_model
-from DiffuseMorphCore.samplers import latent_at
 from DiffuseMorphCore.training import export_model, read_checkpoint, settings_from, train
-from DiffuseMorphCore.training.sources import build_sources
-from DiffuseMorphCore.training.validation import validate
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 
 
-@pytest.fixture(scope="module")
-def images(tmp_path_factory):
-    """Six discs of different places and sizes, 16 pixels, with their masks."""
-    folder = tmp_path_factory.mktemp("images")
-    y, x = np.mgrid[:16, :16]
-    for number in range(6):
-        distance = np.hypot(x - 6 - number % 3, y - 7 - number % 2)
-        sitk.WriteImage(sitk.GetImageFromArray((220 / (1 + np.exp(distance - 4 - number / 3))).astype(np.uint8)),
-                        str(folder / f"{number}.png"))
-        sitk.WriteImage(sitk.GetImageFromArray((distance < 4 + number / 3).astype(np.uint8)),
-                        str(folder / f"{number}_mask.png"))
-    return folder
-
-
-def settings(images, folder, **changes):
-    values = {
-        "device": "cpu",
-        "model": {"preset": "default2d"},
-        "data": {"source": "images", "folder": str(images), "label_suffix": "_mask", "held_out": 2, "flips": ["x"]},
-        "geometry": {"shape": [16, 16], "spacing": 1.0},
-        "loss": {"window": 5, "registration_steps": "alternate", "labels": 0.5},
-        "optimisation": {"steps": 8, "batch": 2, "learning_rate": 1e-3, "average": 0.9, "decay": "cosine", "seed": 3},
-        "validation": {"every": 4, "pairs": 2},
-        "output": {"folder": str(folder), "log_every": 1, "checkpoint_minutes": 0.0},
-    }
-    for section, keys in changes.items():
-        values[section] = values[section] | keys
-    return values
-
-
-def rows(folder, name="log.csv"):
-    with (Path(folder) / name).open(newline="") as file:
-        return list(csv.DictReader(file))
-
-
-@pytest.fixture(scope="module")
-def unbroken(images, tmp_path_factory):
-    folder = tmp_path_factory.mktemp("runs") / "unbroken"
-    return train(settings_from(settings(images, folder)), progress=lambda *_: None)
-
-
-def test_a_run_leaves_logs_checkpoints_and_figures(unbroken):
+def test_a_run_leaves_logs_checkpoints_and_figures(unbroken, rows):
     assert unbroken.finished and unbroken.step == unbroken.steps == 8
     log, validation = rows(unbroken.folder), rows(unbroken.folder, "validation.csv")
     assert [int(row["step"]) for row in log] == list(range(1, 9))
@@ -77,7 +31,7 @@ def test_a_run_leaves_logs_checkpoints_and_figures(unbroken):
     assert {path.name for path in unbroken.folder.iterdir()} == {"log.csv", "validation.csv", "last.pt", "best.pt"}
 
 
-def test_training_learns(images, tmp_path):
+def test_training_learns(images, tmp_path, settings, rows):
     run = settings(images, tmp_path / "run", optimisation={"steps": 120, "decay": "constant", "average": 0.0},
                    loss={"zero_share": 0.8}, validation={"every": 120},
                    output={"log_every": 20, "checkpoint_minutes": 9.0})
@@ -88,17 +42,17 @@ def test_training_learns(images, tmp_path):
     assert result.validation["folding"] < 0.01
 
 
-def test_a_run_in_pieces_repeats_the_unbroken_one(images, tmp_path, unbroken):
+def test_a_run_in_pieces_repeats_the_unbroken_one(images, tmp_path, unbroken, settings, rows):
     run = settings_from(settings(images, tmp_path / "pieces"))
     first = train(run, max_steps=3, progress=lambda *_: None)
     assert first.step == 3 and not first.finished
     second = train(run, max_minutes=0.0, progress=lambda *_: None)  # no time: one step, then a checkpoint
     assert second.step == 4
     result = train(run, progress=lambda *_: None)
-    assert_same_run(result.folder, unbroken.folder)
+    assert_same_run(result.folder, unbroken.folder, rows)
 
 
-def test_a_killed_run_resumes_with_the_losses_of_an_unbroken_one(images, tmp_path, unbroken):
+def test_a_killed_run_resumes_with_the_losses_of_an_unbroken_one(images, tmp_path, unbroken, settings, rows):
     folder = tmp_path / "killed"
     script = tmp_path / "run.py"
     script.write_text("""
@@ -123,10 +77,10 @@ train(settings_from(json.loads(sys.argv[1])), progress=progress)
     assert 1 <= stopped < 8
     result = train(settings_from(settings(images, folder)), progress=lambda *_: None)
     assert result.finished
-    assert_same_run(folder, unbroken.folder)
+    assert_same_run(folder, unbroken.folder, rows)
 
 
-def assert_same_run(folder, reference):
+def assert_same_run(folder, reference, rows):
     """The same losses, digit for digit, and the same weights."""
     assert rows(folder) == rows(reference)
     one, other = read_checkpoint(folder / "last.pt"), read_checkpoint(reference / "last.pt")
@@ -135,7 +89,7 @@ def assert_same_run(folder, reference):
     assert one["averaged"] == other["averaged"] == 8
 
 
-def test_cancelling_keeps_the_work(images, tmp_path):
+def test_cancelling_keeps_the_work(images, tmp_path, settings):
     run = settings_from(settings(images, tmp_path / "run", output={"checkpoint_minutes": 99}))
     seen = []
 
@@ -149,7 +103,7 @@ def test_cancelling_keeps_the_work(images, tmp_path):
     assert read_checkpoint(tmp_path / "run" / "last.pt")["step"] == 3
 
 
-def test_accumulated_batches_are_what_two_processes_share(images, tmp_path):
+def test_accumulated_batches_are_what_two_processes_share(images, tmp_path, settings, rows):
     changes = {"optimisation": {"steps": 3, "batch": 1, "accumulation": 2, "average": 0.0}}
     threads = torch.get_num_threads()
     torch.set_num_threads(1)  # as in the processes: threads add up in another order, and Adam makes much of small sums
@@ -185,7 +139,7 @@ def test_the_model_file_holds_the_averaged_weights_and_the_recipe(unbroken, tmp_
     assert last.information["recipe"]["step"] == 8
 
 
-def test_training_goes_on_from_a_model(unbroken, images, tmp_path):
+def test_training_goes_on_from_a_model(unbroken, images, tmp_path, settings):
     start = export_model(unbroken.folder / "last.pt", tmp_path / "start.pt")
     run = settings(images, tmp_path / "run", model={"preset": "default2d", "start": str(start)},
                    optimisation={"steps": 1, "learning_rate": 1e-9, "average": 0.0})
@@ -194,35 +148,7 @@ def test_training_goes_on_from_a_model(unbroken, images, tmp_path):
     assert torch.allclose(read_checkpoint(tmp_path / "run" / "last.pt")["model"][name], weight, atol=1e-6)
 
 
-def test_a_voxelmorph_control_is_trained_beside_the_model(unbroken, images, tmp_path):
-    run = settings(images, tmp_path / "run", model={"preset": "default2d", "control": "beside"},
-                   optimisation={"steps": 2, "average": 0.0})
-    result = train(settings_from(run), progress=lambda *_: None)
-    assert np.isfinite(float(rows(result.folder)[0]["control_similarity"]))
-    with pytest.raises(DiffuseMorphError, match="control"):
-        train(settings_from(settings(images, tmp_path / "run")), progress=lambda *_: None)
-    control = load_model(export_model(result.folder / "last.pt", tmp_path / "control.pt", control=True))
-    again = validate(control, build_sources(settings_from(run))[-1][1].validation(torch.device("cpu")), 5)
-    # The file holds weights of 16 bits.
-    assert again["similarity"] == pytest.approx(result.validation["control_similarity"], abs=1e-3)
-    assert again["dice"] == pytest.approx(result.validation["control_dice"], abs=1e-2)
-    with pytest.raises(DiffuseMorphError, match="no control"):
-        export_model(unbroken.folder, tmp_path / "none.pt", control=True)
-
-
-def test_a_voxelmorph_control_alone_is_trained_by_the_registration(images, tmp_path):
-    run = settings(images, tmp_path / "run", model={"preset": "default2d", "control": "alone"})
-    result = train(settings_from(run), progress=lambda *_: None)
-    assert rows(result.folder)[-1]["noise"] == "" and not [name for name in result.validation if "noise" in name]
-    model = load_model(export_model(result.folder, tmp_path / "control.pt"))
-    assert model.diffusion is None and all(name.startswith("deformation.") for name in model.state_dict())
-    fixed, moving = torch.rand(2, 1, 1, 32, 32) * 2 - 1
-    assert torch.equal(model.latent(moving, fixed), fixed)
-    with pytest.raises(DiffuseMorphError, match="no diffusion network"):
-        latent_at(model, moving, fixed, 3, seed=0)
-
-
-def test_stages_train_on_grids_of_their_own(tmp_path):
+def test_stages_train_on_grids_of_their_own(tmp_path, settings, rows):
     values = settings(tmp_path, tmp_path / "run", optimisation={"steps": 3, "batch": 1, "average": 0.0},
                       validation={"pairs": 1})
     values["data"] = {"source": "shapes"}
@@ -243,57 +169,3 @@ def test_stages_train_on_grids_of_their_own(tmp_path):
     log = rows(tmp_path / "run")
     assert [bool(row["warm_up"]) for row in log] == [True, True, False]
     assert [bool(row["noise"]) for row in log] == [False, False, True]
-
-
-@pytest.mark.parametrize(("changes", "sentence"), [
-    ({"data": {"folder": "", "source": "images"}}, "data.folder"),
-    ({"data": {"held_out": 6}}, "nothing is left to train on"),
-    ({"data": {"source": "labelmaps", "folder": "nowhere"}}, "nowhere"),
-    ({"data": {"source": "pairs"}}, "data.table"),
-    ({"data": {"source": "atlas"}}, "data.atlas"),
-    ({"data": {"spacing": [1.0]}}, "data.spacing"),
-    ({"model": {"preset": "default3d"}, "geometry": {"shape": [16, 16, 16]}}, "2 dimensions"),
-])
-def test_runs_that_cannot_work_are_refused_in_one_sentence(images, tmp_path, changes, sentence):
-    with pytest.raises(DiffuseMorphError, match=sentence) as caught:
-        train(settings_from(settings(images, tmp_path / "run", **changes)), progress=lambda *_: None)
-    assert "\n" not in str(caught.value)
-
-
-def test_a_folder_with_a_run_is_not_touched_unasked(unbroken, images):
-    run = settings_from(settings(images, unbroken.folder))
-    with pytest.raises(DiffuseMorphError, match="already holds"):
-        train(run, resume="never")
-    with pytest.raises(DiffuseMorphError, match="'auto' and 'never'"):
-        train(run, resume="perhaps")
-    with pytest.raises(DiffuseMorphError, match="other networks"):
-        train(settings_from(settings(images, unbroken.folder, model={"preset": "face2d"})))
-
-
-def test_damaged_checkpoints_are_named(unbroken, tmp_path):
-    damaged = tmp_path / "last.pt"
-    damaged.write_bytes((unbroken.folder / "last.pt").read_bytes()[:5000])
-    with pytest.raises(DiffuseMorphError, match="last.pt.*damaged"):
-        read_checkpoint(damaged)
-    torch.save({"something": 1}, damaged)
-    with pytest.raises(DiffuseMorphError, match="no checkpoint"):
-        read_checkpoint(damaged)
-    with pytest.raises(DiffuseMorphError, match="does not exist"):
-        read_checkpoint(tmp_path / "none.pt")
-
-
-def test_a_loss_that_explodes_stops_the_run(images, tmp_path):
-    run = settings_from(settings(images, tmp_path / "run", optimisation={"learning_rate": 1e30, "decay": "constant"}))
-    with pytest.raises(DiffuseMorphError, match="no longer finite"):
-        train(run, progress=lambda *_: None)
-
-
-def test_tensorboard_gets_the_figures_or_is_named_when_missing(images, tmp_path, monkeypatch):
-    values = settings(images, tmp_path / "run", optimisation={"steps": 1}, output={"tensorboard": True})
-    monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
-    with pytest.raises(DiffuseMorphError, match="pip install tensorboard"):
-        train(settings_from(values), progress=lambda *_: None)
-    monkeypatch.undo()
-    pytest.importorskip("tensorboard")
-    train(settings_from(values), progress=lambda *_: None)
-    assert list((tmp_path / "run" / "tensorboard").iterdir())

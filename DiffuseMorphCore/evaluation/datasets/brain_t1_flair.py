@@ -16,8 +16,8 @@ ONE_PERSON_TWICE = frozenset({"15", "16"})
 class BrainT1Flair(DataSet):
     """The T1 of one person is fixed, the FLAIR of another moves; 2 mm, not aligned, 145 structures.
 
-    Methods are chosen on three people (6 ordered pairs) and scored on four (10 pairs); two of these look like one person
-    scanned twice, whose two pairs are a split of their own.
+    Methods are chosen on three people (6 ordered pairs) and scored on four (10 pairs); two of these look like one
+    person scanned twice, whose two pairs are a split of their own.
     """
 
     name = "brain-t1-flair"

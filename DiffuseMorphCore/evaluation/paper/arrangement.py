@@ -12,11 +12,11 @@ from DiffuseMorphCore.evaluation.paper.comparison import Comparison
 from DiffuseMorphCore.evaluation.paper.fitting import Budget
 from DiffuseMorphCore.evaluation.paper.preparation import PreparedData
 from DiffuseMorphCore.networks.configuration import (
-    PRESETS,
     DeformationConfiguration,
     DiffusionConfiguration,
     ModelConfiguration,
 )
+from DiffuseMorphCore.networks.presets import PRESETS
 from DiffuseMorphCore.training.objective import LossWeights
 
 SIZES = ("full", "small", "tiny")
