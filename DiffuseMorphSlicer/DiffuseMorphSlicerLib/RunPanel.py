@@ -53,7 +53,7 @@ class RunPanel:
     def attempt(self, begin, done, quiet=False):
         """begin: function that starts and returns a BackgroundRun. done: called with what the run gives.
 
-        quiet: the status line says at the end what it said before, for work that the user did not ask for by a button.
+        quiet: the status line says at the end what it said before, for work that the user asked for by no button.
 
         Returns whether it started; what hinders it is said in the status line. While it begins PyTorch may be
         installed, which takes minutes in which every button of the application can be pressed.
