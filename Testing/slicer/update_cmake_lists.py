@@ -9,15 +9,18 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 FOLDERS = (ROOT / "DiffuseMorphCore", ROOT / "DiffuseMorphSlicer")
-# The package from PyPI has these; inside Slicer nothing uses them.
+# The package from PyPI has these; inside Slicer nothing uses them, and recipes need data that the extension has not.
 LEFT_OUT = (
     "DiffuseMorphCore/evaluation/*",
     "DiffuseMorphCore/weights/voxelmorph3d*",
-    # Recipes that need data which is not part of the extension.
-    *(f"DiffuseMorphCore/training/configurations/{name}.toml"
-      for name in ("brain3d", "cardiac3d", "default2d", "default3d", "face2d", "large3d")),
+    "DiffuseMorphCore/training/configurations/*",
 )
+KEPT = "DiffuseMorphCore/training/configurations/own_images.toml"
 RESOURCES = {".pt", ".toml", ".md", ".txt", ".ui", ".png", ".json", ".csv"}
+
+
+def is_packaged(name: str) -> bool:
+    return name == KEPT or not any(fnmatch(name, pattern) for pattern in LEFT_OUT)
 
 
 def packaged_files(folder: Path) -> dict[str, list[str]]:
@@ -25,9 +28,7 @@ def packaged_files(folder: Path) -> dict[str, list[str]]:
     paths = sorted(
         path
         for path in folder.rglob("*")
-        if path.is_file()
-        and "__pycache__" not in path.parts
-        and not any(fnmatch(path.relative_to(ROOT).as_posix(), pattern) for pattern in LEFT_OUT)
+        if path.is_file() and "__pycache__" not in path.parts and is_packaged(path.relative_to(ROOT).as_posix())
     )
     return {
         "MODULE_PYTHON_SCRIPTS": [path.relative_to(folder).as_posix() for path in paths if path.suffix == ".py"],
