@@ -7,6 +7,7 @@
 The names below are loaded when they are first used: `import DiffuseMorphCore` costs nothing and works without torch.
 It only decides how threads wait for one another, which torch asks when it is loaded.
 """
+
 from __future__ import annotations
 
 from importlib import import_module

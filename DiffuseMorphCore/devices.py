@@ -1,4 +1,5 @@
 """Which CPU does the work, what it is called, and how much memory it has free."""
+
 from __future__ import annotations
 
 import os
@@ -33,9 +34,12 @@ def choose_device(name: str | torch.device = "auto") -> torch.device:
     if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
         raise DiffuseMorphError(
             f"The device '{name}' is not there: this computer has {torch.cuda.device_count()} CUDA device(s), "
-            "counted from cuda:0.")
+            "counted from cuda:0."
+        )
     if device.type == "mps" and not torch.backends.mps.is_available():
-        raise DiffuseMorphError("PyTorch finds no Apple MPS device on this computer: choose the device 'auto' or 'cpu'.")
+        raise DiffuseMorphError(
+            "PyTorch finds no Apple MPS device on this computer: choose the device 'auto' or 'cpu'."
+        )
     return device
 
 
@@ -50,8 +54,9 @@ def describe_device(device: torch.device) -> str:
 
 
 def computes_in_bf16(device: torch.device) -> bool:
-    """Whether a device has units for 16-bit numbers (bf16), so that a network is quicker in them: newer GPUs, and CPUs with
-    matrix tiles (AMX)."""
+    """Whether a device has units for 16-bit numbers (bf16), so that a network is quicker in them: newer GPUs, and CPUs
+    with matrix tiles (AMX).
+    """
     device = torch.device(device)
     if device.type == "cuda":
         return torch.cuda.is_bf16_supported(including_emulation=False)
@@ -95,9 +100,13 @@ def _free_main_memory() -> int:
 def _control_group_allowance() -> int | None:
     """Bytes left under the memory limit of a Linux container, or None where there is no limit."""
     for limit, used, statistics in (
-            ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory.current", "/sys/fs/cgroup/memory.stat"),
-            ("/sys/fs/cgroup/memory/memory.limit_in_bytes", "/sys/fs/cgroup/memory/memory.usage_in_bytes",
-             "/sys/fs/cgroup/memory/memory.stat")):
+        ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory.current", "/sys/fs/cgroup/memory.stat"),
+        (
+            "/sys/fs/cgroup/memory/memory.limit_in_bytes",
+            "/sys/fs/cgroup/memory/memory.usage_in_bytes",
+            "/sys/fs/cgroup/memory/memory.stat",
+        ),
+    ):
         try:
             limit_text, used_text = Path(limit).read_text().strip(), Path(used).read_text().strip()
             cache = dict(line.split() for line in Path(statistics).read_text().splitlines())
@@ -116,7 +125,8 @@ def _free_windows_memory() -> int:
     class MemoryStatus(ctypes.Structure):
         _fields_ = [("length", ctypes.c_ulong), ("load", ctypes.c_ulong)] + [
             (name, ctypes.c_ulonglong)
-            for name in ("total", "free", "page_total", "page_free", "virtual_total", "virtual_free", "extended_free")]
+            for name in ("total", "free", "page_total", "page_free", "virtual_total", "virtual_free", "extended_free")
+        ]
 
     status = MemoryStatus(length=ctypes.sizeof(MemoryStatus))
     ctypes.windll.kernel32.GlobalMemoryStatusEx(ctypes.byref(status))

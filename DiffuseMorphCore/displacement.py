@@ -27,8 +27,10 @@ class Displacement:
 
     def __post_init__(self) -> None:
         if tuple(self.values.shape) != (1, self.grid.ndim, *self.grid.shape):
-            raise ValueError(f"A displacement on a grid of {self.grid.shape} has the shape "
-                             f"{(1, self.grid.ndim, *self.grid.shape)}, not {tuple(self.values.shape)}.")
+            raise ValueError(
+                f"A displacement on a grid of {self.grid.shape} has the shape "
+                f"{(1, self.grid.ndim, *self.grid.shape)}, not {tuple(self.values.shape)}."
+            )
 
     @classmethod
     def zero(cls, grid: Grid, device: torch.device | str = "cpu") -> Displacement:
@@ -67,7 +69,7 @@ class Displacement:
         return Displacement(compose(self.at(inner.grid.shape).values, inner.values), inner.grid)
 
     def inverse(self, shape: Sequence[int] | None = None) -> Displacement:
-        """v with (id + self) o (id + v) = id, on a grid of ``shape`` (its own unless given); self must be fold-free."""
+        """V with (id + self) o (id + v) = id, on a grid of ``shape`` (its own unless given); self must be fold-free."""
         shape = tuple(shape or self.grid.shape)
         return Displacement(invert_evenly(self.values, shape), self.grid.resampled(shape))
 

@@ -12,8 +12,8 @@ from pathlib import Path
 def completed(path: str | Path) -> Iterator[Path]:
     """A name beside ``path``, with its extension, to write to; the file gets its own name when the block ends well.
 
-    Until then, and after an error, ``path`` holds what it held before, and nothing temporary is left. The folder is made
-    where it is missing.
+    Until then, and after an error, ``path`` holds what it held before, and nothing temporary is left. The folder is
+    made where it is missing.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,6 @@
-"""Where a voxel grid lies in space: millimetres, LPS and orientation appear here and nowhere else in the registration."""
+"""Where a voxel grid lies in space: millimetres, LPS and orientation appear here and nowhere else in the
+registration.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +15,8 @@ from torch import Tensor
 @dataclass(frozen=True)
 class Grid:
     """Geometry of an image in ITK's terms: ``size``, ``spacing`` (mm) and ``origin`` (LPS mm) in x, y[, z] order,
-    ``direction`` as ITK's row-major matrix whose columns are the directions of the axes."""
+    ``direction`` as ITK's row-major matrix whose columns are the directions of the axes.
+    """
 
     size: tuple[int, ...]
     spacing: tuple[float, ...]
@@ -42,12 +45,16 @@ class Grid:
     def resampled(self, shape: tuple[int, ...]) -> Grid:
         """A grid of another ``shape`` (array order) whose first and last voxel centres coincide with this one's."""
         size = tuple(reversed(shape))
-        spacing = tuple(step * (old - 1) / max(new - 1, 1) if old > 1 else step
-                        for step, old, new in zip(self.spacing, self.size, size))
+        spacing = tuple(
+            step * (old - 1) / max(new - 1, 1) if old > 1 else step
+            for step, old, new in zip(self.spacing, self.size, size)
+        )
         return Grid(size, spacing, self.origin, self.direction)
 
     def part(self, start: tuple[int, ...], size: tuple[int, ...]) -> Grid:
-        """The grid of ``size`` voxels from voxel ``start`` on, both in x, y[, z] order; it may reach beyond this one."""
+        """The grid of ``size`` voxels from voxel ``start`` on, both in x, y[, z] order; it may reach beyond this
+        one.
+        """
         origin = tuple(self.points(np.array([start], dtype=float))[0].tolist())
         return Grid(tuple(size), self.spacing, origin, self.direction)
 
@@ -63,8 +70,10 @@ class Grid:
 
     def shape_at(self, spacing: float) -> tuple[int, ...]:
         """Shape (array order) with voxels of about ``spacing`` mm, never finer than this grid's own."""
-        return tuple(min(size, max(int(round((size - 1) * step / spacing)) + 1, min(size, 4)))
-                     for size, step in zip(self.shape, self.voxel_spacing))
+        return tuple(
+            min(size, max(int(round((size - 1) * step / spacing)) + 1, min(size, 4)))
+            for size, step in zip(self.shape, self.voxel_spacing)
+        )
 
     def image(self, values: Tensor | np.ndarray, vector: bool = False) -> sitk.Image:
         """A SimpleITK image on this grid; ``values`` in array order, vector components last when ``vector``."""
@@ -80,9 +89,14 @@ class Grid:
         image.SetDirection(self.direction)
 
     def voxels_to_vectors(self, displacement: Tensor) -> np.ndarray:
-        """A displacement (1, ndim, *spatial) in voxels of this grid as vectors (*spatial, ndim) in mm, x, y[, z] in LPS."""
-        matrix = torch.tensor(np.array(self.direction).reshape(self.ndim, self.ndim) * np.array(self.spacing),
-                              dtype=displacement.dtype, device=displacement.device)
+        """A displacement (1, ndim, *spatial) in voxels of this grid as vectors (*spatial, ndim) in mm, x, y[, z] in
+        LPS.
+        """
+        matrix = torch.tensor(
+            np.array(self.direction).reshape(self.ndim, self.ndim) * np.array(self.spacing),
+            dtype=displacement.dtype,
+            device=displacement.device,
+        )
         steps = displacement[0].flip(0).flatten(1)
         vectors = (matrix @ steps).T.reshape(*displacement.shape[2:], self.ndim)
         return vectors.cpu().numpy()

@@ -16,4 +16,6 @@ def linear_map(transform: sitk.Transform) -> tuple[np.ndarray, np.ndarray]:
 
 def affine_transform(matrix: np.ndarray, offset: np.ndarray) -> sitk.AffineTransform:
     """The transform with this matrix and offset, centred at the origin."""
-    return sitk.AffineTransform(np.asarray(matrix, dtype=float).ravel().tolist(), np.asarray(offset, dtype=float).tolist())
+    return sitk.AffineTransform(
+        np.asarray(matrix, dtype=float).ravel().tolist(), np.asarray(offset, dtype=float).tolist()
+    )

@@ -19,10 +19,10 @@ from DiffuseMorphCore.errors import DiffuseMorphError
 class Option:
     """One option.
 
-    help : what it does, without a full stop. choices : the words it may be, if it is a word. lowest, highest : the range
-    of a whole number; None where there is no such bound. automatic : ``"auto"`` may stand for the number. value : what
-    help texts call the value. anything : it is checked where it is used. numbers : how many numbers of any kind it is made
-    of, two in ascending order; None where it is not given.
+    help : what it does, without a full stop. choices : the words it may be, if it is a word. lowest, highest : the
+    range of a whole number; None where there is no such bound. automatic : ``"auto"`` may stand for the number. value :
+    what help texts call the value. anything : it is checked where it is used. numbers : how many numbers of any kind it
+    is made of, two in ascending order; None where it is not given.
     """
 
     help: str
@@ -43,7 +43,9 @@ class Option:
                 raise DiffuseMorphError(f"The option {name} is '{value}', but must be {self.range}.")
         elif self.choices:
             if value not in self.choices:
-                raise DiffuseMorphError(f"The option {name} is '{value}', but must be one of {', '.join(self.choices)}.")
+                raise DiffuseMorphError(
+                    f"The option {name} is '{value}', but must be one of {', '.join(self.choices)}."
+                )
         elif self.lowest is None:
             if not isinstance(value, bool):
                 raise DiffuseMorphError(f"The option {name} is '{value}', but must be True or False.")
@@ -59,7 +61,9 @@ class Option:
         except ValueError:
             raise ValueError(f"'{text}' is not a whole number" + (" or 'auto'" if self.automatic else "")) from None
         if not self._in_range(value):
-            raise ValueError(f"'{text}' is below {self.lowest}" if value < self.lowest else f"'{text}' is above {self.highest}")
+            raise ValueError(
+                f"'{text}' is below {self.lowest}" if value < self.lowest else f"'{text}' is above {self.highest}"
+            )
         return value
 
     @property
@@ -74,13 +78,22 @@ class Option:
         return f"{words}a whole number from {self.lowest}{upper}"
 
     def _ascending(self, values: Any) -> bool:
-        return (isinstance(values, (tuple, list)) and len(values) == self.numbers
-                and all(isinstance(each, (int, float)) and not isinstance(each, bool) and math.isfinite(each) for each in values)
-                and all(low < high for low, high in zip(values, values[1:])))
+        return (
+            isinstance(values, (tuple, list))
+            and len(values) == self.numbers
+            and all(
+                isinstance(each, (int, float)) and not isinstance(each, bool) and math.isfinite(each) for each in values
+            )
+            and all(low < high for low, high in zip(values, values[1:]))
+        )
 
     def _in_range(self, value: Any) -> bool:
-        return (isinstance(value, int) and not isinstance(value, bool) and value >= self.lowest
-                and (self.highest is None or value <= self.highest))
+        return (
+            isinstance(value, int)
+            and not isinstance(value, bool)
+            and value >= self.lowest
+            and (self.highest is None or value <= self.highest)
+        )
 
 
 def _option(default: Any, help: str, **limits: Any) -> Any:
@@ -92,33 +105,75 @@ class RegistrationOptions:
     """What a registration may be asked for beside its images; every field is a keyword of ``register``."""
 
     model: Any = _option(
-        "default", "a model that comes with the package (see 'diffusemorph models'), a model file (.pt), or 'none' for the "
-        "optimisation alone; 'default' is the bundled one for the images' dimension", value="NAME|FILE", anything=True)
-    device: str = _option("auto", "where to compute: 'auto' takes a GPU where there is one", value="auto|cpu|cuda|mps",
-                          anything=True)
+        "default",
+        "a model that comes with the package (see 'diffusemorph models'), a model file (.pt), or 'none' for the "
+        "optimisation alone; 'default' is the bundled one for the images' dimension",
+        value="NAME|FILE",
+        anything=True,
+    )
+    device: str = _option(
+        "auto", "where to compute: 'auto' takes a GPU where there is one", value="auto|cpu|cuda|mps", anything=True
+    )
     threads: str | int = _option(
-        "auto", "threads of the CPU; 'auto' takes one for every core that this process may use and that other programs leave "
-        "free, or as many as OMP_NUM_THREADS says; another number may change the last digits", lowest=1, automatic=True,
-        value="N|auto")
-    seed: int = _option(0, "of what is drawn at random: the uncertainty, a synthetic image; the same seed, input and device "
-                        "give the same result", lowest=0)
-    align: str = _option("affine", "linear alignment before the deformation", choices=("none", "center", "rigid", "affine"))
-    refine: str | int = _option("auto", "refinement on the two images: at most N steps on the finest grid, 0 keeps the "
-                                "network's answer", lowest=0, automatic=True, value="N|auto")
-    modality: str = _option("auto", "whether equal intensities mean equal tissue in both images; 'auto' looks at the aligned pair "
-                            "and says what it chose", choices=("auto", "same", "different"))
-    trajectory: str = _option("anchored", "anchored: eta 0 is the aligned moving image exactly; faithful: as in the paper",
-                              choices=("anchored", "faithful"))
+        "auto",
+        "threads of the CPU; 'auto' takes one for every core that this process may use and that other programs leave "
+        "free, or as many as OMP_NUM_THREADS says; another number may change the last digits",
+        lowest=1,
+        automatic=True,
+        value="N|auto",
+    )
+    seed: int = _option(
+        0,
+        "of what is drawn at random: the uncertainty, a synthetic image; the same seed, input and device "
+        "give the same result",
+        lowest=0,
+    )
+    align: str = _option(
+        "affine", "linear alignment before the deformation", choices=("none", "center", "rigid", "affine")
+    )
+    refine: str | int = _option(
+        "auto",
+        "refinement on the two images: at most N steps on the finest grid, 0 keeps the network's answer",
+        lowest=0,
+        automatic=True,
+        value="N|auto",
+    )
+    modality: str = _option(
+        "auto",
+        "whether equal intensities mean equal tissue in both images; 'auto' looks at the aligned pair "
+        "and says what it chose",
+        choices=("auto", "same", "different"),
+    )
+    trajectory: str = _option(
+        "anchored",
+        "anchored: eta 0 is the aligned moving image exactly; faithful: as in the paper",
+        choices=("anchored", "faithful"),
+    )
     intensity_range: tuple[float, float] | None = _option(
-        None, "intensities to keep of both images; by default -1000 to 1000 of a CT, and the 0.1 to 99.9 percentile of "
-        "anything else", numbers=2, value="LOW HIGH")
+        None,
+        "intensities to keep of both images; by default -1000 to 1000 of a CT, and the 0.1 to 99.9 percentile of "
+        "anything else",
+        numbers=2,
+        value="LOW HIGH",
+    )
     moving_intensity_range: tuple[float, float] | None = _option(
-        None, "intensities to keep of the moving image, where it has others than the fixed one", numbers=2, value="LOW HIGH")
-    fill: float | None = _option(None, "what stands in the result where the moving image is not; by default its background, "
-                                 "as found at its border", numbers=1, value="VALUE")
-    keyframes: int = _option(5, "how many fields are computed along the trajectory; between them it is interpolated", lowest=2)
-    alignment_follows_eta: bool = _option(False, "let eta scale the alignment too, so that eta 0 is the moving image where "
-                                          "its header puts it")
+        None,
+        "intensities to keep of the moving image, where it has others than the fixed one",
+        numbers=2,
+        value="LOW HIGH",
+    )
+    fill: float | None = _option(
+        None,
+        "what stands in the result where the moving image is not; by default its background, as found at its border",
+        numbers=1,
+        value="VALUE",
+    )
+    keyframes: int = _option(
+        5, "how many fields are computed along the trajectory; between them it is interpolated", lowest=2
+    )
+    alignment_follows_eta: bool = _option(
+        False, "let eta scale the alignment too, so that eta 0 is the moving image where its header puts it"
+    )
 
     def __post_init__(self) -> None:
         for name, option in declared().items():
@@ -154,8 +209,10 @@ def takes_options(function: Callable) -> Callable:
     """
     signature = inspect.signature(function)
     own = [each for each in signature.parameters.values() if each.kind is not each.VAR_KEYWORD]
-    options = [inspect.Parameter(each.name, inspect.Parameter.KEYWORD_ONLY, default=each.default, annotation=each.type)
-               for each in fields(RegistrationOptions)]
+    options = [
+        inspect.Parameter(each.name, inspect.Parameter.KEYWORD_ONLY, default=each.default, annotation=each.type)
+        for each in fields(RegistrationOptions)
+    ]
     function.__signature__ = signature.replace(parameters=own + options)
     lines = []
     for name, option in declared().items():

@@ -3,6 +3,7 @@
 Volumes are shown in their three orthogonal planes through the middle of what is in them, the way radiologists look at
 them: the patient's right is on the left, anterior and superior are up. Pictures (2-D images) are shown as they are.
 """
+
 from __future__ import annotations
 
 from dataclasses import dataclass
@@ -31,7 +32,8 @@ _DIFFERENCE = LinearSegmentedColormap.from_list("difference", ["#5cc8ff", "#0a3c
 class ViewPlane:
     """One plane of an image: `grid` is the piece of the oriented image in it, one voxel thick, `axis` the array axis it
     cuts at `index` (None for a 2-D image), `spacing` its row and column spacing in mm, `up` whether the first row is
-    drawn at the bottom, `mirrored` the first column right."""
+    drawn at the bottom, `mirrored` the first column right.
+    """
 
     grid: sitk.Image
     axis: int | None
@@ -56,8 +58,9 @@ class ViewPlane:
 
 
 def orient(image: sitk.Image) -> sitk.Image:
-    """The image, colours as grey, with axes in the order closest to left, posterior, superior; a single slice as the 2-D
-    image it is."""
+    """The image, colours as grey, with axes in the order closest to left, posterior, superior; a single slice as the
+    2-D image it is.
+    """
     image = grey(image)
     if is_slice(image):
         return flatten_slice(image)[0]
@@ -66,12 +69,15 @@ def orient(image: sitk.Image) -> sitk.Image:
 
 def choose_planes(image: sitk.Image) -> list[ViewPlane]:
     """The planes in which an image is shown, on the grid of `orient(image)`: axial, coronal and sagittal through the
-    middle of what is in a volume, the one there is of a slice or a 2-D image."""
+    middle of what is in a volume, the one there is of a slice or a 2-D image.
+    """
     oriented = orient(image)
     spacing = oriented.GetSpacing()[::-1]
     if is_slice(image):
         along, down = np.array(flatten_slice(image)[1].direction).reshape(3, 3).T[:2]
-        return [ViewPlane(oriented, None, 0, spacing, up=_points(down, (0, -1, 1)), mirrored=_points(along, (-1, -1, 0)))]
+        return [
+            ViewPlane(oriented, None, 0, spacing, up=_points(down, (0, -1, 1)), mirrored=_points(along, (-1, -1, 0)))
+        ]
     if image.GetDimension() == 2:
         return [ViewPlane(oriented, None, 0, spacing, up=False)]
     values = sitk.GetArrayFromImage(oriented)
@@ -79,14 +85,23 @@ def choose_planes(image: sitk.Image) -> list[ViewPlane]:
         values = np.nan_to_num(values, nan=np.nanmin(values), posinf=np.nanmin(values))
     columns = values.sum(axis=2, dtype=np.float64)
     planes = []
-    for axis, profile in enumerate((columns.sum(axis=1), columns.sum(axis=0), values.sum(axis=(0, 1), dtype=np.float64))):
+    for axis, profile in enumerate(
+        (columns.sum(axis=1), columns.sum(axis=0), values.sum(axis=(0, 1), dtype=np.float64))
+    ):
         others = tuple(a for a in range(3) if a != axis)
         profile -= float(values.min()) * values.size / len(profile)
         middle = round(float(np.average(np.arange(len(profile)), weights=profile)))
         size, start = list(oriented.GetSize()), [0, 0, 0]
         size[2 - axis], start[2 - axis] = 1, middle
-        planes.append(ViewPlane(sitk.RegionOfInterest(oriented, size, start), axis, middle,
-                            (spacing[others[0]], spacing[others[1]]), up=axis != 0))
+        planes.append(
+            ViewPlane(
+                sitk.RegionOfInterest(oriented, size, start),
+                axis,
+                middle,
+                (spacing[others[0]], spacing[others[1]]),
+                up=axis != 0,
+            )
+        )
     return planes
 
 
@@ -123,7 +138,9 @@ def save_preview(result: Registration, path: str | Path, eta: float = 1.0, modal
 
     def seen(transform: sitk.Transform) -> list[np.ndarray]:
         if planes[0].axis is None:  # a slice may be oblique in space, and is small
-            return [sitk.GetArrayFromImage(orient(sitk.Resample(moving, result.fixed, transform, sitk.sitkLinear, nothing)))]
+            return [
+                sitk.GetArrayFromImage(orient(sitk.Resample(moving, result.fixed, transform, sitk.sitkLinear, nothing)))
+            ]
         return [plane.sample(moving, transform, nothing) for plane in planes]
 
     before, title = seen(sitk.Transform(moving.GetDimension(), sitk.sitkIdentity)), "moving"
@@ -188,8 +205,9 @@ class TrajectoryPicture:
 
 
 def grid_steps(result: Registration, planes: list[ViewPlane], eta: float) -> list[np.ndarray]:
-    """The deformation at `eta` in every plane, in voxels of the oriented fixed image: (rows, columns, ndim), components in
-    the order of that image's array axes."""
+    """The deformation at `eta` in every plane, in voxels of the oriented fixed image: (rows, columns, ndim), components
+    in the order of that image's array axes.
+    """
     field = result.grid.image(result.vectors(eta), vector=True)
     n = field.GetDimension()
     found = []
@@ -217,8 +235,9 @@ def _extent(plane: ViewPlane, shape: tuple[int, ...]) -> tuple[float, float]:
     return shape[rows] * plane.spacing[0], shape[columns] * plane.spacing[1]
 
 
-def _figure(planes: list[ViewPlane], shape: tuple[int, ...], panels: int,
-            across: bool = False) -> tuple[Figure, np.ndarray]:
+def _figure(
+    planes: list[ViewPlane], shape: tuple[int, ...], panels: int, across: bool = False
+) -> tuple[Figure, np.ndarray]:
     """Axes for every plane and panel: a row a plane, or `across`, a column a plane."""
     extents = [_extent(plane, shape) for plane in planes]
     widest, highest = max(width for _, width in extents), max(height for height, _ in extents)
@@ -230,17 +249,31 @@ def _figure(planes: list[ViewPlane], shape: tuple[int, ...], panels: int,
         widths, heights = [2.5] * panels, [height * inches for height, _ in extents]
     top = 0.36
     figure = Figure(figsize=(sum(widths), sum(heights) + top), facecolor="black")
-    axes = figure.subplots(len(heights), len(widths), squeeze=False,
-                           gridspec_kw={"width_ratios": widths, "height_ratios": heights})
-    figure.subplots_adjust(left=0.004, right=0.996, bottom=0.004, top=1 - top / (sum(heights) + top), wspace=0.02,
-                           hspace=0.02)
+    axes = figure.subplots(
+        len(heights), len(widths), squeeze=False, gridspec_kw={"width_ratios": widths, "height_ratios": heights}
+    )
+    figure.subplots_adjust(
+        left=0.004, right=0.996, bottom=0.004, top=1 - top / (sum(heights) + top), wspace=0.02, hspace=0.02
+    )
     return figure, axes
 
 
-def _show(axes: Axes, plane_values: np.ndarray, plane: ViewPlane, cmap: str | Colormap = "gray",
-          limits: tuple[float, float] = (0.0, 1.0)) -> None:
-    axes.imshow(plane_values, cmap=cmap, vmin=limits[0], vmax=limits[1], origin="lower" if plane.up else "upper",
-                aspect=plane.spacing[0] / plane.spacing[1], interpolation="bilinear")
+def _show(
+    axes: Axes,
+    plane_values: np.ndarray,
+    plane: ViewPlane,
+    cmap: str | Colormap = "gray",
+    limits: tuple[float, float] = (0.0, 1.0),
+) -> None:
+    axes.imshow(
+        plane_values,
+        cmap=cmap,
+        vmin=limits[0],
+        vmax=limits[1],
+        origin="lower" if plane.up else "upper",
+        aspect=plane.spacing[0] / plane.spacing[1],
+        interpolation="bilinear",
+    )
     if plane.mirrored:
         axes.invert_xaxis()
     axes.set_axis_off()
@@ -254,7 +287,7 @@ def _draw_grid(axes: Axes, plane: ViewPlane, part: np.ndarray) -> None:
     side = max(length * step for length, step in zip(part.shape[:2], plane.spacing)) / GRID_LINES
     every = [max(1, round(side / step)) for step in plane.spacing]
     limits = axes.get_xlim(), axes.get_ylim()
-    axes.plot(columns[::every[0]].T, rows[::every[0]].T, color=_GRID, linewidth=0.6)
-    axes.plot(columns[:, ::every[1]], rows[:, ::every[1]], color=_GRID, linewidth=0.6)
+    axes.plot(columns[:: every[0]].T, rows[:: every[0]].T, color=_GRID, linewidth=0.6)
+    axes.plot(columns[:, :: every[1]], rows[:, :: every[1]], color=_GRID, linewidth=0.6)
     axes.set_xlim(limits[0])
     axes.set_ylim(limits[1])

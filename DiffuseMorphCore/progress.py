@@ -1,4 +1,5 @@
 """How long work tells its caller where it stands, and how the caller stops it."""
+
 from __future__ import annotations
 
 from collections.abc import Callable

@@ -1,4 +1,5 @@
 """Where the two brains lie that come with the package."""
+
 from __future__ import annotations
 
 from pathlib import Path

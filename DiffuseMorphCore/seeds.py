@@ -11,9 +11,10 @@ _STREAM = 0x9E3779B97F4A7C15  # odd, so that every (seed, index) below 2**32 has
 
 
 def generator(seed: int, index: int | None = None) -> torch.Generator:
-    """A generator on the CPU, so that every device draws the same numbers: for one seed, or for draw number ``index`` of the
-    run with that seed, whatever was drawn before."""
-    return torch.Generator("cpu").manual_seed(seed if index is None else (seed * _STREAM + index) % 2 ** 63)
+    """A generator on the CPU, so that every device draws the same numbers: for one seed, or for draw number ``index``
+    of the run with that seed, whatever was drawn before.
+    """
+    return torch.Generator("cpu").manual_seed(seed if index is None else (seed * _STREAM + index) % 2**63)
 
 
 def standard_normal(shape: Sequence[int], seed: int | torch.Generator, device: torch.device | str = "cpu") -> Tensor:

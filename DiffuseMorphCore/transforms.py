@@ -1,4 +1,5 @@
 """Transforms on disk, in the formats that ITK, ANTs and 3D Slicer share."""
+
 from __future__ import annotations
 
 from pathlib import Path
@@ -21,8 +22,10 @@ def read_transform(path: str | Path) -> sitk.Transform:
         with decimal_points():
             return sitk.ReadTransform(name)
     except RuntimeError as error:
-        raise DiffuseMorphError(f"The file '{printable(name)}' is not a transform that ITK reads: "
-                                "give a .h5, .tfm or .mat file written by ITK, ANTs or 3D Slicer.") from error
+        raise DiffuseMorphError(
+            f"The file '{printable(name)}' is not a transform that ITK reads: "
+            "give a .h5, .tfm or .mat file written by ITK, ANTs or 3D Slicer."
+        ) from error
 
 
 def as_transform(source: sitk.Transform | str | Path) -> sitk.Transform:
@@ -31,8 +34,10 @@ def as_transform(source: sitk.Transform | str | Path) -> sitk.Transform:
         return source
     if isinstance(source, (str, Path)):
         return read_transform(source)
-    raise DiffuseMorphError(f"The initial transform is of the type {type(source).__name__}: give a SimpleITK transform or the "
-                            "name of its file.")
+    raise DiffuseMorphError(
+        f"The initial transform is of the type {type(source).__name__}: give a SimpleITK transform or the "
+        "name of its file."
+    )
 
 
 def write_transform(transform: sitk.Transform, path: str | Path) -> None:

@@ -1,4 +1,5 @@
 """What all tests share: where real data lies, small image pairs, and the number of threads."""
+
 from __future__ import annotations
 
 import os
@@ -107,15 +108,23 @@ def small_model():
     """small_model(ndim, output) makes an untrained model built like the real ones, its fields voxels long."""
     import torch
 
-    from DiffuseMorphCore.networks import (DeformationConfiguration, DiffuseMorph, DiffusionConfiguration,
-                                           ModelConfiguration)
+    from DiffuseMorphCore.networks import (
+        DeformationConfiguration,
+        DiffuseMorph,
+        DiffusionConfiguration,
+        ModelConfiguration,
+    )
 
     def make(ndim: int = 3, output: str = "velocity") -> DiffuseMorph:
         torch.manual_seed(ndim)
-        model = DiffuseMorph(ModelConfiguration(
-            ndim=ndim, output=output,
-            diffusion=DiffusionConfiguration(width=8, multipliers=(1, 2, 2), attention_levels=(1,)),
-            deformation=DeformationConfiguration(encoder=(8, 8, 8), decoder=(8, 8, 8), initialisation="kaiming")))
+        model = DiffuseMorph(
+            ModelConfiguration(
+                ndim=ndim,
+                output=output,
+                diffusion=DiffusionConfiguration(width=8, multipliers=(1, 2, 2), attention_levels=(1,)),
+                deformation=DeformationConfiguration(encoder=(8, 8, 8), decoder=(8, 8, 8), initialisation="kaiming"),
+            )
+        )
         model.deformation.exit.weight.data.mul_(300)  # an untrained field is too small to show much
         return model.eval()
 
@@ -127,8 +136,14 @@ def write_series():
     """write_series(folder, image, uid, description, leave_out, tilt) writes a volume as a scanner exports it, one DICOM
     file a slice; `leave_out` slices are missing, and `tilt` shifts each slice sideways (mm) as a tilted gantry does."""
 
-    def write(folder: Path, image: sitk.Image, uid: str = "1.2.826.0.1.3680043.2.1125.7", description: str = "T1",
-              leave_out: tuple[int, ...] = (), tilt: float = 0.0) -> None:
+    def write(
+        folder: Path,
+        image: sitk.Image,
+        uid: str = "1.2.826.0.1.3680043.2.1125.7",
+        description: str = "T1",
+        leave_out: tuple[int, ...] = (),
+        tilt: float = 0.0,
+    ) -> None:
         folder.mkdir(exist_ok=True)
         writer = sitk.ImageFileWriter()
         writer.KeepOriginalImageUIDOn()
@@ -137,11 +152,16 @@ def write_series():
             part = sitk.Cast(image[:, :, k], sitk.sitkInt16)
             position = np.array(image.TransformIndexToPhysicalPoint((0, 0, k))) + np.array([0.0, tilt * k, 0.0])
             for key, value in {
-                    "0008|0060": "MR", "0020|000e": uid, "0020|000d": "1.2.826.0.1.3680043.2.1125.1",
-                    "0008|0018": f"{uid}.{k + 1}", "0008|103e": description, "0020|0013": str(k + 1),
-                    "0020|0032": "\\".join(f"{v:.6f}" for v in position),
-                    "0020|0037": "\\".join(str(direction[i]) for i in (0, 3, 6, 1, 4, 7)),
-                    "0018|0050": str(image.GetSpacing()[2])}.items():
+                "0008|0060": "MR",
+                "0020|000e": uid,
+                "0020|000d": "1.2.826.0.1.3680043.2.1125.1",
+                "0008|0018": f"{uid}.{k + 1}",
+                "0008|103e": description,
+                "0020|0013": str(k + 1),
+                "0020|0032": "\\".join(f"{v:.6f}" for v in position),
+                "0020|0037": "\\".join(str(direction[i]) for i in (0, 3, 6, 1, 4, 7)),
+                "0018|0050": str(image.GetSpacing()[2]),
+            }.items():
                 part.SetMetaData(key, value)
             writer.SetFileName(str(folder / f"{uid.rsplit('.', 1)[-1]}_{k:03d}.dcm"))
             writer.Execute(part)

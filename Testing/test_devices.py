@@ -1,4 +1,5 @@
 """Devices are chosen, described and measured; absent or unknown ones are refused in a sentence."""
+
 import pytest
 import torch
 
@@ -40,15 +41,15 @@ def test_cuda_number_beyond_the_last_is_refused(monkeypatch):
 
 def test_free_memory_falls_by_what_is_taken():
     device = choose_device("auto")
-    assert free_memory(device) > 100 * 2 ** 20
+    assert free_memory(device) > 100 * 2**20
 
     def fall() -> int:
         before = free_memory(device)
-        block = torch.ones(512 * 2 ** 20, dtype=torch.uint8, device=device)
+        block = torch.ones(512 * 2**20, dtype=torch.uint8, device=device)
         return before - free_memory(device) if len(block) else 0
 
     # Other programs come and go meanwhile, so about half of the block has to show, once.
-    assert any(fall() > 256 * 2 ** 20 for _ in range(5))
+    assert any(fall() > 256 * 2**20 for _ in range(5))
 
 
 def test_description_names_the_cpu_and_its_threads():

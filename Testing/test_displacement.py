@@ -1,4 +1,5 @@
 """A displacement with its grid: closed forms, ITK as oracle, and grids that differ."""
+
 from __future__ import annotations
 
 import numpy as np
@@ -10,8 +11,10 @@ from DiffuseMorphCore.displacement import Displacement
 from DiffuseMorphCore.grid import Grid
 from DiffuseMorphCore.warp import smooth
 
-GRIDS = {2: Grid((30, 26), (1.5, 0.8), (3.0, -7.0), (0.0, -1.0, 1.0, 0.0)),
-         3: Grid((22, 20, 18), (1.0, 1.4, 2.0), (5.0, -3.0, 9.0), (0.0, 1.0, 0.0, 0.0, 0.0, 1.0, 1.0, 0.0, 0.0))}
+GRIDS = {
+    2: Grid((30, 26), (1.5, 0.8), (3.0, -7.0), (0.0, -1.0, 1.0, 0.0)),
+    3: Grid((22, 20, 18), (1.0, 1.4, 2.0), (5.0, -3.0, 9.0), (0.0, 1.0, 0.0, 0.0, 0.0, 1.0, 1.0, 0.0, 0.0)),
+}
 
 both_dimensions = pytest.mark.parametrize("ndim", [2, 3])
 
@@ -22,7 +25,9 @@ def waves(ndim, seed=0, length=1.0):
     grid = GRIDS[ndim]
     field = smooth(torch.randn(1, ndim, *grid.shape), 3.0)
     for axis, size in enumerate(grid.shape, start=2):
-        field = field * torch.sin(torch.linspace(0, torch.pi, size)).view([-1 if a == axis else 1 for a in range(field.dim())])
+        field = field * torch.sin(torch.linspace(0, torch.pi, size)).view(
+            [-1 if a == axis else 1 for a in range(field.dim())]
+        )
     return Displacement(field * (length / field.norm(dim=1).amax()), grid)
 
 
@@ -53,8 +58,12 @@ def test_as_a_transform_it_moves_points_as_its_vectors_say(ndim):
 @both_dimensions
 def test_vectors_go_there_and_back(ndim):
     displacement = waves(ndim)
-    torch.testing.assert_close(Displacement.from_vectors(displacement.vectors(), displacement.grid).values,
-                               displacement.values, atol=1e-5, rtol=0)
+    torch.testing.assert_close(
+        Displacement.from_vectors(displacement.vectors(), displacement.grid).values,
+        displacement.values,
+        atol=1e-5,
+        rtol=0,
+    )
 
 
 @both_dimensions

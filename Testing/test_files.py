@@ -1,4 +1,5 @@
 """A file appears whole or not at all."""
+
 from __future__ import annotations
 
 import pytest

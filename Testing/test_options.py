@@ -1,4 +1,6 @@
-"""An option is declared once: what Python, the command line and the report know of it agree, and bad values are refused."""
+"""An option is declared once: what Python, the command line and the report know of it agree, and bad values are
+refused."""
+
 from __future__ import annotations
 
 import argparse
@@ -46,10 +48,23 @@ def test_the_default_is_a_value_the_option_may_have(name):
     declared()[name].check(name, default_of(name))
 
 
-@pytest.mark.parametrize("name, value", [
-    ("align", "bspline"), ("align", None), ("refine", -1), ("refine", "much"), ("refine", True), ("refine", 2.5),
-    ("modality", "ct"), ("trajectory", "straight"), ("keyframes", 1), ("seed", -3), ("threads", 0),
-    ("alignment_follows_eta", "yes")])
+@pytest.mark.parametrize(
+    "name, value",
+    [
+        ("align", "bspline"),
+        ("align", None),
+        ("refine", -1),
+        ("refine", "much"),
+        ("refine", True),
+        ("refine", 2.5),
+        ("modality", "ct"),
+        ("trajectory", "straight"),
+        ("keyframes", 1),
+        ("seed", -3),
+        ("threads", 0),
+        ("alignment_follows_eta", "yes"),
+    ],
+)
 def test_python_refuses_what_an_option_cannot_be(name, value):
     with pytest.raises(DiffuseMorphError, match=f"The option {name} is '{value}', but must be "):
         RegistrationOptions(**{name: value})
@@ -60,17 +75,30 @@ def test_python_refuses_an_option_that_does_not_exist(pair_2d):
         register(*pair_2d, alignement="none")
 
 
-@pytest.mark.parametrize("option, text, value", [
-    (Option("", lowest=0, automatic=True), "auto", "auto"), (Option("", lowest=0, automatic=True), "7", 7),
-    (Option("", lowest=0, highest=9), "9", 9), (Option("", choices=("a", "b")), "b", "b"), (Option("", anything=True), "x", "x")])
+@pytest.mark.parametrize(
+    "option, text, value",
+    [
+        (Option("", lowest=0, automatic=True), "auto", "auto"),
+        (Option("", lowest=0, automatic=True), "7", 7),
+        (Option("", lowest=0, highest=9), "9", 9),
+        (Option("", choices=("a", "b")), "b", "b"),
+        (Option("", anything=True), "x", "x"),
+    ],
+)
 def test_texts_become_values(option, text, value):
     assert option.parse(text) == value
 
 
-@pytest.mark.parametrize("option, text, why", [
-    (Option("", lowest=0), "auto", "not a whole number"), (Option("", lowest=0, automatic=True), "x", "not a whole number or 'auto'"),
-    (Option("", lowest=2), "1", "below 2"), (Option("", lowest=0, highest=9), "10", "above 9"),
-    (Option("", lowest=0), "1.5", "not a whole")])
+@pytest.mark.parametrize(
+    "option, text, why",
+    [
+        (Option("", lowest=0), "auto", "not a whole number"),
+        (Option("", lowest=0, automatic=True), "x", "not a whole number or 'auto'"),
+        (Option("", lowest=2), "1", "below 2"),
+        (Option("", lowest=0, highest=9), "10", "above 9"),
+        (Option("", lowest=0), "1.5", "not a whole"),
+    ],
+)
 def test_texts_that_mean_nothing_are_refused(option, text, why):
     with pytest.raises(ValueError, match=why):
         option.parse(text)

@@ -1,4 +1,5 @@
 """What README.md shows for the shell and for Python works as it stands."""
+
 from __future__ import annotations
 
 import re

@@ -1,4 +1,5 @@
 """The command `diffusemorph`: one file for each of its verbs."""
+
 from __future__ import annotations
 
 import os
@@ -10,8 +11,7 @@ from DiffuseMorphCore import __version__
 from DiffuseMorphCore.command_line import demo, models, register, synthesize, train
 from DiffuseMorphCore.command_line.arguments import Parser, UsageError
 from DiffuseMorphCore.command_line.console import library_messages_hidden, stopped_by_signals
-from DiffuseMorphCore.command_line.console_text import (any_characters, flush_stdout, occupy_standard_streams,
-                                                        say_fault)
+from DiffuseMorphCore.command_line.console_text import any_characters, flush_stdout, occupy_standard_streams, say_fault
 from DiffuseMorphCore.errors import Cancelled, DiffuseMorphError, is_out_of_memory
 
 DESCRIPTION = """\
@@ -102,5 +102,7 @@ def _sentence(error: Exception) -> str:
         where = f" '{error.filename}'" if error.filename else ""
         return f"A file{where} could not be read or written: {error.strerror or error}."
     first = (str(error).splitlines() or [""])[0]
-    return (f"This should not have happened ({type(error).__name__}: {first}): "
-            "please report it with what DIFFUSEMORPH_TRACEBACK=1 shows.")
+    return (
+        f"This should not have happened ({type(error).__name__}: {first}): "
+        "please report it with what DIFFUSEMORPH_TRACEBACK=1 shows."
+    )

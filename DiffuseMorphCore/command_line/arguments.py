@@ -1,4 +1,5 @@
 """The command's grammar: the kinds of values, and the options that several verbs share."""
+
 from __future__ import annotations
 
 import argparse
@@ -8,13 +9,15 @@ from typing import NoReturn
 from DiffuseMorphCore.errors import DiffuseMorphError
 from DiffuseMorphCore.options import Option, declared, default_of
 
+
 class UsageError(DiffuseMorphError):
     """The arguments contradict one another."""
 
 
 class Parser(argparse.ArgumentParser):
     """An argument parser that refuses in one sentence, and takes no shortened option names (they would change meaning
-    when options are added)."""
+    when options are added).
+    """
 
     def __init__(self, **settings) -> None:
         settings.setdefault("formatter_class", argparse.RawDescriptionHelpFormatter)
@@ -68,8 +71,11 @@ def _number(text: str, kind: type, name: str):
 
 def add_pair(parser: argparse.ArgumentParser) -> None:
     """The two images."""
-    parser.add_argument("fixed", metavar="FIXED",
-                        help="image that stays: NIfTI, NRRD, MetaImage, PNG, TIFF … or the folder of a DICOM series")
+    parser.add_argument(
+        "fixed",
+        metavar="FIXED",
+        help="image that stays: NIfTI, NRRD, MetaImage, PNG, TIFF … or the folder of a DICOM series",
+    )
     parser.add_argument("moving", metavar="MOVING", help="the image that is deformed onto it")
 
 
@@ -83,8 +89,12 @@ def add_options(parser: argparse.ArgumentParser, *names: str) -> None:
             continue
         if option.numbers:
             names = tuple(option.value.split())
-            parser.add_argument(flag, type=lambda text: _number(text, float, "a number"), help=option.help,
-                                **({"nargs": len(names), "metavar": names} if len(names) > 1 else {"metavar": names[0]}))
+            parser.add_argument(
+                flag,
+                type=lambda text: _number(text, float, "a number"),
+                help=option.help,
+                **({"nargs": len(names), "metavar": names} if len(names) > 1 else {"metavar": names[0]}),
+            )
             continue
         kind = {"choices": option.choices} if option.choices else {"type": _parser_of(option), "metavar": option.value}
         parser.add_argument(flag, default=default, help=f"{option.help} (default {default})", **kind)
@@ -102,12 +112,16 @@ def _parser_of(option: Option):
 
 def add_resample_slices(parser: argparse.ArgumentParser) -> None:
     """What to do with DICOM slices that are no even, upright stack."""
-    parser.add_argument("--resample-slices", action="store_true",
-                        help="bring DICOM slices that are tilted (a CT's gantry) or unevenly spaced onto an even, upright "
-                        "grid, in place of refusing them")
+    parser.add_argument(
+        "--resample-slices",
+        action="store_true",
+        help="bring DICOM slices that are tilted (a CT's gantry) or unevenly spaced onto an even, upright "
+        "grid, in place of refusing them",
+    )
 
 
 def add_overwrite(parser: argparse.ArgumentParser, what: str) -> None:
     """Whether an existing result may be replaced."""
-    parser.add_argument("--overwrite", action="store_true",
-                        help=f"replace {what} that exists, once the new one is complete")
+    parser.add_argument(
+        "--overwrite", action="store_true", help=f"replace {what} that exists, once the new one is complete"
+    )

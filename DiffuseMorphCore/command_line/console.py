@@ -1,4 +1,5 @@
 """What happens on the terminal while a job runs: progress bars, signals, and silence from the libraries."""
+
 from __future__ import annotations
 
 import io
@@ -24,8 +25,14 @@ class ProgressBar:
         if stage != self._stage:
             self.close()
             self._stage = stage
-            self._bar = tqdm(total=100, desc=f"{stage:<8}", leave=False, disable=self._disabled, file=sys.stderr,
-                             bar_format="{desc} {percentage:3.0f}%|{bar}| {elapsed} so far, {remaining} left")
+            self._bar = tqdm(
+                total=100,
+                desc=f"{stage:<8}",
+                leave=False,
+                disable=self._disabled,
+                file=sys.stderr,
+                bar_format="{desc} {percentage:3.0f}%|{bar}| {elapsed} so far, {remaining} left",
+            )
         try:
             self._bar.update(100 * fraction - self._bar.n)
         except (OSError, ValueError):  # the terminal was closed: the job goes on

@@ -1,4 +1,5 @@
 """Text for the terminal, which may be closed, full, or know few characters: it never decides how a job ends."""
+
 from __future__ import annotations
 
 import os
@@ -38,7 +39,8 @@ def any_characters() -> Iterator[None]:
 
 
 def flush_stdout() -> OSError | None:
-    """Write out what is left for stdout; where nobody takes it, send it nowhere, so that Python's end does not fail too.
+    """Write out what is left for stdout; where nobody takes it, send it nowhere, so that Python's end does not fail
+    too.
 
     Returns the error, None where all went well.
     """
@@ -57,7 +59,8 @@ def flush_stdout() -> OSError | None:
 
 def occupy_standard_streams() -> None:
     """Open nothing under the numbers of stdin, stdout and stderr where they are closed: an image file must not get one,
-    since libraries would print their warnings into it."""
+    since libraries would print their warnings into it.
+    """
     for number in range(3):
         try:
             os.fstat(number)

@@ -1,4 +1,5 @@
 """`diffusemorph demo`: the whole job on two real brains that come with the package."""
+
 from __future__ import annotations
 
 import argparse
@@ -18,14 +19,20 @@ result into a folder (default: {DEFAULT_OUTPUT}). Open preview.png and trajector
 
 def add_verb(verbs) -> None:
     """Add this verb to the command."""
-    parser = verbs.add_parser("demo", help="register two real brains that come with the package",
-                              description=DESCRIPTION)
-    parser.add_argument("-o", "--output", metavar="DIR",
-                        help=f"the folder to write (default {DEFAULT_OUTPUT}; a former demo there is replaced)")
+    parser = verbs.add_parser(
+        "demo", help="register two real brains that come with the package", description=DESCRIPTION
+    )
+    parser.add_argument(
+        "-o",
+        "--output",
+        metavar="DIR",
+        help=f"the folder to write (default {DEFAULT_OUTPUT}; a former demo there is replaced)",
+    )
     grammar.add_overwrite(parser, "a result")
     grammar.add_options(parser, "model", "device", "threads", "seed")
-    parser.add_argument("--frames", type=grammar.frames, default=8, metavar="N",
-                        help="number of steps in the animation (default 8)")
+    parser.add_argument(
+        "--frames", type=grammar.frames, default=8, metavar="N", help="number of steps in the animation (default 8)"
+    )
     parser.set_defaults(run=run, stopped="Stopped: nothing was written.")
 
 
@@ -33,9 +40,22 @@ def run(arguments: argparse.Namespace) -> None:
     """Do what `diffusemorph register` does, and show the command for it."""
     fixed, moving = sample_pair()
     output = arguments.output or DEFAULT_OUTPUT
-    command = [str(fixed), str(moving), "--output", output, "--frames", str(arguments.frames),
-               "--model", arguments.model, "--device", arguments.device, "--seed", str(arguments.seed),
-               "--threads", str(arguments.threads)]
+    command = [
+        str(fixed),
+        str(moving),
+        "--output",
+        output,
+        "--frames",
+        str(arguments.frames),
+        "--model",
+        arguments.model,
+        "--device",
+        arguments.device,
+        "--seed",
+        str(arguments.seed),
+        "--threads",
+        str(arguments.threads),
+    ]
     if arguments.overwrite or arguments.output is None:
         command.append("--overwrite")
     say("Registering the Colin 27 brain to the ICBM 152 average brain, both at 2 mm. The same by hand:")

@@ -1,4 +1,5 @@
 """`diffusemorph models`: which models there are, what they are for, and under which terms."""
+
 from __future__ import annotations
 
 import argparse
@@ -17,8 +18,9 @@ examples:
 
 def add_verb(verbs) -> None:
     """Add this verb to the command."""
-    parser = verbs.add_parser("models", help="list the models that come with the package", description=DESCRIPTION,
-                              epilog=EXAMPLES)
+    parser = verbs.add_parser(
+        "models", help="list the models that come with the package", description=DESCRIPTION, epilog=EXAMPLES
+    )
     parser.add_argument("model", nargs="?", metavar="MODEL", help="a model's name or file")
     parser.set_defaults(run=run, stopped="Stopped.")
 
@@ -33,8 +35,9 @@ def run(arguments: argparse.Namespace) -> None:
         return
     entries = available_models()
     for entry in entries:
-        _print_model(entry.name, entry.ndim, load_model(entry.path).information,
-                     ("description", "training_data", "terms"))
+        _print_model(
+            entry.name, entry.ndim, load_model(entry.path).information, ("description", "training_data", "terms")
+        )
     if not entries:
         print("No model comes with this package: train one, or register with --model none.")
     print(f"Presets to train a model of your own from: {', '.join(PRESETS)} (see 'diffusemorph train --help').")
@@ -62,5 +65,12 @@ def _print_entry(key: str, value, indent: str) -> None:
         value = ", ".join(map(str, value))
     elif isinstance(value, float):
         value = f"{value:.4g}"
-    print(textwrap.fill(f"{key.replace('_', ' ')}: {value}", width=100, initial_indent=indent,
-                        subsequent_indent=indent + "  ", break_long_words=False))
+    print(
+        textwrap.fill(
+            f"{key.replace('_', ' ')}: {value}",
+            width=100,
+            initial_indent=indent,
+            subsequent_indent=indent + "  ",
+            break_long_words=False,
+        )
+    )

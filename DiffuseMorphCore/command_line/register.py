@@ -1,4 +1,5 @@
 """`diffusemorph register`: two images in; the deformed image, the transforms, a report and a picture out."""
+
 from __future__ import annotations
 
 import argparse
@@ -8,8 +9,8 @@ from DiffuseMorphCore.command_line.console import ProgressBar
 from DiffuseMorphCore.options import declared
 
 DESCRIPTION = """\
-Deform MOVING onto FIXED and write the result into a folder. Of photographs and histology in colour the grey is compared,
-and every channel is deformed.
+Deform MOVING onto FIXED and write the result into a folder. Of photographs and histology in colour the grey is
+compared, and every channel is deformed.
 
 The folder holds the complete result when report.json, the last of its files, is there:
   moved.nii.gz            MOVING, deformed onto the grid of FIXED (2-D images keep their format, for example moved.png;
@@ -39,35 +40,58 @@ examples:
 
 def add_verb(verbs) -> None:
     """Add this verb to the command."""
-    add_arguments(verbs.add_parser("register", help="deform one image onto another", description=DESCRIPTION,
-                                   epilog=EXAMPLES))
+    add_arguments(
+        verbs.add_parser("register", help="deform one image onto another", description=DESCRIPTION, epilog=EXAMPLES)
+    )
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Everything that may stand behind the verb."""
     grammar.add_pair(parser)
-    parser.add_argument("-o", "--output", required=True, metavar="DIR",
-                        help="the folder to write into; it must be new or empty")
+    parser.add_argument(
+        "-o", "--output", required=True, metavar="DIR", help="the folder to write into; it must be new or empty"
+    )
     grammar.add_overwrite(parser, "a result")
     grammar.add_resample_slices(parser)
     method = parser.add_argument_group("method")
     grammar.add_options(method, *declared())
-    method.add_argument("--initial-transform", metavar="FILE",
-                        help="a known transform (fixed points to moving points: .h5, .tfm, .mat) to start from")
+    method.add_argument(
+        "--initial-transform",
+        metavar="FILE",
+        help="a known transform (fixed points to moving points: .h5, .tfm, .mat) to start from",
+    )
     regions = parser.add_argument_group("masks and labels")
     for role in ("fixed", "moving"):
-        regions.add_argument(f"--{role}-mask", metavar="FILE",
-                             help=f"the region of {role.upper()} to compare (0 outside), on any grid that covers it")
+        regions.add_argument(
+            f"--{role}-mask",
+            metavar="FILE",
+            help=f"the region of {role.upper()} to compare (0 outside), on any grid that covers it",
+        )
     regions.add_argument("--moving-labels", metavar="FILE", help="labels drawn on MOVING, to be deformed with it")
-    regions.add_argument("--fixed-labels", metavar="FILE",
-                         help="the same labels drawn on FIXED, to measure the overlap (Dice) before and after")
+    regions.add_argument(
+        "--fixed-labels",
+        metavar="FILE",
+        help="the same labels drawn on FIXED, to measure the overlap (Dice) before and after",
+    )
     steps = parser.add_argument_group("the way from untouched to registered")
-    steps.add_argument("--eta", type=grammar.eta, default=1.0, metavar="E",
-                       help="how far to deform in the result, 0 (aligned only) to 1 (registered, default)")
-    steps.add_argument("--frames", type=grammar.frames, metavar="N",
-                       help="write N images from eta 0 to eta 1 too, and an animation of them")
-    parser.add_argument("--maps", action="store_true",
-                        help="write maps of the local change of volume and of the uncertainty, and its figures, too")
+    steps.add_argument(
+        "--eta",
+        type=grammar.eta,
+        default=1.0,
+        metavar="E",
+        help="how far to deform in the result, 0 (aligned only) to 1 (registered, default)",
+    )
+    steps.add_argument(
+        "--frames",
+        type=grammar.frames,
+        metavar="N",
+        help="write N images from eta 0 to eta 1 too, and an animation of them",
+    )
+    parser.add_argument(
+        "--maps",
+        action="store_true",
+        help="write maps of the local change of volume and of the uncertainty, and its figures, too",
+    )
     parser.set_defaults(run=run, stopped="Stopped: nothing was written.")
 
 
@@ -82,8 +106,11 @@ def run(arguments: argparse.Namespace) -> None:
     from DiffuseMorphCore.threads import threads_used
 
     check_inputs_stay(arguments.output, input_files(arguments), is_result)
-    with (threads_used(arguments.threads), ProgressBar() as progress,
-          complete_folder(arguments.output, arguments.overwrite, is_result) as folder):
+    with (
+        threads_used(arguments.threads),
+        ProgressBar() as progress,
+        complete_folder(arguments.output, arguments.overwrite, is_result) as folder,
+    ):
         progress("read", 0.0)
         request = RegisterRequest.of(arguments)
         result = request.register(progress)

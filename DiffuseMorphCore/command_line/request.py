@@ -1,4 +1,5 @@
 """What the user of `diffusemorph register` asked for, read and checked before the work starts."""
+
 from __future__ import annotations
 
 import argparse
@@ -42,16 +43,33 @@ class RegisterRequest:
     @classmethod
     def of(cls, arguments: argparse.Namespace) -> RegisterRequest:
         """Read the images and the label maps. Raises DiffuseMorphError naming the file at fault."""
-        settings = {name: getattr(arguments, name)
-                    for name in (*declared(), "fixed_mask", "moving_mask", "initial_transform")}
+        settings = {
+            name: getattr(arguments, name) for name in (*declared(), "fixed_mask", "moving_mask", "initial_transform")
+        }
         notes: list[str] = []
-        images = [NamedImage(read_image(path, notes, arguments.resample_slices), f"{role} image '{printable(path)}'")
-                  for role, path in (("fixed", arguments.fixed), ("moving", arguments.moving))]
-        labels = [None if path is None else _labels(path, image, f"{role} label map '{printable(path)}'", notes)
-                  for role, path, image in (("fixed", arguments.fixed_labels, images[0]),
-                                            ("moving", arguments.moving_labels, images[1]))]
-        return cls(*images, arguments.moving, settings, arguments.eta, arguments.frames, arguments.maps, labels[1],
-                   labels[0], input_files(arguments), notes)
+        images = [
+            NamedImage(read_image(path, notes, arguments.resample_slices), f"{role} image '{printable(path)}'")
+            for role, path in (("fixed", arguments.fixed), ("moving", arguments.moving))
+        ]
+        labels = [
+            None if path is None else _labels(path, image, f"{role} label map '{printable(path)}'", notes)
+            for role, path, image in (
+                ("fixed", arguments.fixed_labels, images[0]),
+                ("moving", arguments.moving_labels, images[1]),
+            )
+        ]
+        return cls(
+            *images,
+            arguments.moving,
+            settings,
+            arguments.eta,
+            arguments.frames,
+            arguments.maps,
+            labels[1],
+            labels[0],
+            input_files(arguments),
+            notes,
+        )
 
     def register(self, progress: Progress | None) -> Registration:
         """Register the pair; see DiffuseMorphCore.register."""
@@ -70,12 +88,16 @@ def _labels(path: str, drawn_on: NamedImage, name: str, notes: list[str]) -> sit
     labels = check_image(read_image(path, notes), name, labels=True, notes=notes)
     image = check_image(drawn_on.image, drawn_on.name)
     if labels.GetDimension() != image.GetDimension():
-        raise DiffuseMorphError(f"The {name} is {labels.GetDimension()}-D, but the {drawn_on.name} is "
-                                f"{image.GetDimension()}-D: give labels drawn on that image.")
+        raise DiffuseMorphError(
+            f"The {name} is {labels.GetDimension()}-D, but the {drawn_on.name} is "
+            f"{image.GetDimension()}-D: give labels drawn on that image."
+        )
     share = inside_share(labels, image)
     if share == 0:
-        raise DiffuseMorphError(f"The {name} lies wholly outside the {drawn_on.name}, as their headers have it: give labels "
-                                "that lie on that image.")
+        raise DiffuseMorphError(
+            f"The {name} lies wholly outside the {drawn_on.name}, as their headers have it: give labels "
+            "that lie on that image."
+        )
     if share is None:
         notes.append(f"The {name} holds no label.")
     elif share < 0.99:

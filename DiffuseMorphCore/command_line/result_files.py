@@ -1,4 +1,5 @@
 """The files of the result of `diffusemorph register`."""
+
 from __future__ import annotations
 
 import json
@@ -24,11 +25,20 @@ def is_result(name: str) -> bool:
     """Whether a file or folder of this name is something that `write_result` writes."""
     stems = ("moved", "moved_labels", "jacobian", "uncertainty")
     images = [f"{stem}{suffix}" for stem in stems for suffix in DELIVERED_2D]
-    return name in ("report.json", "preview.png", "transform.h5", "inverse_transform.h5", "trajectory",
-                    "trajectory.gif", *images)
+    return name in (
+        "report.json",
+        "preview.png",
+        "transform.h5",
+        "inverse_transform.h5",
+        "trajectory",
+        "trajectory.gif",
+        *images,
+    )
 
 
-def write_result(folder: Path, result: Registration, request: RegisterRequest, progress: Progress | None) -> dict[str, Any]:
+def write_result(
+    folder: Path, result: Registration, request: RegisterRequest, progress: Progress | None
+) -> dict[str, Any]:
     """Write all files of a registration into `folder` and return the report that went into report.json."""
     report = dict(result.report)
     report["notes"] = [*request.notes, *report.get("notes", [])]
@@ -45,8 +55,10 @@ def write_result(folder: Path, result: Registration, request: RegisterRequest, p
             _deliver(labels, folder / "moved_labels", request.files["moving_labels"], report["notes"])
             if request.fixed_labels is not None:
                 before = result.warp_labels(request.moving_labels, eta=0.0)
-                report["dice"] = {"aligned": dice(request.fixed_labels, before),
-                                  "moved": dice(request.fixed_labels, labels)}
+                report["dice"] = {
+                    "aligned": dice(request.fixed_labels, before),
+                    "moved": dice(request.fixed_labels, labels),
+                }
         write_transform(result.transform(eta), folder / "transform.h5")
         advance(progress, "write", 0.3)
         write_transform(result.inverse_transform(eta), folder / "inverse_transform.h5")
@@ -57,8 +69,11 @@ def write_result(folder: Path, result: Registration, request: RegisterRequest, p
         report["uncertainty_mm"] = _write_maps(folder, result, request, progress)
     if request.frames:
         _write_frames(folder, result, request.frames, suffix, progress)
-    report |= {"files": {name: printable(file) for name, file in request.files.items()}, "eta": eta,
-               "results": sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())}
+    report |= {
+        "files": {name: printable(file) for name, file in request.files.items()},
+        "eta": eta,
+        "results": sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()),
+    }
     text = json.dumps(report, indent=2, ensure_ascii=False, allow_nan=False, default=_plain)
     _write_text(folder / "report.json", text + "\n")
     advance(progress, "write", 1.0)
@@ -81,7 +96,9 @@ def _checked(path: Path, write: Any) -> None:
         write()
         flush(path)
     except OSError as error:
-        raise DiffuseMorphError(f"The file '{path.name}' of the result cannot be written: {system_reason(error)}.") from error
+        raise DiffuseMorphError(
+            f"The file '{path.name}' of the result cannot be written: {system_reason(error)}."
+        ) from error
 
 
 def _deliver(image: sitk.Image, stem: Path, source: str, notes: list[str]) -> str:
@@ -89,7 +106,9 @@ def _deliver(image: sitk.Image, stem: Path, source: str, notes: list[str]) -> st
     suffix = suffix_for(image, source)
     usual = ".nii.gz" if image.GetDimension() == 3 else image_suffix(source)
     if suffix == ".nrrd" != usual and (image.GetDimension() == 3 or usual in DELIVERED_2D):
-        notes.append(f"{stem.name} is in the format .nrrd, because {usual} cannot hold its numbers or its position exactly.")
+        notes.append(
+            f"{stem.name} is in the format .nrrd, because {usual} cannot hold its numbers or its position exactly."
+        )
     write_image(image, stem.with_name(stem.name + suffix))
     return suffix
 
@@ -99,11 +118,15 @@ def _note_lost_labels(labels: sitk.Image, moved: sitk.Image, notes: list[str]) -
     if lost := sorted(there - left):
         listed = ", ".join(f"{label:g}" if isinstance(label, float) else str(label) for label in lost[:10])
         more = f" and {len(lost) - 10} more" if len(lost) > 10 else ""
-        notes.append(f"Of {len(there)} labels {len(lost)} have no voxel in the moved label map (they lie outside the fixed "
-                     f"image, or are smaller than its voxels): {listed}{more}.")
+        notes.append(
+            f"Of {len(there)} labels {len(lost)} have no voxel in the moved label map (they lie outside the fixed "
+            f"image, or are smaller than its voxels): {listed}{more}."
+        )
 
 
-def _write_maps(folder: Path, result: Registration, request: RegisterRequest, progress: Progress | None) -> dict[str, float]:
+def _write_maps(
+    folder: Path, result: Registration, request: RegisterRequest, progress: Progress | None
+) -> dict[str, float]:
     """Write the maps and return what the report says of the uncertainty."""
     jacobian = result.jacobian(request.eta)
     suffix = suffix_for(jacobian, request.moving_file, also=(".tif",))  # PNG holds no fractions

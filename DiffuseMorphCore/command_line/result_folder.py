@@ -1,4 +1,5 @@
 """A folder of results that stays the folder it is, and holds complete results only."""
+
 from __future__ import annotations
 
 import os
@@ -85,8 +86,10 @@ def check_inputs_stay(path: str | Path, files: dict[str, str], is_result: Callab
     for role, file in files.items():
         inside = os.path.relpath(os.path.realpath(file), target).split(os.sep)
         if is_result(inside[0]):
-            raise DiffuseMorphError(f"The {role.replace('_', ' ')} '{printable(file)}' lies in the output folder under the "
-                                    "name of a result, and would be replaced: name another output folder.")
+            raise DiffuseMorphError(
+                f"The {role.replace('_', ' ')} '{printable(file)}' lies in the output folder under the "
+                "name of a result, and would be replaced: name another output folder."
+            )
 
 
 def _check_empty(target: Path, shown: str) -> None:
@@ -95,7 +98,9 @@ def _check_empty(target: Path, shown: str) -> None:
     except OSError:  # it is not there yet, or cannot be made: what comes next says so
         return
     if full:
-        raise DiffuseMorphError(f"The output folder '{shown}' exists and is not empty: name another, or give --overwrite.")
+        raise DiffuseMorphError(
+            f"The output folder '{shown}' exists and is not empty: name another, or give --overwrite."
+        )
 
 
 def _make(target: Path, made: list[Path], shown: str) -> None:
@@ -105,8 +110,9 @@ def _make(target: Path, made: list[Path], shown: str) -> None:
                 folder.mkdir(exist_ok=True)
                 made.append(folder)
     except OSError as error:
-        raise DiffuseMorphError(f"The output folder '{shown}' cannot be made ({system_reason(error)}): "
-                                "name one where you may write.") from error
+        raise DiffuseMorphError(
+            f"The output folder '{shown}' cannot be made ({system_reason(error)}): name one where you may write."
+        ) from error
 
 
 @contextmanager
@@ -116,11 +122,13 @@ def _locked(target: Path, shown: str) -> Iterator[Path]:
     try:
         lock = _lock(work)
     except Timeout:
-        raise DiffuseMorphError(f"The output folder '{shown}' is being written to by another process: "
-                                "wait for it, or name another folder.") from None
+        raise DiffuseMorphError(
+            f"The output folder '{shown}' is being written to by another process: wait for it, or name another folder."
+        ) from None
     except OSError as error:
-        raise DiffuseMorphError(f"The output folder '{shown}' may not be written to ({system_reason(error)}): "
-                                "name one where you may write.") from error
+        raise DiffuseMorphError(
+            f"The output folder '{shown}' may not be written to ({system_reason(error)}): name one where you may write."
+        ) from error
     try:
         yield work
     finally:
@@ -132,7 +140,9 @@ def _locked(target: Path, shown: str) -> Iterator[Path]:
 
 
 def _lock(work: Path) -> FileLock | SoftFileLock:
-    """A lock that is held, on a file in the folder `work`, which is made. Raises Timeout where another process has it."""
+    """A lock that is held, on a file in the folder `work`, which is made. Raises Timeout where another process has
+    it.
+    """
     while True:
         work.mkdir(exist_ok=True)
         try:
@@ -152,7 +162,9 @@ def _recover(target: Path, work: Path, is_result: Callable[[str], bool]) -> None
     """Undo what a process that was killed has left behind."""
     former = work / "former"
     if former.is_dir() and any(former.iterdir()):
-        _roll_back(target, former, [entry for entry in target.iterdir() if entry.name != WORK and is_result(entry.name)])
+        _roll_back(
+            target, former, [entry for entry in target.iterdir() if entry.name != WORK and is_result(entry.name)]
+        )
     _remove(former)
     _remove(work / "new")
 
@@ -176,8 +188,10 @@ def _put_in_place(new: Path, target: Path, overwrite: bool, is_result: Callable[
             place.rename(new / place.name)
         _roll_back(target, former, [])
         aside = _kept_aside(new, target)
-        raise DiffuseMorphError(f"The output folder '{shown}' could not take the result ({system_reason(error)}): "
-                                f"the complete result is in '{printable(aside)}' instead.") from error
+        raise DiffuseMorphError(
+            f"The output folder '{shown}' could not take the result ({system_reason(error)}): "
+            f"the complete result is in '{printable(aside)}' instead."
+        ) from error
     except BaseException:
         for place in reversed(placed):
             place.rename(new / place.name)
@@ -205,6 +219,7 @@ def _roll_back(target: Path, former: Path, doubtful: list[Path]) -> None:
 
 def _remove(path: Path) -> None:
     """Remove a file or a folder with all in it, also what its owner has protected."""
+
     def open_and_try_again(function: Callable[[str], object], name: str, _: object) -> None:
         with suppress(OSError):
             os.chmod(os.path.dirname(name), stat.S_IRWXU)

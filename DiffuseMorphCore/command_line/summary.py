@@ -1,4 +1,5 @@
 """What came out of a registration, in a few lines for the terminal."""
+
 from __future__ import annotations
 
 import math
@@ -30,14 +31,19 @@ def summarize(output: str, report: dict[str, Any]) -> None:
     if "modality" in report:
         say(f"Contrasts: {report['modality']['name']}, {report['modality']['reason']}.")
     say(f"Similarity (0 to 1): {', '.join(steps)}.")
-    say(f"Displacement: {length(displacement['mean'], displacement['max'])} on average, "
-        f"{length(displacement['max'])} at most; folded voxels: {100 * folding['share']:.3g} %.")
+    say(
+        f"Displacement: {length(displacement['mean'], displacement['max'])} on average, "
+        f"{length(displacement['max'])} at most; folded voxels: {100 * folding['share']:.3g} %."
+    )
     if "uncertainty_mm" in report:
         say(f"Uncertainty: {length(report['uncertainty_mm']['mean'])} on average inside the object.")
     if "dice" in report:
         means = [report["dice"][when]["mean"] for when in ("aligned", "moved")]
-        say("Dice of the labels: there is no label." if None in means else
-            f"Dice of the labels: {means[0]:.3f} aligned, {means[1]:.3f} moved.")
+        say(
+            "Dice of the labels: there is no label."
+            if None in means
+            else f"Dice of the labels: {means[0]:.3f} aligned, {means[1]:.3f} moved."
+        )
     for note in report.get("notes", []):
         say(f"Note: {note}")
     say(f"Open {printable(Path(output) / 'preview.png')} to see it.")

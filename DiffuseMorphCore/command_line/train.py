@@ -1,4 +1,5 @@
 """`diffusemorph train`: a model of one's own, from a file of settings."""
+
 from __future__ import annotations
 
 import argparse
@@ -30,13 +31,22 @@ def add_verb(verbs) -> None:
     """Add this verb to the command."""
     parser = verbs.add_parser("train", help="train a model of your own", description=DESCRIPTION, epilog=EXAMPLES)
     parser.add_argument("configuration", nargs="?", metavar="CONFIG.toml", help="the settings of the run")
-    parser.add_argument("--example", nargs="?", const="", metavar="NAME",
-                        help="only print a commented example of CONFIG.toml, or without NAME their list")
+    parser.add_argument(
+        "--example",
+        nargs="?",
+        const="",
+        metavar="NAME",
+        help="only print a commented example of CONFIG.toml, or without NAME their list",
+    )
     parser.add_argument("-o", "--output", metavar="DIR", help="the run's folder, instead of the one in CONFIG.toml")
     parser.add_argument("--data", metavar="DIR", help="the folder of images, instead of the one in CONFIG.toml")
     parser.add_argument("--device", metavar="auto|cpu|cuda|mps", help="instead of the one in CONFIG.toml")
-    parser.add_argument("--resume", choices=("auto", "never"), default="auto",
-                        help="auto (default): go on with the run in the folder; never: refuse a folder that has one")
+    parser.add_argument(
+        "--resume",
+        choices=("auto", "never"),
+        default="auto",
+        help="auto (default): go on with the run in the folder; never: refuse a folder that has one",
+    )
     parser.add_argument("--max-minutes", type=grammar.minutes, metavar="M", help="stop, resumably, after M minutes")
     parser.add_argument("--max-steps", type=grammar.positive, metavar="N", help="stop, resumably, after N more steps")
     parser.set_defaults(run=run, stopped="Stopped; the same command goes on from the last checkpoint.")
@@ -50,8 +60,8 @@ def run(arguments: argparse.Namespace) -> None:
     if arguments.configuration is None:
         raise grammar.UsageError("A file of settings is missing.")
     from DiffuseMorphCore.training.checkpoint import export_model
-    from DiffuseMorphCore.training.settings import read_settings
     from DiffuseMorphCore.training.run import train
+    from DiffuseMorphCore.training.settings import read_settings
 
     settings = read_settings(arguments.configuration)
     if arguments.output is not None:
@@ -60,9 +70,14 @@ def run(arguments: argparse.Namespace) -> None:
         settings = replace(settings, device=arguments.device)
     # A stop is noted and obeyed after the step, so that the last checkpoint holds it.
     with ProgressBar() as bar, signals_noted() as stopped:
-        result = train(settings, resume=arguments.resume, max_minutes=arguments.max_minutes,
-                       max_steps=arguments.max_steps, data=arguments.data,
-                       progress=lambda stage, fraction: bar(stage, fraction) or not stopped)
+        result = train(
+            settings,
+            resume=arguments.resume,
+            max_minutes=arguments.max_minutes,
+            max_steps=arguments.max_steps,
+            data=arguments.data,
+            progress=lambda stage, fraction: bar(stage, fraction) or not stopped,
+        )
     if int(os.environ.get("RANK", 0)) != 0:
         return
     say(f"{result.step} of {result.steps} steps are done in {result.folder}.")

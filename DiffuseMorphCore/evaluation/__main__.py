@@ -1,4 +1,5 @@
 """`python -m DiffuseMorphCore.evaluation COMMAND`: benchmarks, the paper's tables and figures, data preparation."""
+
 from __future__ import annotations
 
 import argparse
@@ -36,8 +37,12 @@ PAPER_HELP = {
 def _add_common(parser: argparse.ArgumentParser, data: bool = True) -> None:
     if data:
         parser.add_argument("--data", metavar="FOLDER", help="folder of the data set, as its owner distributes it")
-    parser.add_argument("--out", metavar="DIR", required=True,
-                        help="folder for the results; a run that was stopped goes on from what is in it")
+    parser.add_argument(
+        "--out",
+        metavar="DIR",
+        required=True,
+        help="folder for the results; a run that was stopped goes on from what is in it",
+    )
     parser.add_argument("--threads", type=int, default=2, help="threads of torch, ITK and ANTs (default: 2)")
     parser.add_argument("--device", default="auto", choices=["auto", "cpu", "cuda", "mps"], help="default: auto")
 
@@ -47,30 +52,48 @@ def _add_benchmarks(commands) -> None:
         parser = commands.add_parser(name, help=text, description=f"Benchmark: {text}.")
         _add_common(parser)
         parser.add_argument("--pairs", type=int, metavar="N", help="only N pairs, of many people")
-        parser.add_argument("--methods", help="comma-separated rows: initial, affine, network, voxelmorph, zero, "
-                                              "network+refine, syn (default: all)")
+        parser.add_argument(
+            "--methods",
+            help="comma-separated rows: initial, affine, network, voxelmorph, zero, network+refine, syn (default: all)",
+        )
         add_options(parser, "model", "refine", "align", "modality", "seed")
-        parser.add_argument("--contrast", default="same", choices=["same", "inverted"],
-                            help="inverted: every method gets the moving image with inverted, gamma-changed contrast")
+        parser.add_argument(
+            "--contrast",
+            default="same",
+            choices=["same", "inverted"],
+            help="inverted: every method gets the moving image with inverted, gamma-changed contrast",
+        )
         parser.set_defaults(run=jobs.benchmark)
 
 
 def _add_paper(commands) -> None:
     for name, text in PAPER_HELP.items():
-        parser = commands.add_parser(name, help=text, description=text + " Trains what is not trained yet, evaluates, "
-                                     "and writes a CSV of the cases, a Markdown page and a picture.")
+        parser = commands.add_parser(
+            name,
+            help=text,
+            description=text + " Trains what is not trained yet, evaluates, "
+            "and writes a CSV of the cases, a Markdown page and a picture.",
+        )
         _add_common(parser)
-        parser.add_argument("--data-set", metavar="NAME", help="default: the paper's where --data holds it, else the "
-                                                               "open one")
-        parser.add_argument("--size", default="full", choices=["full", "small", "tiny"],
-                            help="full: the paper's networks and epochs; small: cut to what two cores train in about "
-                                 "an hour; tiny: to try the command out (default: full)")
+        parser.add_argument(
+            "--data-set", metavar="NAME", help="default: the paper's where --data holds it, else the open one"
+        )
+        parser.add_argument(
+            "--size",
+            default="full",
+            choices=["full", "small", "tiny"],
+            help="full: the paper's networks and epochs; small: cut to what two cores train in about "
+            "an hour; tiny: to try the command out (default: full)",
+        )
         parser.add_argument("--grid", type=_sides, metavar="D,H,W", help="resize everything to this grid")
         parser.add_argument("--steps", type=int, help="training steps of every network")
         parser.add_argument("--batch", type=int, default=1, help="pairs a training step (default: 1)")
         parser.add_argument("--rate", type=float, help="Adam's learning rate")
-        parser.add_argument("--smoothness", type=float, help="weight of the field's smoothness beside the similarity "
-                                                             "(default: 1, the paper's)")
+        parser.add_argument(
+            "--smoothness",
+            type=float,
+            help="weight of the field's smoothness beside the similarity (default: 1, the paper's)",
+        )
         parser.add_argument("--seeds", type=_sides, default=(0,), metavar="N,N", help="seeds of training (default: 0)")
         parser.add_argument("--cases", type=int, metavar="N", help="judge at most N pairs, evenly spread")
         parser.add_argument("--methods", help="comma-separated rows (default: the table's)")
@@ -104,8 +127,12 @@ def parser() -> argparse.ArgumentParser:
     robustness.add_argument("benchmark", choices=["brain", "hippocampus", "heart"], help="on which images")
     _add_common(robustness)
     robustness.add_argument("--pairs", type=int, default=5, metavar="N", help="number of pairs (default: 5)")
-    robustness.add_argument("--spacing", type=float, metavar="MM", help="images on voxels of so many mm, for a quicker "
-                                                                        "run (default: as scanned)")
+    robustness.add_argument(
+        "--spacing",
+        type=float,
+        metavar="MM",
+        help="images on voxels of so many mm, for a quicker run (default: as scanned)",
+    )
     robustness.add_argument("--methods", default="network+refine,zero,syn", help="rows (default: %(default)s)")
     robustness.add_argument("--model", default="default", metavar="NAME|FILE")
     robustness.set_defaults(run=jobs.robustness)
@@ -113,8 +140,12 @@ def parser() -> argparse.ArgumentParser:
     uncertainty.add_argument("benchmark", choices=["brain", "hippocampus"], help="on which images")
     _add_common(uncertainty)
     uncertainty.add_argument("--pairs", type=int, metavar="N", help="only N pairs, of many people")
-    uncertainty.add_argument("--spacing", type=float, metavar="MM", help="images on voxels of so many mm, for a quicker "
-                                                                         "run (default: as scanned)")
+    uncertainty.add_argument(
+        "--spacing",
+        type=float,
+        metavar="MM",
+        help="images on voxels of so many mm, for a quicker run (default: as scanned)",
+    )
     uncertainty.add_argument("--model", default="default", metavar="NAME|FILE")
     uncertainty.set_defaults(run=jobs.uncertainty)
     speed = commands.add_parser("speed", help="seconds of every stage, and the least they could be")

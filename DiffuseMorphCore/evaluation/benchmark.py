@@ -1,4 +1,5 @@
 """The product against ANTs SyN on real images: the same pairs, the same run, the same scoring for every method."""
+
 from __future__ import annotations
 
 import math
@@ -15,16 +16,20 @@ from DiffuseMorphCore.errors import DiffuseMorphError
 from DiffuseMorphCore.evaluation import metrics
 from DiffuseMorphCore.evaluation.datasets import DataSet, ScanPair, open_data_set
 from DiffuseMorphCore.evaluation.machine import load, machine
-from DiffuseMorphCore.evaluation.methods import (CONTROL, METHODS, NEED_MODEL, Outcome,
-                                                 chosen_methods)
+from DiffuseMorphCore.evaluation.methods import CONTROL, METHODS, NEED_MODEL, Outcome, chosen_methods
 from DiffuseMorphCore.evaluation.records import Records
 from DiffuseMorphCore.evaluation.report import Column, comparison, facts
-from DiffuseMorphCore.options import RegistrationOptions
 from DiffuseMorphCore.networks.model_file import available_models, default_model
+from DiffuseMorphCore.options import RegistrationOptions
 from DiffuseMorphCore.warp.folding import folding, jacobian_determinant
 
-BENCHMARKS = {"brain": "brain-oasis", "contrast": "brain-t1-flair", "hippocampus": "hippocampus", "heart": "heart-cine",
-              "lung": "lung-ct"}
+BENCHMARKS = {
+    "brain": "brain-oasis",
+    "contrast": "brain-t1-flair",
+    "hippocampus": "hippocampus",
+    "heart": "heart-cine",
+    "lung": "lung-ct",
+}
 """Command -> data set."""
 
 ETAS = tuple(np.linspace(0, 1, 11))
@@ -56,8 +61,15 @@ def folded_share(transform: sitk.Transform, grid: sitk.Image) -> tuple[float, fl
     return counted.share, counted.minimum, jacobian_determinant(field)[0, 0].numpy()
 
 
-def score(outcome: Outcome, pair: ScanPair, fixed: sitk.Image, moving: sitk.Image, structures: dict[int, str],
-          with_surfaces: bool, with_etas: bool) -> dict:
+def score(
+    outcome: Outcome,
+    pair: ScanPair,
+    fixed: sitk.Image,
+    moving: sitk.Image,
+    structures: dict[int, str],
+    with_surfaces: bool,
+    with_etas: bool,
+) -> dict:
     """Every measure of one outcome, as a flat row; `label_N` columns hold the Dice of each structure."""
     row: dict = {}
     fixed_labels, moving_labels = pair.fixed.labels(), pair.moving.labels()
@@ -70,20 +82,28 @@ def score(outcome: Outcome, pair: ScanPair, fixed: sitk.Image, moving: sitk.Imag
         row.update(dice=float(np.mean(list(scores.values()))), labels=len(shared))
         mask = target > 0
         if with_surfaces:
-            distances = [metrics.surface_distance_95(target, warped, label, fixed_labels.GetSpacing()[::-1])
-                         for label in shared]
+            distances = [
+                metrics.surface_distance_95(target, warped, label, fixed_labels.GetSpacing()[::-1]) for label in shared
+            ]
             row["hd95"] = float(np.nanmean(distances)) if np.isfinite(distances).any() else None
         row.update({f"label_{label}": value for label, value in scores.items()})
     points = pair.fixed.landmarks(), pair.moving.landmarks()
     if points[0] is not None:
         inside = metrics.points_inside(fixed, points[0]) & metrics.points_inside(moving, points[1])
         errors = metrics.landmark_errors(outcome.transform, points[0][inside], points[1][inside])
-        row.update(tre=float(errors.mean()), tre_median=float(np.median(errors)), tre_max=float(errors.max()),
-                   landmarks=int(inside.sum()))
+        row.update(
+            tre=float(errors.mean()),
+            tre_median=float(np.median(errors)),
+            tre_max=float(errors.max()),
+            landmarks=int(inside.sum()),
+        )
     share, minimum, determinant = folded_share(outcome.transform, fixed)
-    row.update(folded=share, smallest_determinant=minimum,
-               sd_log_jacobian=metrics.sd_log_jacobian(determinant, mask),
-               inverse_error=metrics.inverse_error(outcome.transform, outcome.inverse, fixed, mask))
+    row.update(
+        folded=share,
+        smallest_determinant=minimum,
+        sd_log_jacobian=metrics.sd_log_jacobian(determinant, mask),
+        inverse_error=metrics.inverse_error(outcome.transform, outcome.inverse, fixed, mask),
+    )
     if with_etas and outcome.at is not None:
         row["folded_etas"] = max(folded_share(outcome.at(float(eta)), fixed)[0] for eta in ETAS)
     return row
@@ -100,25 +120,41 @@ def other_contrast(image: sitk.Image, gamma: float = 0.6) -> sitk.Image:
     return result
 
 
-def run_case(method: str, pair: ScanPair, data_set: DataSet, settings: RegistrationOptions, contrast: str,
-             with_etas: bool = True) -> dict:
+def run_case(
+    method: str, pair: ScanPair, data_set: DataSet, settings: RegistrationOptions, contrast: str, with_etas: bool = True
+) -> dict:
     """Register one pair by one method and score it; `with_etas`: count the folds of what users get at every eta too."""
     fixed, moving = pair.fixed.image(), pair.moving.image()
     given = other_contrast(moving) if contrast == "inverted" else moving
     busy = load()
     outcome: Outcome = METHODS[method][1](fixed, given, settings)
-    row = {"case": pair.name, "method": method, "seconds": outcome.seconds, "peak_gib": outcome.peak_gib or None,
-           "load_before": busy}
+    row = {
+        "case": pair.name,
+        "method": method,
+        "seconds": outcome.seconds,
+        "peak_gib": outcome.peak_gib or None,
+        "load_before": busy,
+    }
     row.update({f"seconds_{stage}": value for stage, value in outcome.details.get("stages", {}).items()})
     small = fixed.GetNumberOfPixels() < 500_000
-    row.update(score(outcome, pair, fixed, moving, data_set.structures, small,
-                     with_etas and method == "network+refine"))
+    row.update(
+        score(outcome, pair, fixed, moving, data_set.structures, small, with_etas and method == "network+refine")
+    )
     return row
 
 
-def run_benchmark(command: str, folder: str | Path, out: str | Path, *, methods: str | None = None,
-                  pairs: int | None = None, settings: RegistrationOptions = RegistrationOptions(), contrast: str = "same",
-                  threads: int = 2, quiet: bool = False) -> Path:
+def run_benchmark(
+    command: str,
+    folder: str | Path,
+    out: str | Path,
+    *,
+    methods: str | None = None,
+    pairs: int | None = None,
+    settings: RegistrationOptions = RegistrationOptions(),
+    contrast: str = "same",
+    threads: int = 2,
+    quiet: bool = False,
+) -> Path:
     """Run one benchmark and write `cases.csv` and `table.md` into `out`; what is there already is not run again.
 
     Parameters
@@ -163,35 +199,43 @@ def with_model(names: list[str], model: str, ndim: int) -> tuple[list[str], str]
     needy = [name for name in names if name in missing]
     if not needy:
         return names, ""
-    return ([name for name in names if name not in needy],
-            f"Not in the table, because this version comes with no model for {ndim}-D images: "
-            f"{', '.join(METHODS[name][0] for name in needy)}.")
+    return (
+        [name for name in names if name not in needy],
+        f"Not in the table, because this version comes with no model for {ndim}-D images: "
+        f"{', '.join(METHODS[name][0] for name in needy)}.",
+    )
 
 
-def benchmark_page(command: str, data_set: DataSet, rows: dict[str, list[dict]], settings: dict,
-                   left_out: str = "") -> str:
+def benchmark_page(
+    command: str, data_set: DataSet, rows: dict[str, list[dict]], settings: dict, left_out: str = ""
+) -> str:
     """The Markdown page of a benchmark: the table, the ratio of times, and what it was measured on."""
     everything = [row for group in rows.values() for row in group]
-    columns = [replace(column, heading=column.heading.replace("(mm)", f"({data_set.length_unit})"))
-               for column in COLUMNS if any(row.get(column.key) is not None for row in everything)]
+    columns = [
+        replace(column, heading=column.heading.replace("(mm)", f"({data_set.length_unit})"))
+        for column in COLUMNS
+        if any(row.get(column.key) is not None for row in everything)
+    ]
     if any("dice" in row for row in everything):
         test_key = "dice"
     else:
         test_key = "tre"
     table = comparison(rows, columns, "syn" if "syn" in rows else None, test_key, lambda name: METHODS[name][0])
-    notes = [f"`initial` takes the images as their headers place them; every registration of {data_set.title} is one "
-             "case.",
-             "Mean (standard deviation) over the cases. Dice: nearest-neighbour labels on the fixed grid, mean over "
-             "the "
-             "structures that both people have. Folded voxels: any of ten determinants not positive, whole fixed grid. "
-             "Seconds: registration and moved image, images in memory, nothing written; SyN's hold its inverse too, "
-             "which ours makes on demand. p: Wilcoxon signed-rank test."]
+    notes = [
+        f"`initial` takes the images as their headers place them; every registration of {data_set.title} is one case.",
+        "Mean (standard deviation) over the cases. Dice: nearest-neighbour labels on the fixed grid, mean over "
+        "the "
+        "structures that both people have. Folded voxels: any of ten determinants not positive, whole fixed grid. "
+        "Seconds: registration and moved image, images in memory, nothing written; SyN's hold its inverse too, "
+        "which ours makes on demand. p: Wilcoxon signed-rank test.",
+    ]
     if left_out:
         notes.insert(0, left_out)
     if "syn" in rows:
         mean = {name: np.mean([row["seconds"] for row in group]) for name, group in rows.items()}
-        ratios = ", ".join(f"{METHODS[name][0]} {mean[name] / mean['syn']:.2f}"
-                           for name in rows if name not in ("syn", "initial"))
+        ratios = ", ".join(
+            f"{METHODS[name][0]} {mean[name] / mean['syn']:.2f}" for name in rows if name not in ("syn", "initial")
+        )
         notes.append(f"Time as a share of SyN's: {ratios or 'nothing to compare'}.")
     loads = [row["load_before"] for row in everything]
     information = {**settings, **machine(), "load before each registration": f"{min(loads):.1f} to {max(loads):.1f}"}

@@ -13,10 +13,19 @@ def benchmark(options: argparse.Namespace) -> str:
     """A benchmark: every method on every pair."""
     from DiffuseMorphCore.evaluation.benchmark import run_benchmark
 
-    settings = RegistrationOptions(**{name: getattr(options, name) for name in
-                                      ("model", "refine", "align", "modality", "device", "seed")})
-    table = run_benchmark(options.command, options.data, options.out, methods=options.methods, pairs=options.pairs,
-                          settings=settings, contrast=options.contrast, threads=options.threads)
+    settings = RegistrationOptions(
+        **{name: getattr(options, name) for name in ("model", "refine", "align", "modality", "device", "seed")}
+    )
+    table = run_benchmark(
+        options.command,
+        options.data,
+        options.out,
+        methods=options.methods,
+        pairs=options.pairs,
+        settings=settings,
+        contrast=options.contrast,
+        threads=options.threads,
+    )
     return table.read_text(encoding="utf-8")
 
 
@@ -26,8 +35,16 @@ def curve(options: argparse.Namespace) -> str:
     from DiffuseMorphCore.evaluation.methods import chosen_methods
 
     settings = RegistrationOptions(model=options.model, device=options.device)
-    page = run_curve(options.benchmark, options.data, options.out, options.steps, pairs=options.pairs,
-                     methods=tuple(chosen_methods(options.methods)), settings=settings, threads=options.threads)
+    page = run_curve(
+        options.benchmark,
+        options.data,
+        options.out,
+        options.steps,
+        pairs=options.pairs,
+        methods=tuple(chosen_methods(options.methods)),
+        settings=settings,
+        threads=options.threads,
+    )
     return page.read_text(encoding="utf-8")
 
 
@@ -35,9 +52,16 @@ def robustness(options: argparse.Namespace) -> str:
     """What each disturbance does to each method."""
     from DiffuseMorphCore.evaluation.robustness import run_robustness
 
-    page = run_robustness(options.benchmark, options.data, options.out, methods=options.methods, pairs=options.pairs,
-                          spacing=options.spacing, threads=options.threads,
-                          settings=RegistrationOptions(model=options.model, device=options.device))
+    page = run_robustness(
+        options.benchmark,
+        options.data,
+        options.out,
+        methods=options.methods,
+        pairs=options.pairs,
+        spacing=options.spacing,
+        threads=options.threads,
+        settings=RegistrationOptions(model=options.model, device=options.device),
+    )
     return page.read_text(encoding="utf-8")
 
 
@@ -45,8 +69,15 @@ def uncertainty(options: argparse.Namespace) -> str:
     """What the uncertainty is worth."""
     from DiffuseMorphCore.evaluation.uncertainty import run_uncertainty
 
-    page = run_uncertainty(options.benchmark, options.data, options.out, pairs=options.pairs, spacing=options.spacing,
-                           settings=RegistrationOptions(model=options.model, device=options.device), threads=options.threads)
+    page = run_uncertainty(
+        options.benchmark,
+        options.data,
+        options.out,
+        pairs=options.pairs,
+        spacing=options.spacing,
+        settings=RegistrationOptions(model=options.model, device=options.device),
+        threads=options.threads,
+    )
     return page.read_text(encoding="utf-8")
 
 
@@ -63,8 +94,17 @@ def speed(options: argparse.Namespace) -> str:
     """Seconds of every stage."""
     from DiffuseMorphCore.evaluation.speed import run_speed
 
-    page = run_speed(options.out, fixed=options.fixed, moving=options.moving, data=options.data, model=options.model,
-                     device=options.device, threads=options.threads, repeats=options.repeats, syn=options.syn)
+    page = run_speed(
+        options.out,
+        fixed=options.fixed,
+        moving=options.moving,
+        data=options.data,
+        model=options.model,
+        device=options.device,
+        threads=options.threads,
+        repeats=options.repeats,
+        syn=options.syn,
+    )
     return page.read_text(encoding="utf-8")
 
 
@@ -74,9 +114,18 @@ def ablation(options: argparse.Namespace) -> str:
 
     if options.data is None:
         raise DiffuseMorphError("The folder of the training data is missing: give it with --data.")
-    page = run_ablation(options.settings, options.data, options.out, grid=options.grid, spacing=options.spacing,
-                     steps=options.steps, pairs=options.pairs, seeds=options.seeds, device=options.device,
-                     threads=options.threads)
+    page = run_ablation(
+        options.settings,
+        options.data,
+        options.out,
+        grid=options.grid,
+        spacing=options.spacing,
+        steps=options.steps,
+        pairs=options.pairs,
+        seeds=options.seeds,
+        device=options.device,
+        threads=options.threads,
+    )
     return page.read_text(encoding="utf-8")
 
 
@@ -87,14 +136,33 @@ def paper(options: argparse.Namespace) -> str:
     from DiffuseMorphCore.evaluation.paper.latent import latent_page
     from DiffuseMorphCore.evaluation.paper.trajectory_page import trajectory_page
 
-    places = {"latent": latent_page, "trajectory": trajectory_page, "fig5": registrations.fig5, "fig9": registrations.fig9}
+    places = {
+        "latent": latent_page,
+        "trajectory": trajectory_page,
+        "fig5": registrations.fig5,
+        "fig9": registrations.fig9,
+    }
     make = places.get(options.command) or getattr(
-        tables if options.command.startswith("table") else figures, options.command)
+        tables if options.command.startswith("table") else figures, options.command
+    )
     methods = None if options.methods is None else tuple(part.strip() for part in options.methods.split(","))
-    page = make(ComparisonRequest(
-        Path(options.out), options.data and Path(options.data), options.data_set, options.size, options.grid,
-        options.steps, options.batch, options.rate, options.smoothness, options.seeds, options.cases, methods,
-        options.device))
+    page = make(
+        ComparisonRequest(
+            Path(options.out),
+            options.data and Path(options.data),
+            options.data_set,
+            options.size,
+            options.grid,
+            options.steps,
+            options.batch,
+            options.rate,
+            options.smoothness,
+            options.seeds,
+            options.cases,
+            methods,
+            options.device,
+        )
+    )
     return page.read_text(encoding="utf-8")
 
 

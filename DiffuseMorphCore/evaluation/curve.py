@@ -1,4 +1,5 @@
 """Accuracy against time: refinement from zero and from the network's answer, with more and more steps."""
+
 from __future__ import annotations
 
 from dataclasses import replace
@@ -21,9 +22,18 @@ from DiffuseMorphCore.options import RegistrationOptions
 STARTS = ("zero", "network+refine")
 
 
-def run_curve(command: str, folder: str | Path, out: str | Path, steps: tuple[int, ...], *, pairs: int | None = None,
-              methods: tuple[str, ...] = (*STARTS, "syn"), settings: RegistrationOptions = RegistrationOptions(),
-              threads: int = 2, quiet: bool = False) -> Path:
+def run_curve(
+    command: str,
+    folder: str | Path,
+    out: str | Path,
+    steps: tuple[int, ...],
+    *,
+    pairs: int | None = None,
+    methods: tuple[str, ...] = (*STARTS, "syn"),
+    settings: RegistrationOptions = RegistrationOptions(),
+    threads: int = 2,
+    quiet: bool = False,
+) -> Path:
     """Run a benchmark with each number of refinement steps and draw its measure over the seconds it took.
 
     Parameters
@@ -43,8 +53,9 @@ def run_curve(command: str, folder: str | Path, out: str | Path, steps: tuple[in
     records = Records(out, {"benchmark": command, **settings.to_dict(), "threads": threads, "refine": "several"})
     points: dict[tuple[str, int], list[dict]] = {}
     busy = [load()]
-    jobs = [(method, count, pair) for pair in cases for method in methods
-            for count in (steps if method != "syn" else (0,))]
+    jobs = [
+        (method, count, pair) for pair in cases for method in methods for count in (steps if method != "syn" else (0,))
+    ]
     for method, count, pair in tqdm(jobs, desc=command, unit="registration", disable=quiet):
         chosen = replace(settings, refine=count)
         make = partial(run_case, method, pair, data_set, chosen, "same", with_etas=False)
@@ -55,24 +66,49 @@ def run_curve(command: str, folder: str | Path, out: str | Path, steps: tuple[in
     records.write_csv("cases.csv", rows)
     key = "tre" if command == "lung" else "dice"
     _draw(points, key, Path(out) / "curve.png")
-    lines = [[METHODS[method][0], "–" if method == "syn" else str(count), f"{values(found, 'seconds').mean():.1f}",
-              f"{values(found, key).mean():.4f}", f"{100 * values(found, 'folded').mean():.5f}"]
-             for (method, count), found in points.items()]
+    lines = [
+        [
+            METHODS[method][0],
+            "–" if method == "syn" else str(count),
+            f"{values(found, 'seconds').mean():.1f}",
+            f"{values(found, key).mean():.4f}",
+            f"{100 * values(found, 'folded').mean():.5f}",
+        ]
+        for (method, count), found in points.items()
+    ]
     measure = "landmark error (mm)" if key == "tre" else "Dice"
     table = markdown_table(["start", "steps", "seconds", measure, "folded (%)"], lines)
-    information = {**records.settings, "pairs": len(cases), **machine(),
-                   "load before each registration": f"{min(busy):.1f} to {max(busy):.1f}"}
-    return records.write_text("curve.md", "\n\n".join(
-        [f"# Accuracy against time: {command}", table, "Means over the pairs; seconds of the whole registration, "
-         "alignment included, images in memory.", "![curve](curve.png)", "## Measured on", facts(information)]) + "\n")
+    information = {
+        **records.settings,
+        "pairs": len(cases),
+        **machine(),
+        "load before each registration": f"{min(busy):.1f} to {max(busy):.1f}",
+    }
+    return records.write_text(
+        "curve.md",
+        "\n\n".join(
+            [
+                f"# Accuracy against time: {command}",
+                table,
+                "Means over the pairs; seconds of the whole registration, alignment included, images in memory.",
+                "![curve](curve.png)",
+                "## Measured on",
+                facts(information),
+            ]
+        )
+        + "\n",
+    )
 
 
 def _draw(points: dict[tuple[str, int], list[dict]], key: str, path: Path) -> None:
     figure, axes = canvas(1, 1, width=5.0, height=3.6)
     axis = axes[0][0]
     for method in dict.fromkeys(method for method, _ in points):
-        found = sorted((values(rows, "seconds").mean(), values(rows, key).mean())
-                       for (name, _), rows in points.items() if name == method)
+        found = sorted(
+            (values(rows, "seconds").mean(), values(rows, key).mean())
+            for (name, _), rows in points.items()
+            if name == method
+        )
         axis.plot(*np.array(found).T, marker="o", ms=4, label=METHODS[method][0])
     axis.xaxis.set_major_locator(_ticks())
     axis.yaxis.set_major_locator(_ticks())

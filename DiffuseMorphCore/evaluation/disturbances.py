@@ -1,4 +1,5 @@
 """Known harm done to a moving image: what registration has to cope with, and where each point has gone."""
+
 from __future__ import annotations
 
 from collections.abc import Callable
@@ -127,8 +128,17 @@ def thick_slices(factor: float) -> Change:
         smooth = sitk.SmoothingRecursiveGaussian(sitk.Cast(image, sitk.sitkFloat32), sigma)
         spacing[-1] *= factor
         size[-1] = max(2, int(size[-1] / factor))
-        thick = sitk.Resample(smooth, size, sitk.Transform(), sitk.sitkLinear, image.GetOrigin(), spacing,
-                              image.GetDirection(), 0.0, sitk.sitkFloat32)
+        thick = sitk.Resample(
+            smooth,
+            size,
+            sitk.Transform(),
+            sitk.sitkLinear,
+            image.GetOrigin(),
+            spacing,
+            image.GetDirection(),
+            0.0,
+            sitk.sitkFloat32,
+        )
         return thick, _identity(image)
 
     return change
@@ -142,7 +152,7 @@ def bias(strength: float) -> Change:
         exponent = np.zeros(array.shape)
         for axis, side in enumerate(array.shape):
             ramp = np.linspace(-1, 1, side).reshape([-1 if other == axis else 1 for other in range(array.ndim)])
-            exponent = exponent + random.normal() * ramp + random.normal() * (ramp ** 2 - 0.5)
+            exponent = exponent + random.normal() * ramp + random.normal() * (ramp**2 - 0.5)
         exponent *= strength / max(float(np.abs(exponent).max()), 1e-6)
         return _with_array(image, array * np.exp(exponent)), _identity(image)
 
@@ -157,9 +167,11 @@ def lesion(radius: float) -> Change:
         inside = np.argwhere(array > array.mean())
         centre = inside[int(random.integers(len(inside)))]
         steps = image.GetSpacing()[::-1]
-        axes = np.meshgrid(*[(np.arange(side) - middle) * step
-                             for side, middle, step in zip(array.shape, centre, steps)], indexing="ij")
-        distance = np.sqrt(sum(axis ** 2 for axis in axes))
+        axes = np.meshgrid(
+            *[(np.arange(side) - middle) * step for side, middle, step in zip(array.shape, centre, steps)],
+            indexing="ij",
+        )
+        distance = np.sqrt(sum(axis**2 for axis in axes))
         amount = 0.5 * (1 - np.tanh(distance - radius))
         return _with_array(image, array * (1 - amount) + 1.1 * np.percentile(array, 99.5) * amount), _identity(image)
 

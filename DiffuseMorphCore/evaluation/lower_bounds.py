@@ -3,6 +3,7 @@
 Voxels that have to be read and written count once each, at four bytes; networks count two operations for a
 multiplication and an addition, in convolutions only.
 """
+
 from __future__ import annotations
 
 import math
@@ -17,7 +18,8 @@ import torch
 @dataclass(frozen=True)
 class Rates:
     """What the device does at best: bytes read and written per second by a copy, operations per second by a product of
-    matrices."""
+    matrices.
+    """
 
     bytes: float
     operations: float
@@ -51,16 +53,21 @@ def timed(work: Callable[[], object], device: torch.device, repeats: int) -> flo
     return fastest
 
 
-def measure_rates(device: torch.device, precision: torch.dtype = torch.float32, megabytes: int = 128, side: int = 2048,
-                  repeats: int = 5) -> Rates:
+def measure_rates(
+    device: torch.device,
+    precision: torch.dtype = torch.float32,
+    megabytes: int = 128,
+    side: int = 2048,
+    repeats: int = 5,
+) -> Rates:
     """Copy and multiply, and take the fastest. `precision` is that of the matrices."""
-    source = torch.zeros(megabytes * 2 ** 18, device=device)
+    source = torch.zeros(megabytes * 2**18, device=device)
     target = torch.empty_like(source)
     copied = timed(lambda: target.copy_(source), device, repeats + 1)
     matrix = torch.rand(side, side, device=device).to(precision)
     product = torch.empty_like(matrix)
     multiplied = timed(lambda: torch.mm(matrix, matrix, out=product), device, repeats + 1)
-    return Rates(8 * source.numel() / copied, 2 * side ** 3 / multiplied)
+    return Rates(8 * source.numel() / copied, 2 * side**3 / multiplied)
 
 
 def refinement_volumes(ndim: int, shrink: float = 1.0) -> float:
@@ -74,13 +81,15 @@ def refinement_volumes(ndim: int, shrink: float = 1.0) -> float:
     return images + shrink * ndim * fields
 
 
-def visited_volumes(fractions: list[float], shapes: list[tuple[int, ...]], counts: list[int],
-                    volumes: list[float]) -> float:
+def visited_volumes(
+    fractions: list[float], shapes: list[tuple[int, ...]], counts: list[int], volumes: list[float]
+) -> float:
     """Voxels times volumes times steps of a refinement that told its progress at every step, a share of all that it
-    might do; shapes, most steps and volumes a step, grid by grid."""
+    might do; shapes, most steps and volumes a step, grid by grid.
+    """
     sizes = [math.prod(shape) for shape in shapes]
     work = [size * count for size, count in zip(sizes, counts)]
-    ends = [sum(work[:index + 1]) / sum(work) for index in range(len(work))]
+    ends = [sum(work[: index + 1]) / sum(work) for index in range(len(work))]
     levels = [min(bisect_right(ends, fraction + 1e-9), len(sizes) - 1) for fraction in fractions]
     return sum(sizes[level] * volumes[level] for level in levels)
 

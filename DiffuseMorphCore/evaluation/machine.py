@@ -1,4 +1,5 @@
 """What a measurement was made on: machine, versions, load, memory and number of threads."""
+
 from __future__ import annotations
 
 import os
@@ -71,6 +72,6 @@ def peak_memory() -> float:
     if status.exists():
         found = re.search(r"VmHWM:\s*(\d+) kB", status.read_text(encoding="ascii"))
         if found:
-            return int(found.group(1)) / 2 ** 20
+            return int(found.group(1)) / 2**20
     highest = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return highest / (2 ** 30 if sys.platform == "darwin" else 2 ** 20)
+    return highest / (2**30 if sys.platform == "darwin" else 2**20)

@@ -1,4 +1,5 @@
 """The methods of registering one pair that the benchmark compares, each behind the same interface."""
+
 from __future__ import annotations
 
 import tempfile
@@ -41,8 +42,9 @@ def initial(fixed: sitk.Image, moving: sitk.Image, settings: RegistrationOptions
     return Outcome(identity, identity, lambda labels: resample_labels(labels, fixed, identity), 0.0, 0.0)
 
 
-def _diffusemorph(fixed: sitk.Image, moving: sitk.Image, settings: RegistrationOptions, model: str | None,
-                  refine: str | int) -> Outcome:
+def _diffusemorph(
+    fixed: sitk.Image, moving: sitk.Image, settings: RegistrationOptions, model: str | None, refine: str | int
+) -> Outcome:
     from DiffuseMorphCore.registration import register
 
     loaded = None if model is None else _loaded(model, fixed.GetDimension())
@@ -55,8 +57,15 @@ def _diffusemorph(fixed: sitk.Image, moving: sitk.Image, settings: RegistrationO
     start = time.perf_counter()
     inverse = result.inverse_transform()
     stages = {**result.report["seconds"], "inverse": time.perf_counter() - start}
-    return Outcome(result.transform(), inverse, result.warp_labels, seconds, peak_memory(), result.transform,
-                   {"stages": stages, "device": result.report["device"]})
+    return Outcome(
+        result.transform(),
+        inverse,
+        result.warp_labels,
+        seconds,
+        peak_memory(),
+        result.transform,
+        {"stages": stages, "device": result.report["device"]},
+    )
 
 
 @lru_cache(maxsize=2)
@@ -103,14 +112,16 @@ def syn(fixed: sitk.Image, moving: sitk.Image, settings: RegistrationOptions) ->
     try:
         import ants
     except ImportError as error:
-        raise DiffuseMorphError("ANTs SyN needs the package antspyx: install it, or leave 'syn' out of "
-                                "--methods.") from error
+        raise DiffuseMorphError(
+            "ANTs SyN needs the package antspyx: install it, or leave 'syn' out of --methods."
+        ) from error
     target, source = (ants.from_sitk(sitk.Cast(image, sitk.sitkFloat32)) for image in (fixed, moving))
     with tempfile.TemporaryDirectory() as folder:
         reset_peak_memory()
         start = time.perf_counter()
-        result = ants.registration(target, source, type_of_transform="SyN", outprefix=str(Path(folder) / "syn"),
-                                   random_seed=settings.seed + 1)
+        result = ants.registration(
+            target, source, type_of_transform="SyN", outprefix=str(Path(folder) / "syn"), random_seed=settings.seed + 1
+        )
         seconds = time.perf_counter() - start
         peak = peak_memory()
         warp_file, linear_file = result["fwdtransforms"]

@@ -3,6 +3,7 @@
 Library implementations wherever one exists (scikit-image, MONAI, SciPy, SimpleITK). Arrays are in array order
 (z, y, x); lengths are in the unit of `spacing`, which is in array order too.
 """
+
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -45,11 +46,14 @@ def dice(first: np.ndarray, second: np.ndarray, labels: Iterable[int]) -> dict[i
     return {label: found.get(int(label), float("nan")) for label in labels}
 
 
-def dice_of_groups(first: np.ndarray, second: np.ndarray,
-                   groups: Mapping[str, Sequence[int]] = PAPER_STRUCTURES) -> dict[str, float]:
+def dice_of_groups(
+    first: np.ndarray, second: np.ndarray, groups: Mapping[str, Sequence[int]] = PAPER_STRUCTURES
+) -> dict[str, float]:
     """Dice of unions of labels, by default the paper's five overlapping cardiac structures (its Table 2)."""
-    return {name: dice(np.isin(first, members).astype(np.uint8), np.isin(second, members).astype(np.uint8), [1])[1]
-            for name, members in groups.items()}
+    return {
+        name: dice(np.isin(first, members).astype(np.uint8), np.isin(second, members).astype(np.uint8), [1])[1]
+        for name, members in groups.items()
+    }
 
 
 def surface_distance_95(first: np.ndarray, second: np.ndarray, label: int, spacing: Sequence[float]) -> float:
@@ -74,8 +78,9 @@ def surface_distance_95(first: np.ndarray, second: np.ndarray, label: int, spaci
     with warnings.catch_warnings():
         # MONAI warns of one of its own deprecated arguments.
         warnings.simplefilter("ignore", FutureWarning)
-        distance = compute_hausdorff_distance(ones[0], ones[1], include_background=True, percentile=95,
-                                              spacing=[float(step) for step in spacing])
+        distance = compute_hausdorff_distance(
+            ones[0], ones[1], include_background=True, percentile=95, spacing=[float(step) for step in spacing]
+        )
     return float(distance[0, 0])
 
 
@@ -118,8 +123,11 @@ def ssim(image: np.ndarray, reference: np.ndarray, data_range: float = 1.0) -> f
 
     if min(image.shape) < 11:
         return float("nan")
-    return float(structural_similarity(reference, image, data_range=data_range, gaussian_weights=True, sigma=1.5,
-                                       use_sample_covariance=False))
+    return float(
+        structural_similarity(
+            reference, image, data_range=data_range, gaussian_weights=True, sigma=1.5, use_sample_covariance=False
+        )
+    )
 
 
 def image_distances(image: np.ndarray, reference: np.ndarray) -> dict[str, float]:
@@ -149,8 +157,14 @@ def points_inside(image: sitk.Image, points: np.ndarray) -> np.ndarray:
     return ((indices >= -0.5) & (indices < np.array(image.GetSize()) - 0.5)).all(axis=1)
 
 
-def inverse_error(transform: sitk.Transform, inverse: sitk.Transform, image: sitk.Image, mask: np.ndarray,
-                  samples: int = 20000, seed: int = 0) -> float:
+def inverse_error(
+    transform: sitk.Transform,
+    inverse: sitk.Transform,
+    image: sitk.Image,
+    mask: np.ndarray,
+    samples: int = 20000,
+    seed: int = 0,
+) -> float:
     """Mean distance in voxels between points inside `mask` and themselves after forward and inverse.
 
     At most `samples` voxels are drawn. A voxel here is the mean of the image's spacings.
@@ -168,8 +182,9 @@ def inverse_error(transform: sitk.Transform, inverse: sitk.Transform, image: sit
 
 def displacement_field(transform: sitk.Transform, grid: sitk.Image) -> sitk.Image:
     """The displacement of a transform at the voxels of `grid`: a vector image in mm, x, y(, z)."""
-    return sitk.TransformToDisplacementField(transform, sitk.sitkVectorFloat32, grid.GetSize(), grid.GetOrigin(),
-                                             grid.GetSpacing(), grid.GetDirection())
+    return sitk.TransformToDisplacementField(
+        transform, sitk.sitkVectorFloat32, grid.GetSize(), grid.GetOrigin(), grid.GetSpacing(), grid.GetDirection()
+    )
 
 
 def voxel_displacement(field: sitk.Image) -> np.ndarray:

@@ -1,4 +1,5 @@
 """Prepared images of a data set as files, for `diffusemorph train` or any other program, with lists of pairs."""
+
 from __future__ import annotations
 
 import csv
@@ -47,6 +48,10 @@ def _write_list(path: Path, pairs) -> Path:
         writer.writerow(COLUMNS)
         for pair in pairs:
             ends = (pair.moving, pair.fixed)
-            writer.writerow([*(f"images/{scan.name}.nii.gz" for scan in ends),
-                             *(f"labels/{scan.name}.nii.gz" if scan.read_labels else "" for scan in ends)])
+            writer.writerow(
+                [
+                    *(f"images/{scan.name}.nii.gz" for scan in ends),
+                    *(f"labels/{scan.name}.nii.gz" if scan.read_labels else "" for scan in ends),
+                ]
+            )
     return path

@@ -1,4 +1,5 @@
 """Results on disk: one JSON file for each case and method, so that a killed run goes on where it stopped."""
+
 from __future__ import annotations
 
 import csv
@@ -30,12 +31,14 @@ class Records:
         kept = self.folder / "settings.json"
         if kept.exists():
             earlier = json.loads(kept.read_text(encoding="utf-8"))
-            different = sorted(name for name in {*earlier, *self.settings}
-                               if earlier.get(name) != self.settings.get(name))
+            different = sorted(
+                name for name in {*earlier, *self.settings} if earlier.get(name) != self.settings.get(name)
+            )
             if different:
                 raise DiffuseMorphError(
                     f"The folder '{self.folder}' holds results made with another {' and '.join(different)}: "
-                    f"give another folder with --out, or delete this one.")
+                    f"give another folder with --out, or delete this one."
+                )
         else:
             write_text(kept, json.dumps(self.settings, indent=1))
 

@@ -1,4 +1,5 @@
 """Figures of many cases as one Markdown table: mean, spread, the worst cases, and a test against a rival."""
+
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
@@ -72,8 +73,13 @@ def markdown_table(headings: Sequence[str], lines: Sequence[Sequence[str]]) -> s
     return "\n".join(["| " + " | ".join(headings) + " |", rule, *("| " + " | ".join(line) + " |" for line in lines)])
 
 
-def comparison(groups: dict[str, list[dict]], columns: Sequence[Column], rival: str | None = None,
-               test_key: str | None = None, name_of: Callable[[str], str] = str) -> str:
+def comparison(
+    groups: dict[str, list[dict]],
+    columns: Sequence[Column],
+    rival: str | None = None,
+    test_key: str | None = None,
+    name_of: Callable[[str], str] = str,
+) -> str:
     """One line for each group (method) of rows; with a `rival`, the p of `test_key` against it in the last column."""
     headings, lines = ["method", "cases"], []
     for column in columns:

@@ -1,4 +1,5 @@
 """What only a GPU is asked for: a registration in a second, a frame of the trajectory in milliseconds, training."""
+
 from __future__ import annotations
 
 import tempfile
@@ -12,8 +13,14 @@ from DiffuseMorphCore.evaluation.lower_bounds import Rates, Row, measure_rates, 
 TRAINING_SHAPE = (128, 128, 128)
 
 
-def throughput_rows(device: torch.device, pair: tuple[Path, Path], model: str | None, rates: Rates, repeats: int,
-                    shape: tuple[int, ...] = TRAINING_SHAPE) -> tuple[list[Row], list[str]]:
+def throughput_rows(
+    device: torch.device,
+    pair: tuple[Path, Path],
+    model: str | None,
+    rates: Rates,
+    repeats: int,
+    shape: tuple[int, ...] = TRAINING_SHAPE,
+) -> tuple[list[Row], list[str]]:
     """Rows of the table of :func:`DiffuseMorphCore.evaluation.speed.run_speed` for a GPU, and sentences below it.
 
     A registration with and without refinement, images in memory; one exact frame, that is the deformation network and
@@ -22,8 +29,11 @@ def throughput_rows(device: torch.device, pair: tuple[Path, Path], model: str | 
     """
     if device.type != "cuda":
         return [], ["Registration, exact frames and training on a GPU were not measured, because there is none."]
-    return [*_registration_rows(device, pair, model, repeats), *_frame_rows(device, pair, model, rates, repeats),
-            _training_row(device, shape, repeats)], []
+    return [
+        *_registration_rows(device, pair, model, repeats),
+        *_frame_rows(device, pair, model, rates, repeats),
+        _training_row(device, shape, repeats),
+    ], []
 
 
 def _registration_rows(device: torch.device, pair: tuple[Path, Path], model: str | None, repeats: int) -> list[Row]:
@@ -35,15 +45,19 @@ def _registration_rows(device: torch.device, pair: tuple[Path, Path], model: str
     network = load_model(model, device, images[0].GetDimension()) if model else None
 
     def whole(refine: str | int) -> float:
-        return timed(lambda: register(*images, model=network, device=str(device.type), refine=refine).warp(), device,
-                     repeats + 1)
+        return timed(
+            lambda: register(*images, model=network, device=str(device.type), refine=refine).warp(), device, repeats + 1
+        )
 
-    return [Row("images in memory to moved image", whole("auto"), None, "with refinement"),
-            Row("images in memory to moved image", whole(0), None, "without refinement")]
+    return [
+        Row("images in memory to moved image", whole("auto"), None, "with refinement"),
+        Row("images in memory to moved image", whole(0), None, "without refinement"),
+    ]
 
 
-def _frame_rows(device: torch.device, pair: tuple[Path, Path], model: str | None, rates: Rates,
-                repeats: int) -> list[Row]:
+def _frame_rows(
+    device: torch.device, pair: tuple[Path, Path], model: str | None, rates: Rates, repeats: int
+) -> list[Row]:
     from DiffuseMorphCore.images import read_image
     from DiffuseMorphCore.networks import load_model
     from DiffuseMorphCore.registration.predict import pass_shapes
@@ -58,8 +72,14 @@ def _frame_rows(device: torch.device, pair: tuple[Path, Path], model: str | None
     trajectory = Trajectory(network, *images)
     trajectory.exact(0.5)
     operations = network_operations(network, shape, 1) - network_operations(network, shape, 0)
-    return [Row("one exact frame", timed(lambda: trajectory.exact(0.37), device, 10 * repeats),
-                operations / rates.operations, f"{operations / 1e9:.0f} GFLOP of the deformation network")]
+    return [
+        Row(
+            "one exact frame",
+            timed(lambda: trajectory.exact(0.37), device, 10 * repeats),
+            operations / rates.operations,
+            f"{operations / 1e9:.0f} GFLOP of the deformation network",
+        )
+    ]
 
 
 def _training_row(device: torch.device, shape: tuple[int, ...], repeats: int) -> Row:
@@ -69,8 +89,9 @@ def _training_row(device: torch.device, shape: tuple[int, ...], repeats: int) ->
     from DiffuseMorphCore.training.trainer import Trainer
 
     with tempfile.TemporaryDirectory() as folder:
-        run = TrainingRun(data=Data(source="shapes"), output=Output(folder=folder), validation=Validation(pairs=0),
-                          device=device.type)
+        run = TrainingRun(
+            data=Data(source="shapes"), output=Output(folder=folder), validation=Validation(pairs=0), device=device.type
+        )
         trainer = Trainer(replace(run, geometry=replace(run.geometry, shape=shape)))
         try:
             trainer._one_step()
@@ -81,6 +102,11 @@ def _training_row(device: torch.device, shape: tuple[int, ...], repeats: int) ->
         finally:
             trainer.close()
     bound = operations / measure_rates(device, torch.bfloat16 if device.type == "cuda" else torch.float32).operations
-    return Row("one training step", seconds, bound,
-               f"{operations / 1e9:.0f} GFLOP of one pair of {'×'.join(map(str, shape))} voxels; "
-               f"{1 / seconds:.2f} steps/s, {100 * bound / seconds:.1f} % of the speed of matrix products in the same precision")
+    return Row(
+        "one training step",
+        seconds,
+        bound,
+        f"{operations / 1e9:.0f} GFLOP of one pair of {'×'.join(map(str, shape))} voxels; "
+        f"{1 / seconds:.2f} steps/s, {100 * bound / seconds:.1f} % of the speed of matrix products in the same "
+        "precision",
+    )

@@ -1,4 +1,5 @@
 """Every way in: file names, lists of DICOM files, and the images of SimpleITK, nibabel and numpy."""
+
 from __future__ import annotations
 
 import os
@@ -13,8 +14,7 @@ from DiffuseMorphCore.errors import DiffuseMorphError
 from DiffuseMorphCore.images.names import printable
 from DiffuseMorphCore.images.reading import read_files, read_image
 
-_WAYS = ("give a file name, a SimpleITK image, a nibabel image, or "
-         "DiffuseMorphCore.image_from_array(array, spacing=...)")
+_WAYS = "give a file name, a SimpleITK image, a nibabel image, or DiffuseMorphCore.image_from_array(array, spacing=...)"
 
 
 @dataclass(frozen=True)
@@ -52,13 +52,20 @@ def as_image(source: Any, role: str, notes: list[str] | None = None) -> tuple[si
             raise DiffuseMorphError(f"The {role} has no affine matrix: give the nibabel image one, or {_WAYS}.")
         return image_from_array(np.asanyarray(source.dataobj), affine=source.affine, name=role), role
     if isinstance(source, np.ndarray):
-        raise DiffuseMorphError(f"The {role} is a numpy array, which does not say how large its voxels are: give "
-                                "DiffuseMorphCore.image_from_array(array, spacing=...) or (array, affine=...).")
+        raise DiffuseMorphError(
+            f"The {role} is a numpy array, which does not say how large its voxels are: give "
+            "DiffuseMorphCore.image_from_array(array, spacing=...) or (array, affine=...)."
+        )
     raise DiffuseMorphError(f"The {role} is of the type {type(source).__name__}, which is no image: {_WAYS}.")
 
 
-def image_from_array(array: np.ndarray, spacing: float | Sequence[float] | None = None,
-                     affine: np.ndarray | None = None, colour: bool = False, name: str = "array") -> sitk.Image:
+def image_from_array(
+    array: np.ndarray,
+    spacing: float | Sequence[float] | None = None,
+    affine: np.ndarray | None = None,
+    colour: bool = False,
+    name: str = "array",
+) -> sitk.Image:
     """A SimpleITK image of a numpy array that lies in space as one of two things says.
 
     Parameters
@@ -85,8 +92,10 @@ def image_from_array(array: np.ndarray, spacing: float | Sequence[float] | None 
             values = np.moveaxis(np.moveaxis(values, -1, 0), 0, -1)
     n = values.ndim - colour
     if n not in (2, 3):
-        raise DiffuseMorphError(f"The {name} has {n} dimensions ({' × '.join(map(str, np.shape(array)))}): give one image of "
-                                "2 or 3, and say colour=True where the last axis holds colours.")
+        raise DiffuseMorphError(
+            f"The {name} has {n} dimensions ({' × '.join(map(str, np.shape(array)))}): give one image of "
+            "2 or 3, and say colour=True where the last axis holds colours."
+        )
     image = sitk.GetImageFromArray(np.ascontiguousarray(values), isVector=colour)
     if affine is not None:
         _place_by_affine(image, affine, name)
@@ -96,8 +105,10 @@ def image_from_array(array: np.ndarray, spacing: float | Sequence[float] | None 
     except (TypeError, ValueError):
         steps = np.zeros(n)
     if not np.isfinite(steps).all() or steps.min() <= 0:
-        raise DiffuseMorphError(f"The spacing {spacing!r} of the {name} does not hold {n} lengths above 0 in mm: "
-                                "give them in the order x, y" + (", z." if n == 3 else "."))
+        raise DiffuseMorphError(
+            f"The spacing {spacing!r} of the {name} does not hold {n} lengths above 0 in mm: "
+            "give them in the order x, y" + (", z." if n == 3 else ".")
+        )
     image.SetSpacing(steps.tolist())
     return image
 
@@ -105,8 +116,11 @@ def image_from_array(array: np.ndarray, spacing: float | Sequence[float] | None 
 def _values(array: Any, colour: bool, name: str) -> tuple[np.ndarray, bool]:
     """The array in a type that SimpleITK has, and whether its last axis holds colours."""
     values = np.asarray(array)
-    if values.dtype.names and set(values.dtype.names) <= set("RGBA") and len({values.dtype[i] for i in range(
-            len(values.dtype))}) == 1:
+    if (
+        values.dtype.names
+        and set(values.dtype.names) <= set("RGBA")
+        and len({values.dtype[i] for i in range(len(values.dtype))}) == 1
+    ):
         values, colour = np.stack([values[channel] for channel in values.dtype.names], axis=-1), True
     if values.dtype.kind == "b":
         values = values.astype(np.uint8)
@@ -117,7 +131,9 @@ def _values(array: Any, colour: bool, name: str) -> tuple[np.ndarray, bool]:
     else:
         raise DiffuseMorphError(f"The {name} holds values of the type '{values.dtype}': give real numbers.")
     if values.size == 0:
-        raise DiffuseMorphError(f"The {name} is empty ({' × '.join(map(str, values.shape))} voxels): give one with values.")
+        raise DiffuseMorphError(
+            f"The {name} is empty ({' × '.join(map(str, values.shape))} voxels): give one with values."
+        )
     return values, colour
 
 
@@ -133,7 +149,9 @@ def _place_by_affine(image: sitk.Image, affine: Any, name: str) -> None:
     columns = matrix[:n, :n]
     steps = np.linalg.norm(columns, axis=0)
     if steps.min() <= 0 or abs(np.linalg.det(columns / steps)) < 1e-6:
-        raise DiffuseMorphError(f"The affine of the {name} leaves no room between its voxels along an axis: correct it.")
+        raise DiffuseMorphError(
+            f"The affine of the {name} leaves no room between its voxels along an axis: correct it."
+        )
     image.SetSpacing(steps.tolist())
     image.SetDirection((columns / steps).ravel().tolist())
     image.SetOrigin(matrix[:n, 3].tolist())

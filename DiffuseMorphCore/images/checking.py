@@ -1,4 +1,5 @@
 """What can be registered, and what a label map is."""
+
 from __future__ import annotations
 
 import numpy as np
@@ -26,9 +27,9 @@ def check_image(image: sitk.Image, name: str, labels: bool = False, notes: list[
 
     Raises
     ------
-    DiffuseMorphError : an empty image, more than three dimensions, vectors or complex numbers, axes that are not at right
-        angles, fewer than two sides of SMALLEST_SIDE voxels, no finite value, one value everywhere, labels in colour or
-        that are not whole numbers.
+    DiffuseMorphError : an empty image, more than three dimensions, vectors or complex numbers, axes that are not at
+        right angles, fewer than two sides of SMALLEST_SIDE voxels, no finite value, one value everywhere, labels in
+        colour or that are not whole numbers.
     """
     while image.GetDimension() > 3 and image.GetSize()[-1] == 1:
         image = sitk.Extract(image, [*image.GetSize()[:-1], 0])
@@ -36,18 +37,22 @@ def check_image(image: sitk.Image, name: str, labels: bool = False, notes: list[
     if image.GetNumberOfPixels() == 0:
         raise DiffuseMorphError(f"The {name} is empty ({size} voxels): export it again.")
     if image.GetDimension() > 3:
-        raise DiffuseMorphError(f"The {name} has {image.GetDimension()} dimensions ({size}): "
-                                "extract the one volume to register first.")
+        raise DiffuseMorphError(
+            f"The {name} has {image.GetDimension()} dimensions ({size}): extract the one volume to register first."
+        )
     if "complex" in image.GetPixelIDTypeAsString():
         raise DiffuseMorphError(f"The {name} has complex numbers: take their magnitude first.")
     if labels and image.GetNumberOfComponentsPerPixel() > 1:
         image = _single_channel(image, name)
     if image.GetNumberOfComponentsPerPixel() > 1 and not is_colour(image):
-        raise DiffuseMorphError(f"The {name} has {image.GetNumberOfComponentsPerPixel()} values per voxel ({COLOURS}): "
-                                "convert it to grey first.")
+        raise DiffuseMorphError(
+            f"The {name} has {image.GetNumberOfComponentsPerPixel()} values per voxel ({COLOURS}): "
+            "convert it to grey first."
+        )
     if not labels and sum(length >= SMALLEST_SIDE for length in image.GetSize()) < 2:
-        raise DiffuseMorphError(f"The {name} has only {size} voxels: "
-                                f"at least {SMALLEST_SIDE} are needed along two axes.")
+        raise DiffuseMorphError(
+            f"The {name} has only {size} voxels: at least {SMALLEST_SIDE} are needed along two axes."
+        )
     check_axes(image, name)
     if labels:
         return _whole_numbers(image, name, notes)
@@ -60,8 +65,10 @@ def _single_channel(image: sitk.Image, name: str) -> sitk.Image:
     values = sitk.GetArrayViewFromImage(image)
     if is_colour(image) and (values[..., :3] == values[..., :1]).all():
         return sitk.VectorIndexSelectionCast(image, 0)
-    raise DiffuseMorphError(f"The {name} has {image.GetNumberOfComponentsPerPixel()} values per voxel (colour or vectors): "
-                            "give a label map or a mask with one number per voxel.")
+    raise DiffuseMorphError(
+        f"The {name} has {image.GetNumberOfComponentsPerPixel()} values per voxel (colour or vectors): "
+        "give a label map or a mask with one number per voxel."
+    )
 
 
 def _check_values(image: sitk.Image, name: str) -> None:
@@ -73,8 +80,9 @@ def _check_values(image: sitk.Image, name: str) -> None:
         if not finite.all():
             values = values[finite]
     if values.min() == values.max():
-        raise DiffuseMorphError(f"The {name} is constant ({values.flat[0]:g} everywhere): "
-                                "there is nothing to register.")
+        raise DiffuseMorphError(
+            f"The {name} is constant ({values.flat[0]:g} everywhere): there is nothing to register."
+        )
 
 
 def _whole_numbers(image: sitk.Image, name: str, notes: list[str] | None) -> sitk.Image:
@@ -88,10 +96,17 @@ def _whole_numbers(image: sitk.Image, name: str, notes: list[str] | None) -> sit
     off = np.abs(np.where(finite, values, 0) - rounded)
     if off.max() > _ROUNDING:
         raise DiffuseMorphError(f"The {name} does not hold whole numbers: give a label map or a mask.")
-    changes = [text for text, count in ((f"{np.count_nonzero(off)} voxels were off whole numbers by up to {off.max():.1g} "
-                                         "and were rounded", np.count_nonzero(off)),
-                                        (f"{np.count_nonzero(~finite)} voxels were not finite and were set to 0",
-                                         np.count_nonzero(~finite))) if count]
+    changes = [
+        text
+        for text, count in (
+            (
+                f"{np.count_nonzero(off)} voxels were off whole numbers by up to {off.max():.1g} and were rounded",
+                np.count_nonzero(off),
+            ),
+            (f"{np.count_nonzero(~finite)} voxels were not finite and were set to 0", np.count_nonzero(~finite)),
+        )
+        if count
+    ]
     if not changes:
         return image
     if notes is not None:

@@ -1,4 +1,5 @@
 """Numbers in files have decimal points, whatever the locale of the program says."""
+
 from __future__ import annotations
 
 import locale
@@ -15,8 +16,8 @@ _before: str | None = None
 def decimal_points() -> Iterator[None]:
     """Let C and C++ libraries read and write numbers with decimal points inside the block.
 
-    ITK reads the text "2.9" as 2 in a program that has set a locale with decimal commas. The locale belongs to the whole
-    process: it is changed only where it has another sign, and given back when the last thread leaves its block.
+    ITK reads the text "2.9" as 2 in a program that has set a locale with decimal commas. The locale belongs to the
+    whole process: it is changed only where it has another sign, and given back when the last thread leaves its block.
     """
     global _inside, _before
     with _lock:

@@ -1,4 +1,5 @@
 """A folder (or a list) of DICOM files as one volume, where its slices make one."""
+
 from __future__ import annotations
 
 from collections.abc import Sequence
@@ -36,10 +37,20 @@ class Slice:
         position = None
         if reader.HasMetaDataKey("0020|0032"):
             position = np.array([float(value) for value in reader.GetMetaData("0020|0032").split("\\")])
-        slope, intercept, modality = (reader.GetMetaData(key).strip() if reader.HasMetaDataKey(key) else "" for key in
-                                      ("0028|1053", "0028|1052", _MODALITY))
-        return cls(name, position, reader.GetDirection(), reader.GetSize(), reader.GetSpacing(), reader.GetPixelIDValue(),
-                   (slope, intercept), modality)
+        slope, intercept, modality = (
+            reader.GetMetaData(key).strip() if reader.HasMetaDataKey(key) else ""
+            for key in ("0028|1053", "0028|1052", _MODALITY)
+        )
+        return cls(
+            name,
+            position,
+            reader.GetDirection(),
+            reader.GetSize(),
+            reader.GetSpacing(),
+            reader.GetPixelIDValue(),
+            (slope, intercept),
+            modality,
+        )
 
     @property
     def normal(self) -> np.ndarray:
@@ -54,32 +65,42 @@ def read_folder(folder: Path, notes: list[str] | None = None, resample: bool = F
     where = f"folder '{printable(folder)}'"
     series = sitk.ImageSeriesReader.GetGDCMSeriesIDs(itk_name(folder))
     if not series:
-        raise DiffuseMorphError(f"The {where} holds no DICOM series: "
-                                "name an image file, or the folder that holds the DICOM files themselves.")
-    files = {each: [itk_name(name) for name in sitk.ImageSeriesReader.GetGDCMSeriesFileNames(itk_name(folder), each)]
-             for each in series}
+        raise DiffuseMorphError(
+            f"The {where} holds no DICOM series: "
+            "name an image file, or the folder that holds the DICOM files themselves."
+        )
+    files = {
+        each: [itk_name(name) for name in sitk.ImageSeriesReader.GetGDCMSeriesFileNames(itk_name(folder), each)]
+        for each in series
+    }
     if len(series) == 1:
         return read_stack(files[series[0]], where, notes, resample)
     if all(len(names) == 1 for names in files.values()):
         slices = [Slice.of(names[0]) for names in files.values()]
         if _one_stack(slices) and (resample or _fault(_sorted(slices)) is None):
             if notes is not None:
-                notes.append(f"The {len(series)} DICOM series of one file each in the {where} were read as one stack, "
-                             "sorted by position.")
+                notes.append(
+                    f"The {len(series)} DICOM series of one file each in the {where} were read as one stack, "
+                    "sorted by position."
+                )
             return _stack(slices, where, notes, resample)
     largest = sorted(files.values(), key=len, reverse=True)
-    listed = ", ".join(f"'{_description(names[0])}' with {len(names)} file{'s' * (len(names) > 1)}"
-                       for names in largest[:_SERIES_LISTED])
+    listed = ", ".join(
+        f"'{_description(names[0])}' with {len(names)} file{'s' * (len(names) > 1)}"
+        for names in largest[:_SERIES_LISTED]
+    )
     listed += f" and {len(series) - _SERIES_LISTED} smaller ones" if len(series) > _SERIES_LISTED else ""
-    raise DiffuseMorphError(f"The {where} holds {len(series)} DICOM series ({listed}): "
-                            "put the files of the one to register into a folder of their own.")
+    raise DiffuseMorphError(
+        f"The {where} holds {len(series)} DICOM series ({listed}): "
+        "put the files of the one to register into a folder of their own."
+    )
 
 
 def read_stack(names: Sequence[str], where: str, notes: list[str] | None = None, resample: bool = False) -> sitk.Image:
     """DICOM files as one volume, sorted by position.
 
-    `resample` : bring slices that are tilted against their stack (a CT's gantry) or unevenly spaced onto an upright, even
-    grid, linearly between neighbours; without it they are refused.
+    `resample` : bring slices that are tilted against their stack (a CT's gantry) or unevenly spaced onto an upright,
+    even grid, linearly between neighbours; without it they are refused.
 
     Raises DiffuseMorphError for slices that do not form an even stack, or no stack at all.
     """
@@ -89,8 +110,10 @@ def read_stack(names: Sequence[str], where: str, notes: list[str] | None = None,
     if any(each.position is None for each in slices):
         return _execute([each.name for each in slices], slices)
     if not _one_stack(slices):
-        raise DiffuseMorphError(f"The {len(names)} DICOM files in the {where} differ in size or orientation: "
-                                "put the files of one series into a folder of their own.")
+        raise DiffuseMorphError(
+            f"The {len(names)} DICOM files in the {where} differ in size or orientation: "
+            "put the files of one series into a folder of their own."
+        )
     return _stack(slices, where, notes, resample)
 
 
@@ -99,15 +122,22 @@ def _stack(slices: list[Slice], where: str, notes: list[str] | None, resample: b
     fault = _fault(ordered)
     if fault is None:
         return _execute([each.name for each in ordered], ordered)
-    advice = "export the series again, or let them be brought onto an even grid with the option --resample-slices " \
-             "(resample_slices=True)"
+    advice = (
+        "export the series again, or let them be brought onto an even grid with the option --resample-slices "
+        "(resample_slices=True)"
+    )
     if fault == "repeated":
-        advice = "export the series again with each slice once, or put the slices of one time into a folder of their own"
+        advice = (
+            "export the series again with each slice once, or put the slices of one time into a folder of their own"
+        )
     if fault == "repeated" or not resample:
-        raise DiffuseMorphError(f"The {len(slices)} DICOM slices in the {where} are no evenly spaced, upright stack "
-                                f"({fault}): {advice}.")
+        raise DiffuseMorphError(
+            f"The {len(slices)} DICOM slices in the {where} are no evenly spaced, upright stack ({fault}): {advice}."
+        )
     if notes is not None:
-        notes.append(f"The {len(slices)} slices in the {where} are {fault}: they were resampled onto an even, upright grid.")
+        notes.append(
+            f"The {len(slices)} slices in the {where} are {fault}: they were resampled onto an even, upright grid."
+        )
     return _resampled(ordered)
 
 
@@ -129,9 +159,15 @@ def _description(name: str) -> str:
 def _one_stack(slices: list[Slice]) -> bool:
     """Whether slices have the same size, spacing and orientation, and a position."""
     first = slices[0]
-    return all(each.position is not None and len(each.size) == 3 and each.size[2] == 1 and each.size == first.size
-               and np.allclose(each.axes, first.axes, atol=1e-3)
-               and np.allclose(each.spacing[:2], first.spacing[:2], rtol=1e-3) for each in slices)
+    return all(
+        each.position is not None
+        and len(each.size) == 3
+        and each.size[2] == 1
+        and each.size == first.size
+        and np.allclose(each.axes, first.axes, atol=1e-3)
+        and np.allclose(each.spacing[:2], first.spacing[:2], rtol=1e-3)
+        for each in slices
+    )
 
 
 def _sorted(slices: list[Slice]) -> list[Slice]:
@@ -165,8 +201,9 @@ def _execute(names: list[str], slices: list[Slice]) -> sitk.Image:
     reader.SetFileNames(names)
     # The first file decides the type of all. Slices with slopes of their own (PET) would be cut to whole numbers.
     if len({each.scaling for each in slices}) > 1 or len({each.kind for each in slices}) > 1:
-        reader.SetOutputPixelType(sitk.sitkFloat64 if sitk.sitkFloat64 in {each.kind for each in slices}
-                                  else sitk.sitkFloat32)
+        reader.SetOutputPixelType(
+            sitk.sitkFloat64 if sitk.sitkFloat64 in {each.kind for each in slices} else sitk.sitkFloat32
+        )
     image = reader.Execute()
     image.SetMetaData(_MODALITY, slices[0].modality)
     return image
@@ -188,8 +225,10 @@ def _resampled(ordered: list[Slice]) -> sitk.Image:
         height = min(number * distance, float(heights[-1]))
         upper = min(max(int(np.searchsorted(heights, height)), 1), len(ordered) - 1)
         share = (height - heights[upper - 1]) / (heights[upper] - heights[upper - 1])
-        planes.append((1 - share) * _seen(parts[upper - 1], ordered[upper - 1], first, lowest)
-                      + share * _seen(parts[upper], ordered[upper], first, lowest))
+        planes.append(
+            (1 - share) * _seen(parts[upper - 1], ordered[upper - 1], first, lowest)
+            + share * _seen(parts[upper], ordered[upper], first, lowest)
+        )
     result = sitk.GetImageFromArray(np.stack(planes).astype(np.float32))
     result.SetSpacing((*first.spacing[:2], distance))
     result.SetDirection(first.axes)
@@ -206,4 +245,6 @@ def _seen(part: sitk.Image, one: Slice, first: Slice, outside: float) -> np.ndar
         image.SetSpacing(first.spacing[:2])
         image.SetDirection((1.0, 0.0, 0.0, 1.0))
         image.SetOrigin(origin.tolist())
-    return sitk.GetArrayFromImage(sitk.Resample(flat, frame, sitk.Transform(2, sitk.sitkIdentity), sitk.sitkLinear, outside))
+    return sitk.GetArrayFromImage(
+        sitk.Resample(flat, frame, sitk.Transform(2, sitk.sitkIdentity), sitk.sitkLinear, outside)
+    )

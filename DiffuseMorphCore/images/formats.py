@@ -1,4 +1,5 @@
 """Which format holds an image without loss: its values, their type, and where they lie."""
+
 from __future__ import annotations
 
 import tempfile
@@ -12,8 +13,21 @@ from DiffuseMorphCore.images.decimal_points import decimal_points
 from DiffuseMorphCore.images.geometry import shift_in_voxels
 from DiffuseMorphCore.images.names import image_suffix
 
-WRITABLE = (".nii", ".nii.gz", ".nrrd", ".mha", ".tif", ".tiff", ".png", ".vtk", ".gipl",
-            ".gipl.gz", ".mrc", ".h5", ".hdf5")
+WRITABLE = (
+    ".nii",
+    ".nii.gz",
+    ".nrrd",
+    ".mha",
+    ".tif",
+    ".tiff",
+    ".png",
+    ".vtk",
+    ".gipl",
+    ".gipl.gz",
+    ".mrc",
+    ".h5",
+    ".hdf5",
+)
 """Formats in one file that ITK writes so that it reads the same again."""
 FLAT = (".png",)
 """Formats that hold two dimensions only."""
@@ -38,8 +52,11 @@ def shift_in_format(suffix: str, image: sitk.Image) -> float | None:
             back = sitk.ReadImage(str(Path(folder) / f"trial{suffix}"))
         except RuntimeError:
             return None
-    if back.GetPixelID() != trial.GetPixelID() or back.GetSize() != trial.GetSize() or \
-            not np.array_equal(sitk.GetArrayViewFromImage(back), values):
+    if (
+        back.GetPixelID() != trial.GetPixelID()
+        or back.GetSize() != trial.GetSize()
+        or not np.array_equal(sitk.GetArrayViewFromImage(back), values)
+    ):
         return None
     return shift_in_voxels(image, back)
 

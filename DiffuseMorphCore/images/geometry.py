@@ -1,4 +1,5 @@
 """Where the voxels of images lie: axes that are off right angles, and the distance between two geometries."""
+
 from __future__ import annotations
 
 from itertools import product
@@ -14,8 +15,9 @@ LARGEST_SHEAR = 5e-3
 
 def sheared(name: str) -> DiffuseMorphError:
     """The refusal of an image whose axes are not at right angles."""
-    return DiffuseMorphError(f"The axes of the {name} are not at right angles (sheared or tilted): "
-                             "resample it onto a regular grid first.")
+    return DiffuseMorphError(
+        f"The axes of the {name} are not at right angles (sheared or tilted): resample it onto a regular grid first."
+    )
 
 
 def check_axes(image: sitk.Image, name: str) -> None:
@@ -29,7 +31,9 @@ def check_axes(image: sitk.Image, name: str) -> None:
 
 
 def corners(image: sitk.Image, size: tuple[int, ...] | None = None) -> np.ndarray:
-    """The centres of the corner voxels in mm, (2**n, n); with `size` those of an image of so many voxels in its place."""
+    """The centres of the corner voxels in mm, (2**n, n); with `size` those of an image of so many voxels in its
+    place.
+    """
     n = image.GetDimension()
     matrix = np.array(image.GetDirection()).reshape(n, n) * np.array(image.GetSpacing())
     indices = np.array(list(product(*[(0, length - 1) for length in size or image.GetSize()])), dtype=float)

@@ -1,4 +1,5 @@
 """Label maps keep their labels, however large the numbers are."""
+
 from __future__ import annotations
 
 from typing import Any
@@ -6,15 +7,19 @@ from typing import Any
 import numpy as np
 import SimpleITK as sitk
 
-_EXACT = 2 ** 53  # whole numbers up to here are exact in the 64-bit floats that ITK interpolates with
+_EXACT = 2**53  # whole numbers up to here are exact in the 64-bit floats that ITK interpolates with
 
 
 def resample_labels(labels: sitk.Image, reference: sitk.Image, transform: sitk.Transform) -> sitk.Image:
     """A label map on the grid of `reference`, through a transform (reference points to label points), by nearest
-    neighbour; 0 outside."""
+    neighbour; 0 outside.
+    """
     values = sitk.GetArrayViewFromImage(labels)
-    if values.dtype.itemsize == 8 and values.dtype.kind in "iu" and \
-            (int(values.max()) > _EXACT or int(values.min()) < -_EXACT):
+    if (
+        values.dtype.itemsize == 8
+        and values.dtype.kind in "iu"
+        and (int(values.max()) > _EXACT or int(values.min()) < -_EXACT)
+    ):
         ids = np.unique(np.append(values.ravel(), values.dtype.type(0)))
         indices = _like(np.searchsorted(ids, values).astype(np.uint32), labels)
         zero = int(np.searchsorted(ids, 0))
@@ -29,10 +34,13 @@ def dice(first: sitk.Image, second: sitk.Image) -> dict[str, Any]:
     Returns "labels", the overlap (0 to 1) of each label but 0, and "mean", their mean, None where there is no label.
     """
     identity = sitk.Transform(first.GetDimension(), sitk.sitkIdentity)
-    each = dice_of_each(sitk.GetArrayFromImage(resample_labels(first, second, identity)),
-                        sitk.GetArrayViewFromImage(second))
-    return {"mean": sum(each.values()) / len(each) if each else None,
-            "labels": {str(label): overlap for label, overlap in each.items()}}
+    each = dice_of_each(
+        sitk.GetArrayFromImage(resample_labels(first, second, identity)), sitk.GetArrayViewFromImage(second)
+    )
+    return {
+        "mean": sum(each.values()) / len(each) if each else None,
+        "labels": {str(label): overlap for label, overlap in each.items()},
+    }
 
 
 def dice_of_each(first: np.ndarray, second: np.ndarray) -> dict[int, float]:
@@ -51,7 +59,8 @@ def dice_of_each(first: np.ndarray, second: np.ndarray) -> dict[int, float]:
         first_values, second_values = first_values.astype(common), second_values.astype(common)
     both = first_values[first_values == second_values]
     (ids, counts), (other_ids, other_counts), (common_ids, common_counts) = (
-        np.unique(values[values != 0], return_counts=True) for values in (first_values, second_values, both))
+        np.unique(values[values != 0], return_counts=True) for values in (first_values, second_values, both)
+    )
     sizes: dict[int, int] = {}
     for labels, numbers in ((ids, counts), (other_ids, other_counts)):
         for label, number in zip(labels.tolist(), numbers.tolist()):

@@ -3,6 +3,7 @@
 Several readers of ITK take what a cut file lacks for zeros, or for what was in memory, without a word. Formats that are
 not listed here are refused by their own readers when they are cut short.
 """
+
 from __future__ import annotations
 
 import struct
@@ -51,7 +52,9 @@ def _check_nifti(path: Path, notes: list[str] | None) -> None:
     if length < header.offset + header.voxels:
         raise _incomplete(voxel_file, length, header.offset + header.voxels)
     if tail and notes is not None:
-        notes.append(f"The file '{printable(path)}' has foreign bytes behind the end of the image, which were passed over.")
+        notes.append(
+            f"The file '{printable(path)}' has foreign bytes behind the end of the image, which were passed over."
+        )
 
 
 def _incomplete(path: Path, length: int, needed: int) -> DiffuseMorphError:
@@ -123,6 +126,12 @@ def _tiff(path: Path) -> tuple[int, int]:
     return tiff_length(path), path.stat().st_size
 
 
-_LENGTHS = {"GiplImageIO": _gipl, "MRCImageIO": _mrc, "VTKImageIO": _vtk, "BMPImageIO": _bmp, "TIFFImageIO": _tiff,
-            "LSMImageIO": _tiff}
+_LENGTHS = {
+    "GiplImageIO": _gipl,
+    "MRCImageIO": _mrc,
+    "VTKImageIO": _vtk,
+    "BMPImageIO": _bmp,
+    "TIFFImageIO": _tiff,
+    "LSMImageIO": _tiff,
+}
 """By the reader that SimpleITK takes for a file: the length it must have, and the length it has."""

@@ -1,4 +1,5 @@
 """File names: the extension that tells a format, and the names that ITK can take at all."""
+
 from __future__ import annotations
 
 import os
@@ -20,14 +21,18 @@ def itk_name(path: str | Path) -> str:
     ends the whole process on those.
     """
     if not isinstance(path, (str, os.PathLike)) or not str(path):
-        raise DiffuseMorphError(f"A file name is expected, not {type(path).__name__ if path else 'an empty text'}: "
-                                "give the name of a file or folder.")
+        raise DiffuseMorphError(
+            f"A file name is expected, not {type(path).__name__ if path else 'an empty text'}: "
+            "give the name of a file or folder."
+        )
     name = str(path)
     try:
         name.encode("utf-8")
     except UnicodeEncodeError:
-        raise DiffuseMorphError(f"The name '{printable(name)}' holds characters that are not in UTF-8, which the image "
-                                "library cannot open: rename it.") from None
+        raise DiffuseMorphError(
+            f"The name '{printable(name)}' holds characters that are not in UTF-8, which the image "
+            "library cannot open: rename it."
+        ) from None
     if "\0" in name:
         raise DiffuseMorphError(f"The name '{printable(name)}' holds a zero character: check the name.")
     return name

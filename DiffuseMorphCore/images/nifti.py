@@ -3,6 +3,7 @@
 That reader takes what a cut file lacks for zeros, goes by the extension where the content says otherwise, and takes the
 voxels of `scan.nii` for `scan.nii.gz` where both lie in a folder.
 """
+
 from __future__ import annotations
 
 import gzip
@@ -32,8 +33,9 @@ _UNITS = {1: 1000.0, 2: 1.0, 3: 0.001}  # metres, millimetres, micrometres
 
 @dataclass(frozen=True)
 class Header:
-    """offset : bytes before the voxels; voxels : bytes of the voxels; single : both in one file; sform : the matrix (3, 4)
-    from indices to mm in RAS, or None."""
+    """offset : bytes before the voxels; voxels : bytes of the voxels; single : both in one file; sform : the matrix (3,
+    4) from indices to mm in RAS, or None.
+    """
 
     offset: int
     voxels: int
@@ -61,7 +63,7 @@ class Header:
                 continue
             if not 1 <= sizes[0] <= 7 or not math.isfinite(offset):
                 return None
-            voxels = math.prod(max(1, length) for length in sizes[1:1 + sizes[0]]) * bits // 8
+            voxels = math.prod(max(1, length) for length in sizes[1 : 1 + sizes[0]]) * bits // 8
             sform = None
             if magic in (b"n+1", b"ni1", b"n+2", b"ni2") and code > 0:
                 sform = np.array(struct.unpack_from(order + rows[1], data, rows[0])).reshape(3, 4)
@@ -84,8 +86,9 @@ class Header:
         axes = matrix[:, :3] / spacing
         shear = np.abs(axes.T @ axes - np.eye(3)).max()
         given = np.array(image.GetDirection()).reshape(3, 3)
-        near = np.abs(axes - given).max() < 2 * largest_shear and np.allclose(matrix[:, 3], image.GetOrigin(), rtol=1e-5,
-                                                                             atol=1e-2 * spacing.min())
+        near = np.abs(axes - given).max() < 2 * largest_shear and np.allclose(
+            matrix[:, 3], image.GetOrigin(), rtol=1e-5, atol=1e-2 * spacing.min()
+        )
         if shear > largest_shear or not near:
             return False
         if shear > 1e-5:  # less is the rounding of a header
@@ -99,7 +102,7 @@ def files_of(path: Path) -> tuple[Path, Path]:
     suffix = image_suffix(path)
     if suffix in (".nii", ".nii.gz"):
         return path, path
-    stem = path.name[:len(path.name) - len(suffix)]
+    stem = path.name[: len(path.name) - len(suffix)]
     endings = (".gz", "") if suffix.endswith(".gz") else ("", ".gz")
 
     def other(kind: str) -> Path:
@@ -107,8 +110,10 @@ def files_of(path: Path) -> tuple[Path, Path]:
         beside = [path.with_name(stem + each) for name in names for each in (name, name.upper())]
         found = [each for each in beside if each.is_file()]
         if not found:
-            raise DiffuseMorphError(f"The file '{printable(path.with_name(stem + '.' + kind))}' is missing, which belongs to "
-                                    f"'{printable(path)}': put the two side by side.")
+            raise DiffuseMorphError(
+                f"The file '{printable(path.with_name(stem + '.' + kind))}' is missing, which belongs to "
+                f"'{printable(path)}': put the two side by side."
+            )
         return found[0]
 
     return (path, other("img")) if suffix.startswith(".hdr") else (other("hdr"), path)
@@ -121,7 +126,8 @@ def is_packed(path: Path) -> bool:
 
 
 def unpacked_length(path: Path) -> tuple[int, bytes, bool]:
-    """Bytes of a file's content, unpacked where it is compressed; its first bytes; whether foreign bytes follow its end.
+    """Bytes of a file's content, unpacked where it is compressed; its first bytes; whether foreign bytes follow its
+    end.
 
     What is not compressed is not read. Raises EOFError or zlib.error for what is cut short or damaged within.
     """
@@ -138,7 +144,7 @@ def _unpacked(file: BinaryIO) -> tuple[int, bytes, bool]:
             # One piece of the stream at a time: a fault behind its end must not take what came before along.
             while block := content.read1(1 << 22):
                 if len(first) < _FIRST:
-                    first += block[:_FIRST - len(first)]
+                    first += block[: _FIRST - len(first)]
                 length += len(block)
     except gzip.BadGzipFile as error:
         # Bytes after the end of the compressed stream, which the readers pass over; a wrong checksum is damage.
@@ -154,7 +160,7 @@ def under_plain_name(header: Path, voxels: Path) -> Iterator[Path]:
     suffix = image_suffix(header)
     packed = is_packed(voxels)
     plain = header.name.endswith((suffix, suffix.upper())) and packed == suffix.endswith(".gz")
-    stem = header.name[:len(header.name) - len(suffix)]
+    stem = header.name[: len(header.name) - len(suffix)]
     beside = [header.with_name(stem + each) for suffix in SUFFIXES for each in (suffix, suffix.upper())]
     rivals = [each for each in beside if each.exists() and not each.samefile(header) and not each.samefile(voxels)]
     if plain and not rivals and image_suffix(voxels).endswith(".gz") == packed:

@@ -1,4 +1,5 @@
 """How far the data of a TIFF or JPEG file reach; their readers do not say when a file ends before."""
+
 from __future__ import annotations
 
 import struct
@@ -50,7 +51,9 @@ def _page(file: BinaryIO, at: int, order: str, large: bool) -> tuple[int, int]:
     next_page = struct.unpack(order + pointer, following)[0] if len(following) == inline else 0
     reach = 0
     for offsets, counts in zip(_OFFSETS, _COUNTS):
-        reach = max([reach, *(start + length for start, length in zip(tables.get(offsets, ()), tables.get(counts, ())))])
+        reach = max(
+            [reach, *(start + length for start, length in zip(tables.get(offsets, ()), tables.get(counts, ())))]
+        )
     return next_page, reach
 
 
@@ -73,10 +76,12 @@ def jpeg_is_complete(data: bytes) -> bool:
             continue
         # A scan: its end is the first marker that neither stuffs a byte nor restarts the decoder.
         at = data.find(b"\xff", at)
-        while at >= 0 and (data[at + 1:at + 2] in (b"\x00", b"\xff") or 0xD0 <= (data[at + 1:at + 2] or b"\0")[0] <= 0xD7):
-            at = data.find(b"\xff", at + (1 if data[at + 1:at + 2] == b"\xff" else 2))
+        while at >= 0 and (
+            data[at + 1 : at + 2] in (b"\x00", b"\xff") or 0xD0 <= (data[at + 1 : at + 2] or b"\0")[0] <= 0xD7
+        ):
+            at = data.find(b"\xff", at + (1 if data[at + 1 : at + 2] == b"\xff" else 2))
         if at < 0:
             return False
-        if data[at + 1:at + 2] == b"\xd9":
+        if data[at + 1 : at + 2] == b"\xd9":
             return True
     return False

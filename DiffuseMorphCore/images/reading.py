@@ -1,4 +1,5 @@
 """Reading what SimpleITK reads, in full and in its own place, or saying in one sentence why not."""
+
 from __future__ import annotations
 
 import os
@@ -16,8 +17,10 @@ from DiffuseMorphCore.images.lengths import check_length
 from DiffuseMorphCore.images.names import image_suffix, itk_name, printable
 from DiffuseMorphCore.images.nifti import SUFFIXES, Header, files_of, under_plain_name, unpacked_length
 
-FORMATS = ("NIfTI (.nii, .nii.gz), NRRD (.nrrd), MetaImage (.mha), TIFF (.tif), PNG (.png) or another format that "
-           "SimpleITK reads")
+FORMATS = (
+    "NIfTI (.nii, .nii.gz), NRRD (.nrrd), MetaImage (.mha), TIFF (.tif), PNG (.png) or another format that "
+    "SimpleITK reads"
+)
 
 
 def read_image(path: str | Path, notes: list[str] | None = None, resample_slices: bool = False) -> sitk.Image:
@@ -27,13 +30,14 @@ def read_image(path: str | Path, notes: list[str] | None = None, resample_slices
     ----------
     path : file or folder.
     notes : gathers what is odd about the file but no fault.
-    resample_slices : bring DICOM slices that are tilted or unevenly spaced onto an even grid, in place of refusing them.
+    resample_slices : bring DICOM slices that are tilted or unevenly spaced onto an even grid, in place of refusing
+        them.
 
     Raises
     ------
-    DiffuseMorphError : nothing is there, it is no image, the file is damaged or cut short, a name that the image library
-        cannot open; a folder with no DICOM series, with several, or with slices that do not form an even stack. Whether
-        the image can be registered is the question of `check_image`.
+    DiffuseMorphError : nothing is there, it is no image, the file is damaged or cut short, a name that the image
+        library cannot open; a folder with no DICOM series, with several, or with slices that do not form an even stack.
+        Whether the image can be registered is the question of `check_image`.
     """
     name = itk_name(path)
     path = Path(name)
@@ -61,8 +65,10 @@ def read_files(paths: list[str | Path], notes: list[str] | None = None, resample
         if not Path(name).is_file():
             raise DiffuseMorphError(f"There is no file '{printable(name)}': check the list of files.")
         if len(names) > 1 and sitk.ImageFileReader.GetImageIOFromFileName(name) != "GDCMImageIO":
-            raise DiffuseMorphError(f"The file '{printable(name)}' is not in DICOM format: a list of files must be the "
-                                    "slices of one DICOM series.")
+            raise DiffuseMorphError(
+                f"The file '{printable(name)}' is not in DICOM format: a list of files must be the "
+                "slices of one DICOM series."
+            )
     if len(names) == 1:
         return read_image(first, notes, resample_slices)
     with _faults_told(first), decimal_points():
@@ -71,8 +77,10 @@ def read_files(paths: list[str | Path], notes: list[str] | None = None, resample
 
 def _check_file(path: Path) -> None:
     if not path.is_file():
-        raise DiffuseMorphError(f"'{printable(path)}' is neither a file nor a folder (a pipe or a device): write what comes "
-                                "out of it into a file first.")
+        raise DiffuseMorphError(
+            f"'{printable(path)}' is neither a file nor a folder (a pipe or a device): write what comes "
+            "out of it into a file first."
+        )
     if not os.access(path, os.R_OK):
         raise DiffuseMorphError(f"The file '{printable(path)}' may not be read: check its permissions.")
     if path.stat().st_size == 0:
@@ -85,8 +93,10 @@ def _read_nifti(path: Path, notes: list[str] | None) -> sitk.Image:
     header = Header.of(unpacked_length(header_file)[1])
     with under_plain_name(header_file, voxel_file) as plain:
         if notes is not None and image_suffix(plain).endswith(".gz") != image_suffix(header_file).endswith(".gz"):
-            notes.append(f"The file '{printable(path)}' is {'' if plain.suffix == '.gz' else 'not '}compressed, other than "
-                         "its name says: it was read as what it is.")
+            notes.append(
+                f"The file '{printable(path)}' is {'' if plain.suffix == '.gz' else 'not '}compressed, other than "
+                "its name says: it was read as what it is."
+            )
         try:
             image = sitk.ReadImage(str(plain))
         except RuntimeError as error:
@@ -117,20 +127,29 @@ def _faults_told(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise DiffuseMorphError(f"The file '{printable(error.filename or path)}' cannot be read "
-                                f"({error.strerror or error}): check its name and permissions.") from error
+        raise DiffuseMorphError(
+            f"The file '{printable(error.filename or path)}' cannot be read "
+            f"({error.strerror or error}): check its name and permissions."
+        ) from error
     except RuntimeError as error:
         text = str(error)
         if "orthonormal" in text.lower():
             raise sheared(f"image '{printable(path)}'") from error
         if "Unable to determine ImageIO" in text:
-            raise DiffuseMorphError(f"The file '{printable(path)}' is not an image in a known format: use {FORMATS}.") \
-                from error
+            raise DiffuseMorphError(
+                f"The file '{printable(path)}' is not an image in a known format: use {FORMATS}."
+            ) from error
         if "allocate" in text.lower():
-            raise DiffuseMorphError(f"There is not enough memory to read the image '{printable(path)}': close other programs, "
-                                    "or look whether its header is damaged.") from error
+            raise DiffuseMorphError(
+                f"There is not enough memory to read the image '{printable(path)}': close other programs, "
+                "or look whether its header is damaged."
+            ) from error
         if "Unknown PixelType" in text:
-            raise DiffuseMorphError(f"The image '{printable(path)}' has a kind of voxels that cannot be read: save it as "
-                                    "grey values, RGB or RGBA.") from error
-        raise DiffuseMorphError(f"The image '{printable(path)}' cannot be read, it seems to be damaged or incomplete: "
-                                "copy or export it again.") from error
+            raise DiffuseMorphError(
+                f"The image '{printable(path)}' has a kind of voxels that cannot be read: save it as "
+                "grey values, RGB or RGBA."
+            ) from error
+        raise DiffuseMorphError(
+            f"The image '{printable(path)}' cannot be read, it seems to be damaged or incomplete: "
+            "copy or export it again."
+        ) from error

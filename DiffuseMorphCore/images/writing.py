@@ -1,4 +1,5 @@
 """Writing files so that their names hold the whole new content, checked, or what they held before."""
+
 from __future__ import annotations
 
 import errno
@@ -31,8 +32,8 @@ def write_image(image: sitk.Image, path: str | Path) -> None:
 
     Raises
     ------
-    DiffuseMorphError : the folder is missing, may not be written to or has no room; the format is unknown, or cannot hold
-        this image (PNG: two dimensions, 8 or 16 bits unsigned).
+    DiffuseMorphError : the folder is missing, may not be written to or has no room; the format is unknown, or cannot
+        hold this image (PNG: two dimensions, 8 or 16 bits unsigned).
     """
     path, suffix = Path(itk_name(path)), image_suffix(path)
     check_format(suffix, image.GetDimension(), path)
@@ -43,31 +44,43 @@ def write_image(image: sitk.Image, path: str | Path) -> None:
 
     def why_not() -> str | None:
         if shift_in_format(suffix, image) is None:
-            return f"the format '{suffix}' cannot hold {image.GetPixelIDTypeAsString()} in {image.GetDimension()} dimensions"
+            kind = f"{image.GetPixelIDTypeAsString()} in {image.GetDimension()} dimensions"
+            return f"the format '{suffix}' cannot hold {kind}"
         return None
 
     with decimal_points():
-        write_complete(path, write, image.GetNumberOfPixels() * image.GetSizeOfPixelComponent()
-                       * image.GetNumberOfComponentsPerPixel(), why_not)
+        write_complete(
+            path,
+            write,
+            image.GetNumberOfPixels() * image.GetSizeOfPixelComponent() * image.GetNumberOfComponentsPerPixel(),
+            why_not,
+        )
 
 
 def check_format(suffix: str, dimension: int, path: Path) -> None:
     """Raise DiffuseMorphError where no image of `dimension` can be written with the extension `suffix`."""
     if suffix in _TWO_FILES:
-        raise DiffuseMorphError(f"'{printable(path)}' cannot be written: the format '{suffix}' takes two files, {_CHOOSE}.")
+        raise DiffuseMorphError(
+            f"'{printable(path)}' cannot be written: the format '{suffix}' takes two files, {_CHOOSE}."
+        )
     if suffix in (".jpg", ".jpeg", ".bmp"):
         # Besides, the writer of JPEG ends the whole process where the disk is full.
-        raise DiffuseMorphError(f"'{printable(path)}' cannot be written: the format '{suffix}' does not keep grey values as "
-                                "they are, choose .png.")
+        raise DiffuseMorphError(
+            f"'{printable(path)}' cannot be written: the format '{suffix}' does not keep grey values as "
+            "they are, choose .png."
+        )
     if suffix not in WRITABLE:
         raise DiffuseMorphError(f"'{printable(path)}' cannot be written: the format '{suffix}' is unknown, {_CHOOSE}.")
     if suffix in FLAT and dimension > 2:
-        raise DiffuseMorphError(f"A volume cannot be written as '{printable(path.name)}': choose .nii.gz, .nrrd or .mha.")
+        raise DiffuseMorphError(
+            f"A volume cannot be written as '{printable(path.name)}': choose .nii.gz, .nrrd or .mha."
+        )
 
 
 def check_writable(path: str | Path, dimension: int = 2) -> None:
     """Refuse, before long work, a path that `write_image` cannot write an image of `dimension` to: a format that is
-    unknown or too flat, a folder that is missing or closed."""
+    unknown or too flat, a folder that is missing or closed.
+    """
     path = Path(itk_name(path))
     if path.is_dir():
         raise DiffuseMorphError(f"'{printable(path)}' is a folder: name the image file to write.")
@@ -76,8 +89,9 @@ def check_writable(path: str | Path, dimension: int = 2) -> None:
         raise DiffuseMorphError(f"There is no folder '{printable(path.parent)}' that may be written to: make it first.")
 
 
-def write_complete(path: Path, write: Callable[[Path], None], size: int = 0,
-                   why_not: Callable[[], str | None] = lambda: None) -> None:
+def write_complete(
+    path: Path, write: Callable[[Path], None], size: int = 0, why_not: Callable[[], str | None] = lambda: None
+) -> None:
     """Call `write` with a name in a hidden folder beside `path`, then rename what it wrote to `path`.
 
     Nothing temporary is left, whatever happens.
@@ -93,10 +107,13 @@ def write_complete(path: Path, write: Callable[[Path], None], size: int = 0,
     DiffuseMorphError : saying whether the place or the content is at fault.
     """
     if not path.parent.is_dir():
-        raise DiffuseMorphError(f"There is no folder '{printable(path.parent)}' to write '{printable(path.name)}' into: "
-                                "make it first.")
+        raise DiffuseMorphError(
+            f"There is no folder '{printable(path.parent)}' to write '{printable(path.name)}' into: make it first."
+        )
     try:
-        with tempfile.TemporaryDirectory(prefix=".diffusemorph-", dir=path.parent, ignore_cleanup_errors=True) as folder:
+        with tempfile.TemporaryDirectory(
+            prefix=".diffusemorph-", dir=path.parent, ignore_cleanup_errors=True
+        ) as folder:
             if image_suffix(path) in _ENDS_THE_PROCESS and (reason := _fault_of_place(Path(folder), size + _TABLES)):
                 raise DiffuseMorphError(f"The file '{printable(path)}' cannot be written: {reason}.")
             part = Path(folder) / f"new{image_suffix(path)}"  # ITK does not know every spelling of an extension

@@ -17,13 +17,18 @@ DEFORMATION: dict[str, Callable[[int, DeformationConfiguration], nn.Module]] = {
 """Name -> class of an M: made from (ndim, configuration), called with (moving, latent)."""
 
 
-def build_network(table: dict[str, Callable[..., nn.Module]], ndim: int,
-                  configuration: DiffusionConfiguration | DeformationConfiguration) -> nn.Module:
+def build_network(
+    table: dict[str, Callable[..., nn.Module]],
+    ndim: int,
+    configuration: DiffusionConfiguration | DeformationConfiguration,
+) -> nn.Module:
     """The network of a table that a configuration names, with random weights.
 
     Raises DiffuseMorphError for a name that this version does not know.
     """
     if configuration.architecture not in table:
-        raise DiffuseMorphError(f"The model's configuration cannot be used: the architecture "
-                                f"'{configuration.architecture}' is not one of {', '.join(table)}; a newer version may know it.")
+        raise DiffuseMorphError(
+            f"The model's configuration cannot be used: the architecture "
+            f"'{configuration.architecture}' is not one of {', '.join(table)}; a newer version may know it."
+        )
     return table[configuration.architecture](ndim, configuration)

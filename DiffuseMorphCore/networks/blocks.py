@@ -1,4 +1,5 @@
 """The layers both networks are built from, in 2-D and 3-D, and the padding that lets them take any image size."""
+
 from __future__ import annotations
 
 import math
@@ -76,14 +77,17 @@ def from_blocks(features: Tensor, side: int) -> Tensor:
 
 def timestep_embedding(step: Tensor, width: int) -> Tensor:
     """Sines and cosines of the step index (B,), as (B, width) float32, at width / 2 frequencies from 1 down to 1e-4."""
-    frequencies = torch.exp(torch.arange(0, width, 2, device=step.device, dtype=torch.float32)
-                            * (-math.log(10000.0) / width))
+    frequencies = torch.exp(
+        torch.arange(0, width, 2, device=step.device, dtype=torch.float32) * (-math.log(10000.0) / width)
+    )
     angles = step.to(torch.float32)[:, None] * frequencies[None]
     return torch.cat((angles.sin(), angles.cos()), dim=1)
 
 
 class ResidualBlock(nn.Module):
-    """Norm, swish, convolution, plus the timestep embedding; norm, swish, convolution; plus the input (1x1 if widths differ)."""
+    """Norm, swish, convolution, plus the timestep embedding; norm, swish, convolution; plus the input (1x1 if widths
+    differ).
+    """
 
     def __init__(self, ndim: int, inputs: int, outputs: int, time_width: int, groups: int) -> None:
         super().__init__()
@@ -95,7 +99,7 @@ class ResidualBlock(nn.Module):
         self.shortcut = convolution(ndim, inputs, outputs, size=1) if inputs != outputs else nn.Identity()
 
     def forward(self, features: Tensor, time: Tensor) -> Tensor:
-        """features (B, inputs, *spatial), time (B, time_width) -> (B, outputs, *spatial)."""
+        """Features (B, inputs, *spatial), time (B, time_width) -> (B, outputs, *spatial)."""
         hidden = self.convolution_in(functional.silu(self.norm_in(features)))
         shift = self.time(functional.silu(time))
         hidden = hidden + shift.reshape(*shift.shape, *[1] * (hidden.ndim - 2))
@@ -116,10 +120,14 @@ class SoftmaxAttention(nn.Module):
     def forward(self, features: Tensor) -> Tensor:
         """(B, channels, *spatial) -> the same shape."""
         batch, channels, *spatial = features.shape
-        query, key, value = self.split(self.norm(features)).reshape(
-            batch, 3, self.heads, channels // self.heads, -1).transpose(-1, -2).unbind(1)
+        query, key, value = (
+            self.split(self.norm(features))
+            .reshape(batch, 3, self.heads, channels // self.heads, -1)
+            .transpose(-1, -2)
+            .unbind(1)
+        )
         # The scale is that of the whole width, also with several heads, as in the network this follows.
-        mixed = functional.scaled_dot_product_attention(query, key, value, scale=channels ** -0.5)
+        mixed = functional.scaled_dot_product_attention(query, key, value, scale=channels**-0.5)
         return features + self.join(mixed.transpose(-1, -2).reshape(batch, channels, *spatial))
 
 
@@ -136,8 +144,9 @@ class LinearAttention(nn.Module):
     def forward(self, features: Tensor) -> Tensor:
         """(B, channels, *spatial) -> the same shape."""
         batch, channels, *spatial = features.shape
-        query, key, value = self.split(self.norm(features)).reshape(
-            batch, 3, self.heads, channels // self.heads, -1).unbind(1)
+        query, key, value = (
+            self.split(self.norm(features)).reshape(batch, 3, self.heads, channels // self.heads, -1).unbind(1)
+        )
         context = key.softmax(dim=-1).to(value.dtype) @ value.transpose(-1, -2)
         mixed = context.transpose(-1, -2) @ query
         return features + self.join(mixed.reshape(batch, channels, *spatial))
@@ -150,7 +159,8 @@ class ConvolutionBlock(nn.Module):
         super().__init__()
         self.layers = nn.ModuleList(
             convolution(ndim, outputs if index else inputs, outputs, stride=1 if index else stride)
-            for index in range(convolutions))
+            for index in range(convolutions)
+        )
 
     def forward(self, features: Tensor) -> Tensor:
         """(B, inputs, *spatial) -> (B, outputs, *spatial / stride)."""

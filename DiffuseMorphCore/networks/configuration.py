@@ -1,4 +1,5 @@
 """What a model is made of, as plain values that travel in its file."""
+
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field, fields
@@ -31,9 +32,9 @@ class DiffusionConfiguration:
     width: channels of the finest level. multipliers: channels of each level, finest first, in units of `width`.
     blocks: residual blocks a level on the way down (one more on the way up). groups: of the group normalisation.
     attention: "softmax" or "linear", with `heads` heads, at the levels listed in `attention_levels` (0 = finest) and
-    always between the two residual blocks at the coarsest level. time_width: length of the timestep embedding; None = `width`.
-    patch: side, in voxels, of the blocks that the first layer takes together and the last one gives back, so that all
-    levels are so many times coarser; 1 works on the voxels themselves, as the paper does.
+    always between the two residual blocks at the coarsest level. time_width: length of the timestep embedding; None =
+    `width`. patch: side, in voxels, of the blocks that the first layer takes together and the last one gives back, so
+    that all levels are so many times coarser; 1 works on the voxels themselves, as the paper does.
     tissues: intensities in [0, 1] of the classes of tissue in the canonical contrast. With them the latent is the fixed
     anatomy in that contrast, whatever the contrast of the images; without them, as in the paper, the noise estimate.
     """
@@ -54,21 +55,36 @@ class DiffusionConfiguration:
         object.__setattr__(self, "multipliers", tuple(self.multipliers))
         object.__setattr__(self, "tissues", tuple(self.tissues))
         _require(self.patch >= 1, "the patch of the diffusion network has a side below 1 voxel")
-        _require(len(self.tissues) != 1 and all(0 <= value <= 1 for value in self.tissues),
-                 "the tissues of the diffusion network are not two or more intensities from 0 to 1")
+        _require(
+            len(self.tissues) != 1 and all(0 <= value <= 1 for value in self.tissues),
+            "the tissues of the diffusion network are not two or more intensities from 0 to 1",
+        )
         object.__setattr__(self, "attention_levels", tuple(self.attention_levels))
-        _require(len(self.multipliers) >= 1 and min(self.multipliers) >= 1 and self.blocks >= 1,
-                 "the diffusion network has a level without channels or blocks")
-        _require(self.groups >= 1 and self.width >= 1 and self.width % self.groups == 0,
-                 "the width of the diffusion network is no multiple of its normalisation groups")
-        _require(self.embedding_width >= 4 and self.embedding_width % 2 == 0, "the timestep embedding is not an even length of at least 4")
-        _require(self.attention in ATTENTIONS and self.heads >= 1,
-                 f"the attention of the diffusion network is not one of {', '.join(ATTENTIONS)}")
+        _require(
+            len(self.multipliers) >= 1 and min(self.multipliers) >= 1 and self.blocks >= 1,
+            "the diffusion network has a level without channels or blocks",
+        )
+        _require(
+            self.groups >= 1 and self.width >= 1 and self.width % self.groups == 0,
+            "the width of the diffusion network is no multiple of its normalisation groups",
+        )
+        _require(
+            self.embedding_width >= 4 and self.embedding_width % 2 == 0,
+            "the timestep embedding is not an even length of at least 4",
+        )
+        _require(
+            self.attention in ATTENTIONS and self.heads >= 1,
+            f"the attention of the diffusion network is not one of {', '.join(ATTENTIONS)}",
+        )
         levels = range(len(self.multipliers))
-        _require(all(level in levels for level in self.attention_levels),
-                 "attention is asked for at a level the diffusion network does not have")
-        _require(all(self.width * self.multipliers[level] % self.heads == 0 for level in (*self.attention_levels, -1)),
-                 "the channels that attention works on are no multiple of its heads")
+        _require(
+            all(level in levels for level in self.attention_levels),
+            "attention is asked for at a level the diffusion network does not have",
+        )
+        _require(
+            all(self.width * self.multipliers[level] % self.heads == 0 for level in (*self.attention_levels, -1)),
+            "the channels that attention works on are no multiple of its heads",
+        )
 
     @property
     def embedding_width(self) -> int:
@@ -96,12 +112,18 @@ class DeformationConfiguration:
     def __post_init__(self) -> None:
         object.__setattr__(self, "encoder", tuple(self.encoder))
         object.__setattr__(self, "decoder", tuple(self.decoder))
-        _require(len(self.encoder) >= 2 and min(self.encoder) >= 1 and self.convolutions >= 1,
-                 "the deformation network needs two levels or more, each with channels")
-        _require(len(self.decoder) == len(self.encoder) and min(self.decoder) >= 1,
-                 "the decoder of the deformation network does not have as many blocks as its encoder")
-        _require(self.initialisation in INITIALISATIONS,
-                 f"the initialisation of the deformation network is not one of {', '.join(INITIALISATIONS)}")
+        _require(
+            len(self.encoder) >= 2 and min(self.encoder) >= 1 and self.convolutions >= 1,
+            "the deformation network needs two levels or more, each with channels",
+        )
+        _require(
+            len(self.decoder) == len(self.encoder) and min(self.decoder) >= 1,
+            "the decoder of the deformation network does not have as many blocks as its encoder",
+        )
+        _require(
+            self.initialisation in INITIALISATIONS,
+            f"the initialisation of the deformation network is not one of {', '.join(INITIALISATIONS)}",
+        )
 
 
 @dataclass(frozen=True)
@@ -112,7 +134,8 @@ class ModelConfiguration:
     ndim: 2 or 3. output: "displacement" (voxels) or "velocity" (voxels; the deformation is its exponential).
     working_side: longest side, in voxels, of the grid the model was trained for; None = the images' own grid.
     finer_sides: longest sides of the grids of further passes, on which the same networks register what is left.
-    spacing: least and most mm of the voxels on which the canonical contrast was learnt, for a diffusion network with one.
+    spacing: least and most mm of the voxels on which the canonical contrast was learnt, for a diffusion network with
+    one.
     """
 
     ndim: int
@@ -130,11 +153,15 @@ class ModelConfiguration:
         _require(self.working_side is None or self.working_side >= 8, "the working side is shorter than 8 voxels")
         object.__setattr__(self, "finer_sides", tuple(self.finer_sides))
         object.__setattr__(self, "spacing", tuple(self.spacing))
-        _require(len(self.spacing) == 2 and 0 < self.spacing[0] <= self.spacing[1],
-                 "the spacing of the canonical contrast is not a range of millimetres")
+        _require(
+            len(self.spacing) == 2 and 0 < self.spacing[0] <= self.spacing[1],
+            "the spacing of the canonical contrast is not a range of millimetres",
+        )
         sides = [self.working_side, *self.finer_sides]
-        _require(len(sides) == 1 or None not in sides and sides == sorted(set(sides)),
-                 "the grids of further passes do not get finer from one to the next")
+        _require(
+            len(sides) == 1 or None not in sides and sides == sorted(set(sides)),
+            "the grids of further passes do not get finer from one to the next",
+        )
 
     def to_dict(self) -> dict[str, Any]:
         """The configuration as nested dicts of primitives, tuples written as lists."""
@@ -143,8 +170,11 @@ class ModelConfiguration:
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> ModelConfiguration:
         """The inverse of `to_dict`. Raises DiffuseMorphError when a value is missing, unknown or impossible."""
-        parts = {"diffusion": DiffusionConfiguration, "deformation": DeformationConfiguration,
-                 "schedule": ScheduleConfiguration}
+        parts = {
+            "diffusion": DiffusionConfiguration,
+            "deformation": DeformationConfiguration,
+            "schedule": ScheduleConfiguration,
+        }
         values = dict(_mapping(values, "model"))
         for name, part in parts.items():
             if name in values and (name, values[name]) != ("diffusion", None):
@@ -159,8 +189,9 @@ def _build(kind: type, values: Any, name: str) -> Any:
     try:
         return kind(**values)
     except (TypeError, ValueError, AttributeError) as error:
-        raise DiffuseMorphError(f"The model's configuration cannot be used: '{name}' is incomplete or malformed "
-                                f"({error}).") from error
+        raise DiffuseMorphError(
+            f"The model's configuration cannot be used: '{name}' is incomplete or malformed ({error})."
+        ) from error
 
 
 def _mapping(values: Any, name: str) -> dict[str, Any]:

@@ -1,10 +1,11 @@
 """The deformation network M: the moving image and the latent in, a field out."""
+
 from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
 
-from DiffuseMorphCore.networks.blocks import ConvolutionBlock, check_images, convolution, upsample, pad_to_multiple
+from DiffuseMorphCore.networks.blocks import ConvolutionBlock, check_images, convolution, pad_to_multiple, upsample
 from DiffuseMorphCore.networks.configuration import DeformationConfiguration
 
 FIELD_STANDARD_DEVIATION = 1e-3  # of the last layer's weights under "kaiming", so that the first fields are small
@@ -28,7 +29,8 @@ class DeformationNetwork(nn.Module):
         encoder, decoder = configuration.encoder, configuration.decoder
         self.down = nn.ModuleList(
             block(encoder[level - 1] if level else 2, width, stride=2 if level else 1)
-            for level, width in enumerate(encoder))
+            for level, width in enumerate(encoder)
+        )
         self.grow, self.up = nn.ModuleList(), nn.ModuleList()
         channels = encoder[-1]
         for kept, outputs in zip(reversed(encoder[1:-1]), decoder[:-2]):
@@ -52,8 +54,8 @@ class DeformationNetwork(nn.Module):
                     nn.init.normal_(module.weight, std=FIELD_STANDARD_DEVIATION)
                 elif isinstance(module, (nn.ConvTranspose2d, nn.ConvTranspose3d)):
                     # Stride 2 lets only one weight in 2^ndim reach a voxel, and no non-linearity follows.
-                    reaching = module.weight[0].numel() / 2 ** self.ndim
-                    nn.init.normal_(module.weight, std=reaching ** -0.5)
+                    reaching = module.weight[0].numel() / 2**self.ndim
+                    nn.init.normal_(module.weight, std=reaching**-0.5)
                 else:
                     nn.init.kaiming_normal_(module.weight, a=0.2)
                 nn.init.zeros_(module.bias)

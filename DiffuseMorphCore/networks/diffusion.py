@@ -1,12 +1,21 @@
 """The diffusion network G: two images and a noisy one in, the latent out: a noise estimate, or a canonical image."""
+
 from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from DiffuseMorphCore.networks.blocks import (ResidualBlock, attention, check_images, convolution, from_blocks,
-                                              pad_to_multiple, timestep_embedding, to_blocks)
+from DiffuseMorphCore.networks.blocks import (
+    ResidualBlock,
+    attention,
+    check_images,
+    convolution,
+    from_blocks,
+    pad_to_multiple,
+    timestep_embedding,
+    to_blocks,
+)
 from DiffuseMorphCore.networks.configuration import DiffusionConfiguration
 
 
@@ -17,8 +26,8 @@ class DiffusionNetwork(nn.Module):
     grid, nearest-neighbour upsampling and a convolution bring it back. Every feature map of the way down is kept and
     joined on the way up. Weights start orthogonal, biases zero.
 
-    With `tissues` in its configuration the network says of every voxel which tissue it is, and its latent is the image in
-    which every tissue has its canonical intensity: x_0 of a diffusion in that contrast, in place of the noise in it.
+    With `tissues` in its configuration the network says of every voxel which tissue it is, and its latent is the image
+    in which every tissue has its canonical intensity: x_0 of a diffusion in that contrast, in place of the noise in it.
     """
 
     def __init__(self, ndim: int, configuration: DiffusionConfiguration) -> None:
@@ -41,7 +50,7 @@ class DiffusionNetwork(nn.Module):
             return attention(configuration.attention, ndim, channels, configuration.heads, groups)
 
         self.time = nn.Sequential(nn.Linear(code, 4 * code), nn.SiLU(), nn.Linear(4 * code, code))
-        self.entry = convolution(ndim, 3 * self.patch ** ndim, width)
+        self.entry = convolution(ndim, 3 * self.patch**ndim, width)
         self.down, self.shrink = nn.ModuleList(), nn.ModuleList()
         kept, channels = [width], width
         for level, outputs in enumerate(widths):
@@ -68,7 +77,7 @@ class DiffusionNetwork(nn.Module):
             if level:
                 self.grow.append(convolution(ndim, channels, channels))
         self.norm = nn.GroupNorm(groups, channels)
-        self.exit = convolution(ndim, channels, self.classes * self.patch ** ndim, size=3 if self.patch == 1 else 1)
+        self.exit = convolution(ndim, channels, self.classes * self.patch**ndim, size=3 if self.patch == 1 else 1)
         for module in self.modules():
             if isinstance(module, (nn.Conv2d, nn.Conv3d, nn.Linear)):
                 nn.init.orthogonal_(module.weight)
@@ -78,8 +87,8 @@ class DiffusionNetwork(nn.Module):
     def forward(self, moving: Tensor, fixed: Tensor, noisy: Tensor, step: Tensor) -> Tensor:
         """The latent: the noise in `noisy`, or with `tissues` the fixed anatomy in the canonical contrast.
 
-        moving, fixed, noisy: (B, 1, *spatial) in [-1, 1], any size; noisy is the fixed image, in the canonical contrast if
-        there is one, with the noise of `step`.
+        moving, fixed, noisy: (B, 1, *spatial) in [-1, 1], any size; noisy is the fixed image, in the canonical contrast
+        if there is one, with the noise of `step`.
         step: (B,) int64, index into the noise schedule. Returns (B, 1, *spatial) float32: the noise estimate without
         units, or an image in [-1, 1]. Raises ValueError when the shapes do not agree.
         """

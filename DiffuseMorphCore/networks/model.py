@@ -1,4 +1,5 @@
 """The whole model: diffusion network, deformation network, schedule, and what their output means."""
+
 from __future__ import annotations
 
 from typing import Any
@@ -17,7 +18,8 @@ class DiffuseMorph(nn.Module):
     """The pair of networks of the paper, trained together end to end.
 
     Attributes: configuration; diffusion (G, None in a VoxelMorph control); deformation (M); schedule; information (what
-    the model's file says about it: name, version, training_data, terms, description, recipe; empty for a model that was not loaded).
+    the model's file says about it: name, version, training_data, terms, description, recipe; empty for a model that was
+    not loaded).
     """
 
     def __init__(self, configuration: ModelConfiguration) -> None:
@@ -46,13 +48,15 @@ class DiffuseMorph(nn.Module):
 
         moving, fixed, noisy: (B, 1, *spatial) in [-1, 1]; without `noisy` the fixed image itself stands in, noise-free,
         as the paper registers. step: one index, or (B,) int64. Returns (B, 1, *spatial); the fixed anatomy in the
-        canonical contrast where the model has one; without a diffusion network the fixed image. Raises DiffuseMorphError
-        for a `noisy` image then.
+        canonical contrast where the model has one; without a diffusion network the fixed image. Raises
+        DiffuseMorphError for a `noisy` image then.
         """
         if self.diffusion is None:
             if noisy is not None:
-                raise DiffuseMorphError(f"The model '{self.information.get('name', 'given')}' has no diffusion network, "
-                                        "which drawing latents and images from noise needs: choose another model.")
+                raise DiffuseMorphError(
+                    f"The model '{self.information.get('name', 'given')}' has no diffusion network, "
+                    "which drawing latents and images from noise needs: choose another model."
+                )
             return fixed
         if isinstance(step, int):
             step = torch.full((moving.shape[0],), step, dtype=torch.int64, device=moving.device)
@@ -60,7 +64,8 @@ class DiffuseMorph(nn.Module):
 
     def comparable(self, moving: Tensor, fixed: Tensor) -> Tensor:
         """The moving image as M is to see it beside the latent: in the canonical contrast where the model has one (the
-        latent of the pair with its roles exchanged), else as it is. (B, 1, *spatial) in [-1, 1]."""
+        latent of the pair with its roles exchanged), else as it is. (B, 1, *spatial) in [-1, 1].
+        """
         return self.latent(fixed, moving) if self.is_canonical else moving
 
     def clean(self, moving: Tensor, fixed: Tensor) -> Tensor:

@@ -1,4 +1,5 @@
 """A model as one file: weights, configuration, and what people must know about it. Loading executes nothing from it."""
+
 from __future__ import annotations
 
 import pickle
@@ -39,9 +40,16 @@ class ModelEntry:
 
 
 def is_non_commercial(terms: str) -> bool:
-    """Whether terms forbid commercial use, told by the words that licences have for it; no terms at all forbid nothing."""
-    return bool(re.search(r"non-?\s?commercial|\bby-nc\b|not for commercial|(academic|research)( use| purposes)? only",
-                          terms, re.IGNORECASE))
+    """Whether terms forbid commercial use, told by the words that licences have for it; no terms at all forbid
+    nothing.
+    """
+    return bool(
+        re.search(
+            r"non-?\s?commercial|\bby-nc\b|not for commercial|(academic|research)( use| purposes)? only",
+            terms,
+            re.IGNORECASE,
+        )
+    )
 
 
 def save_model(path: str | Path, model: DiffuseMorph, information: dict[str, Any]) -> Path:
@@ -53,22 +61,33 @@ def save_model(path: str | Path, model: DiffuseMorph, information: dict[str, Any
     """
     path = Path(path)
     _check_primitive(information, "information")
-    weights = {name: tensor.detach().to("cpu", torch.float16).contiguous()
-               for name, tensor in model.state_dict().items()}
+    weights = {
+        name: tensor.detach().to("cpu", torch.float16).contiguous() for name, tensor in model.state_dict().items()
+    }
     for name, tensor in weights.items():
         if not torch.isfinite(tensor).all():
-            raise DiffuseMorphError(f"The model was not written to '{path}': its weight '{name}' is not finite in 16 "
-                                    "bits, so the training went wrong.")
-    content = {"format": FORMAT, "format_version": FORMAT_VERSION, "package_version": __version__,
-               "configuration": model.configuration.to_dict(), "information": information, "weights": weights}
+            raise DiffuseMorphError(
+                f"The model was not written to '{path}': its weight '{name}' is not finite in 16 "
+                "bits, so the training went wrong."
+            )
+    content = {
+        "format": FORMAT,
+        "format_version": FORMAT_VERSION,
+        "package_version": __version__,
+        "configuration": model.configuration.to_dict(),
+        "information": information,
+        "weights": weights,
+    }
     try:
         if not path.parent.is_dir():
             raise FileNotFoundError(f"there is no folder '{path.parent}'")
         with completed(path) as part:
             torch.save(content, part)
     except (OSError, RuntimeError) as error:
-        raise DiffuseMorphError(f"The model could not be written to '{path}': check that the folder exists, may be "
-                                f"written to and has room ({_first_line(error)}).") from error
+        raise DiffuseMorphError(
+            f"The model could not be written to '{path}': check that the folder exists, may be "
+            f"written to and has room ({_first_line(error)})."
+        ) from error
     return path
 
 
@@ -85,8 +104,10 @@ def load_model(name: str | Path, device: str | torch.device = "cpu", ndim: int |
     content = _read(path, check=True)
     configuration = _configuration(path, content)
     if ndim is not None and configuration.ndim != ndim:
-        raise DiffuseMorphError(f"The model '{name}' is for {configuration.ndim}-D images, but the images are "
-                                f"{ndim}-D: choose another model.")
+        raise DiffuseMorphError(
+            f"The model '{name}' is for {configuration.ndim}-D images, but the images are "
+            f"{ndim}-D: choose another model."
+        )
     # Without memory of its own until the weights are known to fit: no time for a random start, no surprise from a file.
     with torch.device("meta"):
         model = DiffuseMorph(configuration)
@@ -108,8 +129,13 @@ def model_entry(path: str | Path) -> ModelEntry:
     path = Path(path)
     content = _read(path, check=False)
     information = content["information"]
-    return ModelEntry(path.stem, path, _configuration(path, content).ndim, str(information.get("description", "")),
-                      str(information.get("terms", "")))
+    return ModelEntry(
+        path.stem,
+        path,
+        _configuration(path, content).ndim,
+        str(information.get("description", "")),
+        str(information.get("terms", "")),
+    )
 
 
 def default_model(ndim: int) -> Path | None:
@@ -122,7 +148,9 @@ def default_model(ndim: int) -> Path | None:
 
 
 def canonical_model(ndim: int) -> Path | None:
-    """The file of the bundled model with a canonical contrast, for images of different contrasts; None where there is none."""
+    """The file of the bundled model with a canonical contrast, for images of different contrasts; None where there is
+    none.
+    """
     path = BUNDLED / f"{CANONICAL}{ndim}d.pt"
     return path if path.is_file() and not model_entry(path).non_commercial else None
 
@@ -161,17 +189,33 @@ def _read(path: Path, check: bool) -> dict[str, Any]:
         content = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
     except PermissionError as error:
         raise DiffuseMorphError(f"The model file '{path}' may not be read: check its permissions.") from error
-    except (OSError, RuntimeError, EOFError, ValueError, KeyError, TypeError, AttributeError, pickle.UnpicklingError,
-            zipfile.BadZipFile) as error:
+    except (
+        OSError,
+        RuntimeError,
+        EOFError,
+        ValueError,
+        KeyError,
+        TypeError,
+        AttributeError,
+        pickle.UnpicklingError,
+        zipfile.BadZipFile,
+    ) as error:
         raise damaged from error
     if not isinstance(content, dict) or content.get("format") != FORMAT:
         raise damaged
     version = content.get("format_version")
     if isinstance(version, int) and version > FORMAT_VERSION:
-        raise DiffuseMorphError(f"The model file '{path}' was written by a newer DiffuseMorph "
-                                f"({content.get('package_version')}): update this one ({__version__}).")
-    expected = {"format_version": int, "package_version": str, "configuration": dict, "information": dict,
-                "weights": dict}
+        raise DiffuseMorphError(
+            f"The model file '{path}' was written by a newer DiffuseMorph "
+            f"({content.get('package_version')}): update this one ({__version__})."
+        )
+    expected = {
+        "format_version": int,
+        "package_version": str,
+        "configuration": dict,
+        "information": dict,
+        "weights": dict,
+    }
     if any(not isinstance(content.get(key), kind) for key, kind in expected.items()):
         raise damaged
     return content
@@ -189,8 +233,10 @@ def _fitting_weights(path: Path, weights: dict[str, Any], model: DiffuseMorph) -
     for name in sorted({*expected, *map(str, weights)}):
         tensor = weights.get(name)
         if name not in expected or not isinstance(tensor, torch.Tensor) or tensor.shape != expected[name].shape:
-            raise DiffuseMorphError(f"The model file '{path}' cannot be used: its weights do not fit its configuration "
-                                    f"(the first one is '{name}').")
+            raise DiffuseMorphError(
+                f"The model file '{path}' cannot be used: its weights do not fit its configuration "
+                f"(the first one is '{name}')."
+            )
         if not torch.isfinite(tensor).all():
             raise DiffuseMorphError(f"The model file '{path}' cannot be used: its weight '{name}' is not finite.")
     return {name: tensor.to(torch.float32, copy=True) for name, tensor in weights.items()}
@@ -205,8 +251,10 @@ def _check_primitive(value: Any, where: str) -> None:
         for entry in value:
             _check_primitive(entry, where)
     elif type(value) not in (str, int, float, bool, type(None)):
-        raise DiffuseMorphError(f"The model was not written: its {where} holds a {type(value).__name__}, but only "
-                                "text, numbers, lists and dicts can be stored.")
+        raise DiffuseMorphError(
+            f"The model was not written: its {where} holds a {type(value).__name__}, but only "
+            "text, numbers, lists and dicts can be stored."
+        )
 
 
 def _first_line(error: BaseException) -> str:

@@ -1,4 +1,5 @@
 """The noise schedule: how much noise each step adds, and how a step is taken back (equations 2 to 6 and 13)."""
+
 from __future__ import annotations
 
 import torch
@@ -18,8 +19,9 @@ class NoiseSchedule:
     def __init__(self, steps: int = 2000, first: float = 1e-6, last: float = 1e-2) -> None:
         """A schedule of `steps` betas that grow linearly from `first` to `last`."""
         # On the CPU whatever the default device is: Apple's MPS has no float64.
-        self._set(torch.linspace(first, last, steps, dtype=torch.float64, device="cpu"),
-                  torch.arange(steps, device="cpu"))
+        self._set(
+            torch.linspace(first, last, steps, dtype=torch.float64, device="cpu"), torch.arange(steps, device="cpu")
+        )
 
     def _set(self, betas: Tensor, original: Tensor) -> None:
         self.betas = betas
@@ -38,19 +40,23 @@ class NoiseSchedule:
 
         clean, noise: (B, C, *spatial). step: one index, or (B,) int64 indices. Returns the shape of `clean`.
         """
-        return (self._at(self.alpha_bars.sqrt(), step, clean) * clean
-                + self._at((1 - self.alpha_bars).sqrt(), step, clean) * noise)
+        return (
+            self._at(self.alpha_bars.sqrt(), step, clean) * clean
+            + self._at((1 - self.alpha_bars).sqrt(), step, clean) * noise
+        )
 
     def clean_estimate(self, noisy: Tensor, step: Tensor | int, latent: Tensor, clamp: bool = False) -> Tensor:
         """Solve equation 4 for x_0, given the noise estimate `latent`; cut to [-1, 1] on request."""
         estimate = (noisy - self._at((1 - self.alpha_bars).sqrt(), step, noisy) * latent) / self._at(
-            self.alpha_bars.sqrt(), step, noisy)
+            self.alpha_bars.sqrt(), step, noisy
+        )
         return estimate.clamp(-1, 1) if clamp else estimate
 
     def noise_estimate(self, noisy: Tensor, step: Tensor | int, clean: Tensor) -> Tensor:
         """Solve equation 4 for the noise, given an estimate `clean` of x_0: the inverse of `clean_estimate`."""
         return (noisy - self._at(self.alpha_bars.sqrt(), step, noisy) * clean) / self._at(
-            (1 - self.alpha_bars).sqrt(), step, noisy)
+            (1 - self.alpha_bars).sqrt(), step, noisy
+        )
 
     def posterior_mean(self, noisy: Tensor, step: Tensor | int, latent: Tensor, clamp: bool = False) -> Tensor:
         """The mean of x_(t-1) given x_t and the noise estimate.
@@ -60,13 +66,15 @@ class NoiseSchedule:
         """
         if clamp:
             clean = self.clean_estimate(noisy, step, latent, clamp=True)
-            return (self._at(self._weights_clean, step, noisy) * clean
-                    + self._at(self._weights_noisy, step, noisy) * noisy)
+            return (
+                self._at(self._weights_clean, step, noisy) * clean + self._at(self._weights_noisy, step, noisy) * noisy
+            )
         shrink = self.betas / (1 - self.alpha_bars).sqrt()
         return (noisy - self._at(shrink, step, noisy) * latent) / self._at((1 - self.betas).sqrt(), step, noisy)
 
-    def reverse_step(self, noisy: Tensor, step: int, latent: Tensor, noise: Tensor | None = None,
-                     clamp: bool = True) -> Tensor:
+    def reverse_step(
+        self, noisy: Tensor, step: int, latent: Tensor, noise: Tensor | None = None, clamp: bool = True
+    ) -> Tensor:
         """One reverse step x_t -> x_(t-1) (equation 13).
 
         noise: (B, C, *spatial) standard normal; not used at step 0, whose posterior has no variance. None = the mean.
@@ -84,11 +92,13 @@ class NoiseSchedule:
         the schedule does not have.
         """
         if not 0 <= start < len(self):
-            raise DiffuseMorphError(f"The start step {start} is not in the noise schedule: choose 0 to "
-                                    f"{len(self) - 1}.")
+            raise DiffuseMorphError(
+                f"The start step {start} is not in the noise schedule: choose 0 to {len(self) - 1}."
+            )
         if not 1 <= steps <= start + 1:
             raise DiffuseMorphError(
-                f"From start step {start}, {steps} reverse steps are not possible: choose 1 to {start + 1}.")
+                f"From start step {start}, {steps} reverse steps are not possible: choose 1 to {start + 1}."
+            )
         if steps == 1:
             kept = torch.tensor([start], device="cpu")
         else:

@@ -26,12 +26,19 @@ from DiffuseMorphCore.registration.turns import angle, right_angles, turned
 ALIGNMENTS = declared()["align"].choices
 _SCORED_VOXELS, _SEARCHED_VOXELS = 8_000, 60_000
 _POOR, _CLEARLY = 0.2, 0.1
-"""Share of one image that the other explains below which an alignment is poor, and by how much more a turned one has to."""
+"""Share of one image that the other explains below which an alignment is poor, and by how much more a turned one has
+to."""
 _TURN = math.radians(25)  # starting rotations; a rigid search recovers about as much again
 
 
-def align(fixed: PreparedScan, moving: PreparedScan, kind: str = "affine", initial: sitk.Transform | None = None,
-          progress: Progress | None = None, notes: list[str] | None = None) -> sitk.AffineTransform:
+def align(
+    fixed: PreparedScan,
+    moving: PreparedScan,
+    kind: str = "affine",
+    initial: sitk.Transform | None = None,
+    progress: Progress | None = None,
+    notes: list[str] | None = None,
+) -> sitk.AffineTransform:
     """Linear transform from fixed points to moving points (mm, LPS; slice coordinates for a slice).
 
     Parameters
@@ -64,8 +71,14 @@ def align(fixed: PreparedScan, moving: PreparedScan, kind: str = "affine", initi
     return _rounded(found, fixed.grid)
 
 
-def _search(fixed: PreparedScan, moving: PreparedScan, kind: str, initial: sitk.AffineTransform | None,
-            progress: Progress | None, notes: list[str] | None) -> sitk.AffineTransform:
+def _search(
+    fixed: PreparedScan,
+    moving: PreparedScan,
+    kind: str,
+    initial: sitk.AffineTransform | None,
+    progress: Progress | None,
+    notes: list[str] | None,
+) -> sitk.AffineTransform:
     """The best rigid or affine transform from fixed to moving points; see :func:`align`."""
     ndim, center = fixed.grid.ndim, _center_of_mass(fixed)
     start = sitk.AffineTransform(ndim) if initial is None else initial
@@ -95,21 +108,27 @@ def _search(fixed: PreparedScan, moving: PreparedScan, kind: str, initial: sitk.
     return max(candidates, key=fine.score)
 
 
-def _turned_round(pair: AlignmentSearch, best: sitk.Transform, center: np.ndarray, target: np.ndarray,
-                  notes: list[str] | None) -> sitk.Transform:
-    """The best transform so far or, where it matches hardly better than by chance, a clearly better one that begins turned
-    by right angles."""
+def _turned_round(
+    pair: AlignmentSearch, best: sitk.Transform, center: np.ndarray, target: np.ndarray, notes: list[str] | None
+) -> sitk.Transform:
+    """The best transform so far or, where it matches hardly better than by chance, a clearly better one that begins
+    turned by right angles.
+    """
     before = pair.explained(best)
     if before >= _POOR:
         return best
-    starts = sorted((turned(matrix, center, target) for matrix in right_angles(len(center))), key=pair.score, reverse=True)
+    starts = sorted(
+        (turned(matrix, center, target) for matrix in right_angles(len(center))), key=pair.score, reverse=True
+    )
     found = max((pair.search(start, 60) for start in starts[:3]), key=pair.score)
     if pair.score(found) <= pair.score(best) or pair.explained(found) < before + _CLEARLY:
         return best
     if notes is not None:
         degrees = angle(np.array(as_affine(found, len(center)).GetMatrix()).reshape(len(center), -1))
-        notes.append(f"The images matched only when the moving one was turned by about {degrees:.0f} degrees: check the "
-                     "orientation in the headers.")
+        notes.append(
+            f"The images matched only when the moving one was turned by about {degrees:.0f} degrees: check the "
+            "orientation in the headers."
+        )
     return found
 
 
@@ -119,15 +138,18 @@ def as_affine(transform: sitk.Transform, ndim: int) -> sitk.AffineTransform:
     Raises DiffuseMorphError when the transform bends, or is of another dimension.
     """
     if transform.GetDimension() != ndim or not transform.IsLinear():
-        raise DiffuseMorphError(f"The initial transform must be a linear {ndim}-D transform from fixed to moving points.")
+        raise DiffuseMorphError(
+            f"The initial transform must be a linear {ndim}-D transform from fixed to moving points."
+        )
     return affine_transform(*linear_map(transform))
 
 
 def _rounded(transform: sitk.AffineTransform, grid: Grid) -> sitk.AffineTransform:
-    """The transform to a hundredth of a voxel of the fixed grid: ITK adds up in parallel, in an order that changes the last
-    digits from run to run, and the same pair shall give the same bytes.
+    """The transform to a hundredth of a voxel of the fixed grid: ITK adds up in parallel, in an order that changes the
+    last digits from run to run, and the same pair shall give the same bytes.
 
-    It is rounded about the grid's middle, so that neither the units of the image nor its distance from the origin matter.
+    It is rounded about the grid's middle, so that neither the units of the image nor its distance from the origin
+    matter.
     """
     direction = np.array(grid.direction).reshape(grid.ndim, grid.ndim)
     middle = np.array(grid.origin) + direction @ (np.array(grid.spacing) * (np.array(grid.size) - 1) / 2)
@@ -190,7 +212,10 @@ def _starts(fixed: PreparedScan, moving: PreparedScan) -> Iterator[tuple]:
     ndim = fixed.grid.ndim
     center = _center_of_mass(fixed)
     shifts = [np.zeros(ndim), _middle(moving) - _middle(fixed), _center_of_mass(moving) - center]
-    turns = [angles for angles in itertools.product((0.0, -_TURN, _TURN), repeat=1 if ndim == 2 else 3)
-             if sum(angle != 0 for angle in angles) <= 2]
+    turns = [
+        angles
+        for angles in itertools.product((0.0, -_TURN, _TURN), repeat=1 if ndim == 2 else 3)
+        if sum(angle != 0 for angle in angles) <= 2
+    ]
     for shift, angles in itertools.product(shifts, turns):
         yield _rigid(ndim, center, shift, angles)

@@ -55,8 +55,10 @@ class AlignmentSearch:
 
     def explained(self, transform: sitk.Transform) -> float:
         """How much the images explain of each other through a transform; see :mod:`.explained`."""
-        moved, known = (sitk.GetArrayFromImage(sitk.Resample(image, self.images[0], transform, sitk.sitkLinear, outside))
-                        for image, outside in ((self.images[1], self.backgrounds[1]), (self.known, 0)))
+        moved, known = (
+            sitk.GetArrayFromImage(sitk.Resample(image, self.images[0], transform, sitk.sitkLinear, outside))
+            for image, outside in ((self.images[1], self.backgrounds[1]), (self.known, 0))
+        )
         mask = 1 if self.masks[0] is None else sitk.GetArrayViewFromImage(self.masks[0])
         return explained(sitk.GetArrayFromImage(self.images[0]), moved, known * mask > 0, self.backgrounds)
 
@@ -66,10 +68,16 @@ class AlignmentSearch:
         ``then`` is applied after it, and stays as it is.
         """
         method = self._method()
-        # Steps that shrink when they overshoot: plain descent stopped early on one brain in six and took four times as long.
+        # Steps that shrink when they overshoot: plain descent stopped early on one brain in six and took four times as
+        # long.
         method.SetOptimizerAsRegularStepGradientDescent(
-            learningRate=1.0, minStep=0.01 * self.step, numberOfIterations=iterations, relaxationFactor=0.6,
-            estimateLearningRate=method.Once, maximumStepSizeInPhysicalUnits=self.step)
+            learningRate=1.0,
+            minStep=0.01 * self.step,
+            numberOfIterations=iterations,
+            relaxationFactor=0.6,
+            estimateLearningRate=method.Once,
+            maximumStepSizeInPhysicalUnits=self.step,
+        )
         method.SetOptimizerScalesFromPhysicalShift()
         result = type(transform)(transform)
         method.SetInitialTransform(result, inPlace=True)
@@ -79,8 +87,11 @@ class AlignmentSearch:
             method.Execute(*self.images)
         except RuntimeError:
             return transform
-        return max(transform, result, key=lambda found: self.score(
-            found if then is None else sitk.CompositeTransform([then, found])))
+        return max(
+            transform,
+            result,
+            key=lambda found: self.score(found if then is None else sitk.CompositeTransform([then, found])),
+        )
 
 
 def volume(scan: PreparedScan) -> float:

@@ -27,8 +27,8 @@ INSIDE = 0.8
 class NetworkFrame:
     """From a grid's own order of axes to LPS order with cubic voxels, and back.
 
-    order, flips : for each axis of the LPS array (foot to head first), the array axis of the grid that runs along it, and
-    whether it runs the other way. shape : in LPS order. original : shape of the grid, in its own order.
+    order, flips : for each axis of the LPS array (foot to head first), the array axis of the grid that runs along it,
+    and whether it runs the other way. shape : in LPS order. original : shape of the grid, in its own order.
     """
 
     order: tuple[int, ...]
@@ -76,8 +76,11 @@ def windowed(image: Tensor) -> Tensor:
     Beside the bright fat under the skin a brain can be nearly black, which no synthetic image is.
     """
     ndim = image.dim() - 2
-    object_ = (smooth(image, 1.0) > 0.1 * image.quantile(0.98) if image.numel() < 1e6 else
-               smooth(image, 1.0) > 0.1 * image.flatten()[::7].quantile(0.98)).to(image)
+    object_ = (
+        smooth(image, 1.0) > 0.1 * image.quantile(0.98)
+        if image.numel() < 1e6
+        else smooth(image, 1.0) > 0.1 * image.flatten()[::7].quantile(0.98)
+    ).to(image)
     window = 2 * max(1, min(image.shape[2:]) // 16) + 1
     share = box_sum(object_, window) / box_sum(torch.ones_like(object_), window)
     for depth in (0.999, 0.9, 0.5):
@@ -99,14 +102,20 @@ def with_canonical(model: DiffuseMorph, pair: ImagePair, grid: Grid) -> ImagePai
     frame = NetworkFrame.of(grid.resampled(pair.shape), model.configuration.spacing)
     moving, fixed = frame.images(model, pair)
     with _quickest(model):
-        canonical = {"fixed_canonical": model.latent(moving, fixed), "moving_canonical": model.comparable(moving, fixed)}
-    return replace(pair, **{name: ((frame.back(image) + 1) / 2).to(pair.fixed.device).clamp(0, 1)
-                            for name, image in canonical.items()})
+        canonical = {
+            "fixed_canonical": model.latent(moving, fixed),
+            "moving_canonical": model.comparable(moving, fixed),
+        }
+    return replace(
+        pair,
+        **{name: ((frame.back(image) + 1) / 2).to(pair.fixed.device).clamp(0, 1) for name, image in canonical.items()},
+    )
 
 
 @torch.no_grad()
 def drawn_latent(model: DiffuseMorph, pair: ImagePair, grid: Grid, step: int, seed: int) -> Tensor:
-    """``fixed_canonical`` as the network gives it from that image with the noise of ``step``: (1, 1, *spatial) in [0, 1].
+    """``fixed_canonical`` as the network gives it from that image with the noise of ``step``: (1, 1, *spatial) in [0,
+    1].
 
     pair : with canonical images. The noise is drawn on the CPU, so that a seed means the same on every device.
     """
@@ -120,6 +129,8 @@ def drawn_latent(model: DiffuseMorph, pair: ImagePair, grid: Grid, step: int, se
 
 
 def _quickest(model: DiffuseMorph) -> torch.autocast:
-    """16-bit numbers where the device computes quicker in them, as in training; channels last, which convolutions like."""
+    """16-bit numbers where the device computes quicker in them, as in training; channels last, which convolutions
+    like.
+    """
     model.diffusion.to(memory_format=torch.channels_last if model.ndim == 2 else torch.channels_last_3d)
     return torch.autocast(model.device.type, dtype=torch.bfloat16, enabled=computes_in_bf16(model.device))

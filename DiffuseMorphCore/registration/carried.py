@@ -16,14 +16,17 @@ def image_to_warp(source: Any, ndim: int, role: str = "image to warp", labels: b
 
     Raises
     ------
-    DiffuseMorphError : it cannot be read, has another dimension than the registration, or as a label map holds no labels.
+    DiffuseMorphError : it cannot be read, has another dimension than the registration, or as a label map holds no
+        labels.
     """
     image, name = as_image(source, role)
     if labels:
         image = check_image(image, name, labels=True)
     if image.GetDimension() != ndim:
-        raise DiffuseMorphError(f"The {name} is {image.GetDimension()}-D, but the registration is {ndim}-D: "
-                                "give one of the moving image's dimension.")
+        raise DiffuseMorphError(
+            f"The {name} is {image.GetDimension()}-D, but the registration is {ndim}-D: "
+            "give one of the moving image's dimension."
+        )
     if image.GetNumberOfPixels() == 0:
         raise DiffuseMorphError(f"The {name} is empty: give one with voxels.")
     return image
@@ -39,12 +42,16 @@ def points_to_warp(points: Any, ndim: int) -> np.ndarray:
     try:
         array = np.asarray(points, dtype=float)
     except (TypeError, ValueError):
-        raise DiffuseMorphError(f"The points are not numbers: give them as an array of N × {ndim} coordinates in mm.") from None
+        raise DiffuseMorphError(
+            f"The points are not numbers: give them as an array of N × {ndim} coordinates in mm."
+        ) from None
     if array.size == 0 and array.ndim <= 2:
         return array.reshape(0, ndim)
     if array.ndim not in (1, 2) or array.shape[-1] != ndim:
-        raise DiffuseMorphError(f"The points have the shape {' × '.join(map(str, array.shape)) or 'of one number'}: "
-                                f"give N × {ndim} coordinates in mm.")
+        raise DiffuseMorphError(
+            f"The points have the shape {' × '.join(map(str, array.shape)) or 'of one number'}: "
+            f"give N × {ndim} coordinates in mm."
+        )
     if not np.isfinite(array).all():
         raise DiffuseMorphError("Some of the points have coordinates that are not finite: leave them out.")
     return array

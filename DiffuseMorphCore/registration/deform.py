@@ -30,9 +30,9 @@ _FADING_CHECKS = (0.5, 1.0)
 class Deformation:
     """The path, on the CPU, and its making.
 
-    path : on a grid that reaches beyond the pair's field of view, to where it has faded to nothing. grid : its part over
-    that field of view. pair : as it was compared, also on the CPU. similarity : of the images along the way. repair : of
-    folds in that part. notes : for the report.
+    path : on a grid that reaches beyond the pair's field of view, to where it has faded to nothing. grid : its part
+    over that field of view. pair : as it was compared, also on the CPU. similarity : of the images along the way.
+    repair : of folds in that part. notes : for the report.
     """
 
     path: EtaPath
@@ -46,8 +46,9 @@ class Deformation:
 class Deforming:
     """The work on one pair on its device: ``grid`` is where the path is delivered, over the pair's field of view."""
 
-    def __init__(self, pair: ImagePair, grid: Grid, goal: Similarity, options: RegistrationOptions,
-                 progress: Progress | None) -> None:
+    def __init__(
+        self, pair: ImagePair, grid: Grid, goal: Similarity, options: RegistrationOptions, progress: Progress | None
+    ) -> None:
         self.pair, self.grid, self.goal, self.options, self.progress = pair, grid, goal, options, progress
         self.voxels = torch.Size(pair.shape).numel()
         self.steps, self.settings = refinement_settings(options.refine, self.voxels)
@@ -63,30 +64,48 @@ class Deforming:
         """The network's path; what it adds in further passes is left to the refinement, if there is one."""
         nothing = Displacement.zero(self.grid, self.pair.fixed.device).at(self.pair.shape)
         seen = self.pair if network.is_canonical else self.goal.network_pair(self.pair, nothing.values)
-        path = predict(network, seen, self.grid, even_etas(self.options.keyframes), self.options.trajectory,
-                       further=not self.steps)
+        path = predict(
+            network, seen, self.grid, even_etas(self.options.keyframes), self.options.trajectory, further=not self.steps
+        )
         free = path.keyframes.new_tensor(movable(self.pair.shape)).view(1, -1, *[1] * self.grid.ndim)
         return replace(path, keyframes=path.keyframes * free)
 
     def optimised(self, start: Start, index: int, count: int) -> Start:
-        """Refined from where a start ends, one of ``count``; only several have their similarity measured, to be compared."""
+        """Refined from where a start ends, one of ``count``; only several have their similarity measured, to be
+        compared.
+        """
         begin: Tensor = start.path.end.at(self.pair.shape).values
-        found = refine(self.pair, begin, steps=self.steps, similarity=self.goal, settings=self.settings,
-                       spacing=self.grid.resampled(self.pair.shape).voxel_spacing,
-                       advance=lambda fraction: advance(self.progress, "refine", (index + fraction) / count))
+        found = refine(
+            self.pair,
+            begin,
+            steps=self.steps,
+            similarity=self.goal,
+            settings=self.settings,
+            spacing=self.grid.resampled(self.pair.shape).voxel_spacing,
+            advance=lambda fraction: advance(self.progress, "refine", (index + fraction) / count),
+        )
         change = resize_displacement(found - begin, self.grid.shape)
         return start.optimised(change, self.goal.evaluate(self.pair, found) if count > 1 else start.similarity)
 
 
 @torch.no_grad()
-def deform(pair: ImagePair, grid: Grid, fixed_shape: tuple[int, ...], network: DiffuseMorph | None, device: torch.device,
-           goal: Similarity, options: RegistrationOptions, stopwatch: Stopwatch, progress: Progress | None,
-           given: Displacement | None = None) -> Deformation:
+def deform(
+    pair: ImagePair,
+    grid: Grid,
+    fixed_shape: tuple[int, ...],
+    network: DiffuseMorph | None,
+    device: torch.device,
+    goal: Similarity,
+    options: RegistrationOptions,
+    stopwatch: Stopwatch,
+    progress: Progress | None,
+    given: Displacement | None = None,
+) -> Deformation:
     """Run the network and the refinement on ``device``; the path lies on ``grid``, fold-free on ``fixed_shape``.
 
-    The correction by the refinement is a displacement scaled with eta: nothing at 0, whole at 1. The network's answer, or
-    a displacement that is ``given``, is kept only where it makes the images more similar, and does not lead the refinement
-    astray.
+    The correction by the refinement is a displacement scaled with eta: nothing at 0, whole at 1. The network's answer,
+    or a displacement that is ``given``, is kept only where it makes the images more similar, and does not lead the
+    refinement astray.
     """
     pair, notes = pair.to(device), []
     if network is not None and network.is_canonical:
@@ -99,9 +118,17 @@ def deform(pair: ImagePair, grid: Grid, fixed_shape: tuple[int, ...], network: D
     if work.pair.identical():
         notes.append("The aligned images are the same, so nothing was deformed.")
         path = zero.path.faded().to("cpu")
-        return Deformation(path, grid, pair.to(torch.device("cpu")), similarity | {"registered": zero.similarity},
-                           Repair(zero.path, True, 0), notes)
-    others = [] if given is None else [work.start("given displacement", EtaPath.straight(given.at(grid.shape).to(device)))]
+        return Deformation(
+            path,
+            grid,
+            pair.to(torch.device("cpu")),
+            similarity | {"registered": zero.similarity},
+            Repair(zero.path, True, 0),
+            notes,
+        )
+    others = (
+        [] if given is None else [work.start("given displacement", EtaPath.straight(given.at(grid.shape).to(device)))]
+    )
     with stopwatch("predict"):
         if network is not None:
             advance(progress, "predict", 0.0)
@@ -125,8 +152,10 @@ def deform(pair: ImagePair, grid: Grid, fixed_shape: tuple[int, ...], network: D
         beyond = unfold(faded, _fine_shape(faded.grid, grid, fixed_shape), _FADING_CHECKS)
         for place, found in (("in the fixed image", repair), ("beyond the fixed image", beyond)):
             if not found.converged:
-                notes.append(f"The repair of folds did not come to an end: {sum(found.folded_after.values())} cells {place} "
-                             "are left folded, so do not rely on the deformation there.")
+                notes.append(
+                    f"The repair of folds did not come to an end: {sum(found.folded_after.values())} cells {place} "
+                    "are left folded, so do not rely on the deformation there."
+                )
         if device.type == "cuda":
             torch.cuda.synchronize(device)
     return Deformation(beyond.path.to("cpu"), grid, pair.to(torch.device("cpu")), similarity, repair, notes)
@@ -134,5 +163,7 @@ def deform(pair: ImagePair, grid: Grid, fixed_shape: tuple[int, ...], network: D
 
 def _fine_shape(wide: Grid, grid: Grid, fixed_shape: tuple[int, ...]) -> tuple[int, ...]:
     """The shape of a grid over ``wide`` with voxels about as fine as those of ``fixed_shape`` over ``grid``."""
-    return tuple(max(length, round((length - 1) * (fine - 1) / max(coarse - 1, 1)) + 1)
-                 for length, coarse, fine in zip(wide.shape, grid.shape, fixed_shape))
+    return tuple(
+        max(length, round((length - 1) * (fine - 1) / max(coarse - 1, 1)) + 1)
+        for length, coarse, fine in zip(wide.shape, grid.shape, fixed_shape)
+    )

@@ -20,12 +20,13 @@ _VOLUMES = (0.05, 20.0)  # determinants beyond are taken as these: folds have no
 class RefinementSettings:
     """Settings of the optimisation; lengths in voxels of the level at work, along its finest axis.
 
-    force_smoothing, field_smoothing : Gaussian widths for the force and the displacement. log_jacobian_diffusion : voxels²
-    that the logarithm of the determinant diffuses after each step. largest_step : the longest step. least_force : forces
-    well below this multiple of their mean get less than a full step, so that an empty background stays calm. beta1, beta2 :
-    Adam's two averages. coarsest : longest side of the coarsest grid. patience, least_gain : a level ends when ``patience``
-    steps gained less than this share; finest : the same two for the finest grid. thinness : for each axis the shortest side of
-    a voxel as a share of the side along it, so that lengths are the same in mm along all; None: the sides are equal.
+    force_smoothing, field_smoothing : Gaussian widths for the force and the displacement. log_jacobian_diffusion :
+    voxels² that the logarithm of the determinant diffuses after each step. largest_step : the longest step. least_force
+    : forces well below this multiple of their mean get less than a full step, so that an empty background stays calm.
+    beta1, beta2 : Adam's two averages. coarsest : longest side of the coarsest grid. patience, least_gain : a level
+    ends when ``patience`` steps gained less than this share; finest : the same two for the finest grid. thinness : for
+    each axis the shortest side of a voxel as a share of the side along it, so that lengths are the same in mm along
+    all; None: the sides are equal.
     """
 
     force_smoothing: float = 1.1
@@ -43,8 +44,12 @@ class RefinementSettings:
 
     def scaled(self, ratio: float) -> RefinementSettings:
         """The same lengths for a displacement in voxels of a grid with ``ratio`` times as many a side."""
-        return replace(self, force_smoothing=ratio * self.force_smoothing, field_smoothing=ratio * self.field_smoothing,
-                       largest_step=ratio * self.largest_step)
+        return replace(
+            self,
+            force_smoothing=ratio * self.force_smoothing,
+            field_smoothing=ratio * self.field_smoothing,
+            largest_step=ratio * self.largest_step,
+        )
 
 
 def thinness(spacing: Sequence[float]) -> tuple[float, ...]:
@@ -53,8 +58,13 @@ def thinness(spacing: Sequence[float]) -> tuple[float, ...]:
     return tuple(1.0 if share > _ABOUT_EQUAL else share for share in shares)
 
 
-def ascend(similarity: PreparedTerm, displacement: Tensor, steps: int, settings: RefinementSettings,
-           advance: Callable[[float], None] = lambda fraction: None) -> Tensor:
+def ascend(
+    similarity: PreparedTerm,
+    displacement: Tensor,
+    steps: int,
+    settings: RefinementSettings,
+    advance: Callable[[float], None] = lambda fraction: None,
+) -> Tensor:
     """Move displacements (B, ndim, *spatial), in voxels of their grid, to where the images are more similar.
 
     At most ``steps`` steps; a displacement whose similarity gains too little stays where it is from then on.
@@ -63,8 +73,10 @@ def ascend(similarity: PreparedTerm, displacement: Tensor, steps: int, settings:
     values: list[Tensor] = []
     ndim = displacement.dim() - 2
     thin = displacement.new_tensor(settings.thinness or (1.0,) * ndim).view(1, -1, *[1] * ndim)
-    force_widths, field_widths = ([width * share for share in thin.flatten().tolist()]
-                                  for width in (settings.force_smoothing, settings.field_smoothing))
+    force_widths, field_widths = (
+        [width * share for share in thin.flatten().tolist()]
+        for width in (settings.force_smoothing, settings.field_smoothing)
+    )
     moving = torch.ones(len(displacement), dtype=torch.bool, device=displacement.device)
     for step in range(steps):
         advance(step / steps)
@@ -92,8 +104,8 @@ def ascend(similarity: PreparedTerm, displacement: Tensor, steps: int, settings:
 
 
 def diffuse_log_jacobian(displacement: Tensor, rate: float | Tensor) -> Tensor:
-    """A displacement whose log Jacobian varies less from voxel to voxel: log J diffuses with ``rate`` voxels² a step, a number
-    or one for each axis, (1, ndim, 1, …).
+    """A displacement whose log Jacobian varies less from voxel to voxel: log J diffuses with ``rate`` voxels² a step, a
+    number or one for each axis, (1, ndim, 1, …).
 
     Along u' = grad log J the logarithm of the determinant follows (nearly) a heat equation. Unlike smoothing the
     displacement it leaves rotation and shear alone, and so nearly all of what brings boundaries together.
@@ -108,8 +120,8 @@ def _settled(values: list[Tensor], settings: RefinementSettings) -> Tensor:
     latest = values[-1]
     if len(values) <= 2 * settings.patience:
         return torch.zeros_like(latest, dtype=torch.bool)
-    recent = torch.stack(values[-settings.patience:]).amax(dim=0)
-    earlier = torch.stack(values[:-settings.patience]).amax(dim=0)
+    recent = torch.stack(values[-settings.patience :]).amax(dim=0)
+    earlier = torch.stack(values[: -settings.patience]).amax(dim=0)
     return recent - earlier < settings.least_gain * earlier.abs()
 
 

@@ -10,8 +10,8 @@ from torch import Tensor
 from DiffuseMorphCore.samplers import EtaPath
 
 TWO_STARTS, CLEARLY = 300_000, 1.01
-"""On working grids of at most so many voxels, where it costs little, the optimisation is tried from zero too; what began
-elsewhere is dropped where the match from zero is so many times as good."""
+"""On working grids of at most so many voxels, where it costs little, the optimisation is tried from zero too; what
+began elsewhere is dropped where the match from zero is so many times as good."""
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,9 @@ class Start:
 
 
 def choose_starts(zero: Start, others: Sequence[Start], try_zero_too: bool, notes: list[str]) -> list[Start]:
-    """What to begin with: the most similar of the others if it beats zero, then zero too if asked for; else zero alone."""
+    """What to begin with: the most similar of the others if it beats zero, then zero too if asked for; else zero
+    alone.
+    """
     for other in others:
         if other.similarity <= zero.similarity:
             notes.append(f"The {other.name} did not make the images more similar, so it was not used.")

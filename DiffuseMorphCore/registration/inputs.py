@@ -19,8 +19,14 @@ Image = Any
 Window = tuple[float, float]
 
 
-def load_pair(fixed: Image, moving: Image, fixed_mask: Image | None, moving_mask: Image | None,
-              notes: list[str], windows: tuple[Window | None, Window | None] = (None, None)) -> tuple[PreparedScan, PreparedScan]:
+def load_pair(
+    fixed: Image,
+    moving: Image,
+    fixed_mask: Image | None,
+    moving_mask: Image | None,
+    notes: list[str],
+    windows: tuple[Window | None, Window | None] = (None, None),
+) -> tuple[PreparedScan, PreparedScan]:
     """Both scans, checked and prepared; ``notes`` gathers what was changed.
 
     windows : the intensities (low, high) to keep of the fixed and of the moving image; None: those that it has itself.
@@ -30,17 +36,23 @@ def load_pair(fixed: Image, moving: Image, fixed_mask: Image | None, moving_mask
     DiffuseMorphError : an image that cannot be registered, or two that do not fit together.
     """
     images, names = zip(_checked(fixed, "fixed image", notes), _checked(moving, "moving image", notes))
-    masks = [None if mask is None else _checked(mask, f"{role} mask", notes, labels=True)[0]
-             for mask, role in ((fixed_mask, "fixed"), (moving_mask, "moving"))]
+    masks = [
+        None if mask is None else _checked(mask, f"{role} mask", notes, labels=True)[0]
+        for mask, role in ((fixed_mask, "fixed"), (moving_mask, "moving"))
+    ]
     if images[0].GetDimension() != images[1].GetDimension():
-        raise DiffuseMorphError(f"The {names[0]} is {images[0].GetDimension()}-D and the {names[1]} "
-                                f"{images[1].GetDimension()}-D: register images of the same dimension.")
+        raise DiffuseMorphError(
+            f"The {names[0]} is {images[0].GetDimension()}-D and the {names[1]} "
+            f"{images[1].GetDimension()}-D: register images of the same dimension."
+        )
     if is_slice(images[0]) != is_slice(images[1]):
-        single, volume = (names if is_slice(images[0]) else names[::-1])
-        raise DiffuseMorphError(f"The {single} is a single slice and the {volume} a volume: "
-                                "register two slices or two volumes.")
-    scans = tuple(prepare(image, name, mask, notes, window)
-                  for image, name, mask, window in zip(images, names, masks, windows))
+        single, volume = names if is_slice(images[0]) else names[::-1]
+        raise DiffuseMorphError(
+            f"The {single} is a single slice and the {volume} a volume: register two slices or two volumes."
+        )
+    scans = tuple(
+        prepare(image, name, mask, notes, window) for image, name, mask, window in zip(images, names, masks, windows)
+    )
     return _without_slabs(scans, names, notes)
 
 
@@ -49,8 +61,8 @@ def _without_slabs(
 ) -> tuple[PreparedScan, PreparedScan]:
     """The scans without slabs at the rim of the moving one that were not scanned.
 
-    On a phantom a slab of the moving image moved what lay beside it by 1.0 mm, left out by 0.45 mm. One of the fixed image,
-    where windows of one value have no gradient, by 0.3 mm, left out by 0.7 mm.
+    On a phantom a slab of the moving image moved what lay beside it by 1.0 mm, left out by 0.45 mm. One of the fixed
+    image, where windows of one value have no gradient, by 0.3 mm, left out by 0.7 mm.
     """
     slabs = [unscanned_slabs(scan.values) for scan in scans]
     if all(len(each) == 2 * scan.grid.ndim for each, scan in zip(slabs, scans)):
@@ -66,8 +78,9 @@ def _without_slabs(
     return fixed, moving
 
 
-def resolve_model(model: str | Path | DiffuseMorph | None, ndim: int, device: torch.device,
-                  notes: list[str]) -> DiffuseMorph | None:
+def resolve_model(
+    model: str | Path | DiffuseMorph | None, ndim: int, device: torch.device, notes: list[str]
+) -> DiffuseMorph | None:
     """The model to use, on the device, or None for refinement alone.
 
     Where the package has no default for this dimension, refinement alone is used and ``notes`` says so.
@@ -87,8 +100,9 @@ def resolve_model(model: str | Path | DiffuseMorph | None, ndim: int, device: to
         return None
     network = load_model(model, device, ndim)
     if is_non_commercial(str(network.information.get("terms", ""))):
-        notes.append(f"The model '{network.information['name']}' may not be used commercially: "
-                     f"{network.information['terms']}")
+        notes.append(
+            f"The model '{network.information['name']}' may not be used commercially: {network.information['terms']}"
+        )
     return network
 
 

@@ -1,8 +1,8 @@
 """Whether two aligned images have one kind of contrast or two, told by the images themselves.
 
-Where two scans of one contrast are aligned, they get brighter and darker together nearly everywhere. Two contrasts do that
-too where they share the brightest boundaries, as T1 and FLAIR of a head do; then what tells them apart is which tissue is how
-bright, and that needs to know the tissues: a model with a canonical contrast does, for heads.
+Where two scans of one contrast are aligned, they get brighter and darker together nearly everywhere. Two contrasts do
+that too where they share the brightest boundaries, as T1 and FLAIR of a head do; then what tells them apart is which
+tissue is how bright, and that needs to know the tissues: a model with a canonical contrast does, for heads.
 """
 
 from __future__ import annotations
@@ -23,10 +23,12 @@ COMPARED_VOXELS = {2: 10_000, 3: 40_000}
 """Voxels of the grid on which brightness is compared: coarse, as a linear alignment leaves details apart."""
 CERTAIN, LIKELY = 0.75, 0.5
 """Correlation from which images have one contrast, and from which they are taken to where nothing knows their tissues.
-Brains of one contrast, extracted: .84 to .87, hearts and lungs above .9, hippocampi .60 to .68, brains of inverted contrast
-.35 to .49; heads with T1 and T1 .44 to .62, with T1 and FLAIR .39 to .64 (people that methods are chosen on)."""
+Brains of one contrast, extracted: .84 to .87, hearts and lungs above .9, hippocampi .60 to .68, brains of inverted
+contrast .35 to .49; heads with T1 and T1 .44 to .62, with T1 and FLAIR .39 to .64 (people that methods are chosen
+on)."""
 DIFFERENT_PROFILE = 0.08
-"""Distance of tissue profiles from which contrasts differ: T1 and T1 up to .06, FLAIR and FLAIR .04, T1 and FLAIR .10 to .24."""
+"""Distance of tissue profiles from which contrasts differ: T1 and T1 up to .06, FLAIR and FLAIR .04, T1 and FLAIR .10
+to .24."""
 HEAD = 100.0  # mm: a field of view with less along any axis shows no head
 
 _WINDOW = 5
@@ -38,8 +40,8 @@ _LEAST_VOXELS = 30
 class Modality:
     """A choice and what it rests on.
 
-    name : ``"same"`` or ``"different"``. reason : one clause for reports. correlation : signed, -1 to 1. profile_distance :
-    between the tissues' brightness in both images, 0 for equal; None where no tissue was recognised.
+    name : ``"same"`` or ``"different"``. reason : one clause for reports. correlation : signed, -1 to 1.
+    profile_distance : between the tissues' brightness in both images, 0 for equal; None where no tissue was recognised.
     """
 
     name: str
@@ -52,19 +54,23 @@ class Modality:
 def choose_modality(pair: ImagePair, grid: Grid, model: Callable[[], DiffuseMorph | None]) -> Modality:
     """Look at an aligned pair, (1, 1, *spatial) on ``grid`` at some 2 to 4 mm for a head.
 
-    model : called, where brightness alone does not tell, for a model with a canonical contrast; None where there is none.
+    model : called, where brightness alone does not tell, for a model with a canonical contrast; None where there is
+        none.
     """
     correlation = signed_correlation(pair)
     if correlation >= CERTAIN:
-        return Modality("same", f"both images get brighter together nearly everywhere (correlation {correlation:.2f})",
-                        correlation)
+        return Modality(
+            "same", f"both images get brighter together nearly everywhere (correlation {correlation:.2f})", correlation
+        )
     extent = [size * spacing for size, spacing in zip(grid.size, grid.spacing)]
     network = model() if grid.ndim == 3 and min(extent) >= HEAD else None
     distance = None if network is None else profile_distance(with_canonical(network, pair, grid))
     if distance is not None:
         same = distance < DIFFERENT_PROFILE
-        reason = (f"the tissues are {'equally' if same else 'differently'} bright in both (profiles {distance:.2f} apart, "
-                  f"correlation {correlation:.2f})")
+        reason = (
+            f"the tissues are {'equally' if same else 'differently'} bright in both (profiles {distance:.2f} apart, "
+            f"correlation {correlation:.2f})"
+        )
     else:
         same = correlation >= LIKELY
         reason = f"{'most' if same else 'too few'} boundaries go the same way in both (correlation {correlation:.2f})"
@@ -72,7 +78,9 @@ def choose_modality(pair: ImagePair, grid: Grid, model: Callable[[], DiffuseMorp
 
 
 def signed_correlation(pair: ImagePair) -> float:
-    """Mean local correlation inside both objects, from -1 to 1, each window weighed by the contrast in it; 0 without any."""
+    """Mean local correlation inside both objects, from -1 to 1, each window weighed by the contrast in it; 0 without
+    any.
+    """
     ndim = pair.fixed.dim() - 2
     scale = max(1.0, (pair.fixed[0, 0].numel() / COMPARED_VOXELS[ndim]) ** (1 / ndim))
     small = pair.at(tuple(max(8, round(size / scale)) for size in pair.shape))
@@ -86,11 +94,13 @@ def signed_correlation(pair: ImagePair) -> float:
     def mean(image: Tensor) -> Tensor:
         return box_sum(image * weight, _WINDOW) / size.clamp(min=1e-6)
 
-    centred = [torch.where(counted, image - image[counted].mean() if counted.any() else image, 0) for image in (fixed, moving)]
+    centred = [
+        torch.where(counted, image - image[counted].mean() if counted.any() else image, 0) for image in (fixed, moving)
+    ]
     means = [mean(image) for image in centred]
-    variances = [(mean(image * image) - average ** 2).clamp(min=0) for image, average in zip(centred, means)]
+    variances = [(mean(image * image) - average**2).clamp(min=0) for image, average in zip(centred, means)]
     covariance = mean(centred[0] * centred[1]) - means[0] * means[1]
-    told = size > 0.6 * _WINDOW ** ndim
+    told = size > 0.6 * _WINDOW**ndim
     for variance in variances:
         told = told & (variance > 0.02 * variance.mean())
     if not told.any():
@@ -100,20 +110,25 @@ def signed_correlation(pair: ImagePair) -> float:
 
 
 def profile_distance(pair: ImagePair) -> float | None:
-    """How differently bright fluid, grey and white matter are in both images, 0 for alike; None where one is not found."""
-    profiles = [tissue_profile(image, canonical) for image, canonical in
-                ((pair.fixed, pair.fixed_canonical), (pair.moving, pair.moving_canonical))]
+    """How differently bright fluid, grey and white matter are in both images, 0 for alike; None where one is not
+    found.
+    """
+    profiles = [
+        tissue_profile(image, canonical)
+        for image, canonical in ((pair.fixed, pair.fixed_canonical), (pair.moving, pair.moving_canonical))
+    ]
     if any(profile is None for profile in profiles):
         return None
     return max(abs(a - b) for a, b in zip(*profiles))
 
 
 def tissue_profile(image: Tensor, canonical: Tensor) -> tuple[float, float] | None:
-    """(grey - fluid, white - grey) in shares of the range of the three, by the median brightness of each tissue where the
-    canonical image is even; None where there are too few such voxels."""
+    """(grey - fluid, white - grey) in shares of the range of the three, by the median brightness of each tissue where
+    the canonical image is even; None where there are too few such voxels.
+    """
     size = box_sum(torch.ones_like(canonical), 3)
     mean = box_sum(canonical, 3) / size
-    even = (box_sum(canonical * canonical, 3) / size - mean ** 2).clamp(min=0).sqrt() < 0.08
+    even = (box_sum(canonical * canonical, 3) / size - mean**2).clamp(min=0).sqrt() < 0.08
     brightness = []
     for low, high in _TISSUES.values():
         here = even & (canonical > low) & (canonical < high)

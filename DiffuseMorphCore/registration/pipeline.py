@@ -39,18 +39,25 @@ _COMPARED = 60_000  # voxels on which the alignment is compared with the start
 
 @takes_options
 @with_threads
-def register(fixed: Image, moving: Image, *, fixed_mask: Image | None = None, moving_mask: Image | None = None,
-             initial_transform: sitk.Transform | str | Path | None = None, progress: Progress | None = None,
-             **options: Any) -> Registration:
+def register(
+    fixed: Image,
+    moving: Image,
+    *,
+    fixed_mask: Image | None = None,
+    moving_mask: Image | None = None,
+    initial_transform: sitk.Transform | str | Path | None = None,
+    progress: Progress | None = None,
+    **options: Any,
+) -> Registration:
     """Register two scans: find the deformation that brings ``moving`` onto ``fixed``.
 
     Parameters
     ----------
-    fixed, moving : 2-D or 3-D, of any grid, spacing, orientation and number type: a file name, the folder or the list of
-        files of a DICOM series, a SimpleITK image, a nibabel image, or a numpy array by
+    fixed, moving : 2-D or 3-D, of any grid, spacing, orientation and number type: a file name, the folder or the list
+        of files of a DICOM series, a SimpleITK image, a nibabel image, or a numpy array by
         :func:`DiffuseMorphCore.image_from_array`. Colours are registered by their grey.
-    fixed_mask, moving_mask : non-zero where the image counts, on any grid that covers the image. Nothing outside has a part
-        in the result.
+    fixed_mask, moving_mask : non-zero where the image counts, on any grid that covers the image. Nothing outside has a
+        part in the result.
     initial_transform : a linear transform from fixed to moving points (mm, LPS) to start the alignment from.
     progress : called with a stage (prepare, align, predict, refine, deliver) and the fraction of it that is done;
         returning False cancels.
@@ -94,11 +101,13 @@ def register(fixed: Image, moving: Image, *, fixed_mask: Image | None = None, mo
         if wanted.modality == "different" and wanted.model == "default":
             network = resolve_canonical(network, scans[0].grid.ndim, target) or network
         advance(progress, "align", 1.0)
-    deformation, used = _deform_within_memory(scans, region, alignment, network, target, goal, wanted, notes, stopwatch,
-                                              progress)
+    deformation, used = _deform_within_memory(
+        scans, region, alignment, network, target, goal, wanted, notes, stopwatch, progress
+    )
     with stopwatch("deliver"):
-        verdict = judge(deformation.pair, deformation.path.end.on(deformation.grid),
-                        tuple(scan.background for scan in scans), units)
+        verdict = judge(
+            deformation.pair, deformation.path.end.on(deformation.grid), tuple(scan.background for scan in scans), units
+        )
         report = {"verdict": verdict.entry(), "modality": _told(wanted.modality, modality)}
         report |= quality(scans, deformation, goal, used, region.shape)
         advance(progress, "deliver", 1.0)
@@ -106,20 +115,40 @@ def register(fixed: Image, moving: Image, *, fixed_mask: Image | None = None, mo
         "seconds": {stage: round(value, 3) for stage, value in stopwatch.seconds.items()},
         "device": describe_device(used),
         # The recipe stays in the model's file, where 'diffusemorph models FILE' shows it.
-        "model": "none" if network is None else {key: value for key, value in network.information.items()
-                                                 if key != "recipe"},
-        "settings": {**wanted.to_dict(), "modality": asked,
-                     "masks": [name for name, mask in (("fixed", fixed_mask), ("moving", moving_mask)) if mask is not None],
-                     "initial_transform": initial is not None},
+        "model": "none"
+        if network is None
+        else {key: value for key, value in network.information.items() if key != "recipe"},
+        "settings": {
+            **wanted.to_dict(),
+            "modality": asked,
+            "masks": [name for name, mask in (("fixed", fixed_mask), ("moving", moving_mask)) if mask is not None],
+            "initial_transform": initial is not None,
+        },
         "versions": versions(),
-        "notes": notes + deformation.notes}
+        "notes": notes + deformation.notes,
+    }
     planes = None if scans[0].plane is None else (scans[0].plane, scans[1].plane)
-    return Registration(scans[0].original, scans[1].original, alignment, deformation.path, deformation.grid,
-                        report, wanted, planes, network, deformation.pair)
+    return Registration(
+        scans[0].original,
+        scans[1].original,
+        alignment,
+        deformation.path,
+        deformation.grid,
+        report,
+        wanted,
+        planes,
+        network,
+        deformation.pair,
+    )
 
 
-def _modality(scans: tuple[PreparedScan, PreparedScan], region: Grid, alignment: sitk.AffineTransform,
-              network: DiffuseMorph | None, device: torch.device) -> Modality:
+def _modality(
+    scans: tuple[PreparedScan, PreparedScan],
+    region: Grid,
+    alignment: sitk.AffineTransform,
+    network: DiffuseMorph | None,
+    device: torch.device,
+) -> Modality:
     """What the aligned pair says of its contrasts, seen on voxels of about 3 mm where it is as large as a head."""
     grid = region.resampled(region.shape_at(_TISSUE_SPACING) if region.ndim == 3 else region.shape)
     pair = working_pair(scans, grid, alignment).to(device)
@@ -130,14 +159,23 @@ def _told(name: str, chosen: Modality | None) -> dict[str, Any]:
     """The modality for a report: which, and where it was chosen from the images, why."""
     if chosen is None:
         return {"name": name, "reason": "as asked for"}
-    return {"name": name, "reason": chosen.reason, "correlation": round(chosen.correlation, 3),
-            "profile_distance": None if chosen.profile_distance is None else round(chosen.profile_distance, 3)}
+    return {
+        "name": name,
+        "reason": chosen.reason,
+        "correlation": round(chosen.correlation, 3),
+        "profile_distance": None if chosen.profile_distance is None else round(chosen.profile_distance, 3),
+    }
 
 
-def _kept_start(scans: tuple[PreparedScan, PreparedScan], found: sitk.AffineTransform, initial: sitk.Transform | None,
-                goal: Similarity) -> sitk.AffineTransform:
+def _kept_start(
+    scans: tuple[PreparedScan, PreparedScan],
+    found: sitk.AffineTransform,
+    initial: sitk.Transform | None,
+    goal: Similarity,
+) -> sitk.AffineTransform:
     """The alignment that was found, unless the images are as similar where they were at the start, by headers or by the
-    initial transform: the search maximises something else, and identical images have nothing to gain."""
+    initial transform: the search maximises something else, and identical images have nothing to gain.
+    """
     ndim = scans[0].grid.ndim
     start = sitk.AffineTransform(ndim) if initial is None else as_affine(initial, ndim)
     if start.GetParameters() == found.GetParameters():
@@ -157,11 +195,21 @@ def _kept_start(scans: tuple[PreparedScan, PreparedScan], found: sitk.AffineTran
     return start if values[0] >= values[1] else found
 
 
-def _deform_within_memory(scans: tuple[PreparedScan, PreparedScan], region: Grid, alignment: sitk.AffineTransform,
-                          network: DiffuseMorph | None, device: torch.device, goal: Similarity, options: RegistrationOptions, notes: list[str],
-                          stopwatch: Stopwatch, progress: Progress | None) -> tuple[Deformation, torch.device]:
-    """Deform what lies in ``region`` on the device; where its memory does not suffice, on a coarser grid, and at last on
-    the CPU."""
+def _deform_within_memory(
+    scans: tuple[PreparedScan, PreparedScan],
+    region: Grid,
+    alignment: sitk.AffineTransform,
+    network: DiffuseMorph | None,
+    device: torch.device,
+    goal: Similarity,
+    options: RegistrationOptions,
+    notes: list[str],
+    stopwatch: Stopwatch,
+    progress: Progress | None,
+) -> tuple[Deformation, torch.device]:
+    """Deform what lies in ``region`` on the device; where its memory does not suffice, on a coarser grid, and at last
+    on the CPU.
+    """
     reduction = 1
     while True:
         try:
@@ -177,7 +225,9 @@ def _deform_within_memory(scans: tuple[PreparedScan, PreparedScan], region: Grid
                 torch.cuda.empty_cache()
             reduction *= 4
             if reduction > 16 and device.type == "cpu":
-                raise DiffuseMorphError("There is not enough memory for this registration: close other programs.") from None
+                raise DiffuseMorphError(
+                    "There is not enough memory for this registration: close other programs."
+                ) from None
             if reduction > 16:
                 device, reduction = torch.device("cpu"), 1
             size = "" if reduction == 1 else f" with 1/{reduction} of the voxels"

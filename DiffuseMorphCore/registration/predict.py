@@ -1,9 +1,10 @@
 """Predict: the network's trajectory for a pair, on the working grid.
 
 The first pass, on the model's coarsest grid, gives the trajectory of the paper. Further passes, where a model has them,
-see the moving image as moved so far, on finer grids, and what they add is scaled with eta, as the refinement's correction is.
-One pass on the finest of these grids would not do instead: networks this small see a few voxels far. Where a refinement
-follows, the first pass is enough: the refinement's coarse grids do more than further passes in less time.
+see the moving image as moved so far, on finer grids, and what they add is scaled with eta, as the refinement's
+correction is. One pass on the finest of these grids would not do instead: networks this small see a few voxels far.
+Where a refinement follows, the first pass is enough: the refinement's coarse grids do more than further passes in less
+time.
 """
 
 from __future__ import annotations
@@ -29,8 +30,14 @@ def pass_shapes(model: DiffuseMorph, shape: tuple[int, ...]) -> list[tuple[int, 
     return list(dict.fromkeys(found))
 
 
-def trajectory(model: DiffuseMorph, pair: ImagePair, form: str = "anchored", shape: tuple[int, ...] | None = None,
-               displacement: Tensor | None = None, latent: Tensor | None = None) -> Trajectory:
+def trajectory(
+    model: DiffuseMorph,
+    pair: ImagePair,
+    form: str = "anchored",
+    shape: tuple[int, ...] | None = None,
+    displacement: Tensor | None = None,
+    latent: Tensor | None = None,
+) -> Trajectory:
     """The trajectory of a pair as a model sees it.
 
     Parameters
@@ -61,8 +68,9 @@ def drawn_trajectory(model: DiffuseMorph, pair: ImagePair, grid: Grid, step: int
     return trajectory(model, pair, latent=latent)
 
 
-def network_images(model: DiffuseMorph, pair: ImagePair, shape: tuple[int, ...] | None = None,
-                   displacement: Tensor | None = None) -> tuple[Tensor, Tensor]:
+def network_images(
+    model: DiffuseMorph, pair: ImagePair, shape: tuple[int, ...] | None = None, displacement: Tensor | None = None
+) -> tuple[Tensor, Tensor]:
     """(moving, fixed), each (1, 1, *spatial), as the networks take them: on their grid and device, in [-1, 1].
 
     shape : of a further pass; by default the model's first grid. displacement : moves the moving image before,
@@ -74,11 +82,13 @@ def network_images(model: DiffuseMorph, pair: ImagePair, shape: tuple[int, ...] 
     return moving, fixed
 
 
-def predict(model: DiffuseMorph, pair: ImagePair, grid: Grid, etas: tuple[float, ...], form: str,
-            further: bool = True) -> EtaPath:
+def predict(
+    model: DiffuseMorph, pair: ImagePair, grid: Grid, etas: tuple[float, ...], form: str, further: bool = True
+) -> EtaPath:
     """The path of Algorithm 1 through ``etas``, on ``grid``.
 
-    pair : the images on the working grid, which spans the same field of view, with canonical images where the model has such.
+    pair : the images on the working grid, which spans the same field of view, with canonical images where the model has
+        such.
     form : ``"anchored"`` or ``"faithful"``. further : with the model's further passes.
     """
     keyframes = trajectory(model, pair, form).keyframes(etas)

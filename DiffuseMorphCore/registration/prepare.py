@@ -82,7 +82,9 @@ def flatten_slice(image: sitk.Image) -> tuple[sitk.Image, SlicePlane]:
     order = [axis for axis in range(3) if axis != unit] + [unit]
     image = sitk.PermuteAxes(image, order)
     plane = SlicePlane(image.GetOrigin(), image.GetDirection(), image.GetSpacing()[2])
-    flat = sitk.GetImageFromArray(sitk.GetArrayViewFromImage(image)[0], isVector=image.GetNumberOfComponentsPerPixel() > 1)
+    flat = sitk.GetImageFromArray(
+        sitk.GetArrayViewFromImage(image)[0], isVector=image.GetNumberOfComponentsPerPixel() > 1
+    )
     flat.SetSpacing(image.GetSpacing()[:2])
     return flat, plane
 
@@ -92,13 +94,18 @@ def is_slice(image: sitk.Image) -> bool:
     return image.GetDimension() == 3 and sum(size == 1 for size in image.GetSize()) == 1
 
 
-def prepare(image: sitk.Image, name: str, mask: sitk.Image | None = None, notes: list[str] | None = None,
-            window: tuple[float, float] | None = None) -> PreparedScan:
+def prepare(
+    image: sitk.Image,
+    name: str,
+    mask: sitk.Image | None = None,
+    notes: list[str] | None = None,
+    window: tuple[float, float] | None = None,
+) -> PreparedScan:
     """Scale an image to [0, 1] and check what registration needs.
 
-    ``image`` has passed :func:`DiffuseMorphCore.images.check_image`. Its intensities are cut to ``window`` or, unless that
-    is given, to what :func:`intensity_range` finds, and turned round where its background is bright. Voxels that are not
-    finite become the background, and ``notes`` says so. With a mask nothing outside it has a part in anything.
+    ``image`` has passed :func:`DiffuseMorphCore.images.check_image`. Its intensities are cut to ``window`` or, unless
+    that is given, to what :func:`intensity_range` finds, and turned round where its background is bright. Voxels that
+    are not finite become the background, and ``notes`` says so. With a mask nothing outside it has a part in anything.
 
     Raises
     ------
@@ -119,10 +126,14 @@ def prepare(image: sitk.Image, name: str, mask: sitk.Image | None = None, notes:
     start, width = (high, low - high) if bright else (low, high - low)
     if high <= low or not np.ptp(np.clip(seen, low, high)) > 0:
         if window is not None:
-            raise DiffuseMorphError(f"The {name} has only one value between the intensities {low:g} and {high:g}: "
-                                    "give another intensity range.")
-        raise DiffuseMorphError(f"The {name} has only one value inside its mask ({seen[0]:g}): "
-                                "mark the region to register, not the one to leave out.")
+            raise DiffuseMorphError(
+                f"The {name} has only one value between the intensities {low:g} and {high:g}: "
+                "give another intensity range."
+            )
+        raise DiffuseMorphError(
+            f"The {name} has only one value inside its mask ({seen[0]:g}): "
+            "mark the region to register, not the one to leave out."
+        )
     values = aligned_tensor(np.clip((array - start) / width, 0, 1, out=array))[None, None]
     around = abs(float(np.clip((np.float32(background.value) - start) / width, 0, 1)))
     scan = PreparedScan(image, Grid.of(flat), values, None, plane, around)
@@ -145,13 +156,16 @@ def _finite(image: sitk.Image, array: np.ndarray, value: float, name: str, notes
         return image
     array[missing] = value
     if notes is not None:
-        notes.append(f"{int(missing.sum())} voxels of the {name} were not finite and were set to its background, {value:g}.")
+        notes.append(
+            f"{int(missing.sum())} voxels of the {name} were not finite and were set to its background, {value:g}."
+        )
     return _with_values(image, array)
 
 
 def aligned_tensor(array: np.ndarray) -> Tensor:
-    """A tensor in memory of its own. Memory borrowed from numpy is aligned by chance, and matrix products round according
-    to that, so the same pair would not give the same bytes twice."""
+    """A tensor in memory of its own. Memory borrowed from numpy is aligned by chance, and matrix products round
+    according to that, so the same pair would not give the same bytes twice.
+    """
     return torch.from_numpy(array).clone()
 
 
@@ -160,4 +174,3 @@ def _with_values(image: sitk.Image, array: np.ndarray) -> sitk.Image:
     result = sitk.GetImageFromArray(array.reshape(tuple(reversed(image.GetSize()))))
     result.CopyInformation(image)
     return result
-

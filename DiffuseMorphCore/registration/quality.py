@@ -19,9 +19,16 @@ from DiffuseMorphCore.similarity import Similarity
 from DiffuseMorphCore.warp import folding
 
 
-def quality(scans: tuple[PreparedScan, PreparedScan], deformation: Deformation, similarity: Similarity, device: torch.device,
-             region_shape: tuple[int, ...]) -> dict[str, Any]:
-    """Similarity along the way, folding on the fixed image's grid, lengths of the displacement; computed on ``device``."""
+def quality(
+    scans: tuple[PreparedScan, PreparedScan],
+    deformation: Deformation,
+    similarity: Similarity,
+    device: torch.device,
+    region_shape: tuple[int, ...],
+) -> dict[str, Any]:
+    """Similarity along the way, folding on the fixed image's grid, lengths of the displacement; computed on
+    ``device``.
+    """
     grid, pair = deformation.grid, deformation.pair
     final = deformation.path.end.on(grid)
     try:
@@ -35,17 +42,32 @@ def quality(scans: tuple[PreparedScan, PreparedScan], deformation: Deformation, 
     lengths = np.linalg.norm(final.vectors(), axis=-1)
     return {
         "similarity": {"measure": similarity.of_images.measure, "initial": initial, **deformation.similarity},
-        "folding": {"share": folds.share, "volume": folds.volume, "minimum": folds.minimum,
-                    "repaired_cells": deformation.repair.folded_before, "repair_converged": deformation.repair.converged,
-                    "folded_cells_by_eta": {f"{eta:g}": deformation.repair.folded_after.get(eta, 0) for eta in CHECKS}},
+        "folding": {
+            "share": folds.share,
+            "volume": folds.volume,
+            "minimum": folds.minimum,
+            "repaired_cells": deformation.repair.folded_before,
+            "repair_converged": deformation.repair.converged,
+            "folded_cells_by_eta": {f"{eta:g}": deformation.repair.folded_after.get(eta, 0) for eta in CHECKS},
+        },
         "displacement_mm": {"mean": float(lengths.mean()), "max": float(lengths.max())},
-        "grids": {"working": list(reversed(pair.fixed.shape[2:])), "delivered": list(grid.size),
-                  "delivered_spacing_mm": list(grid.spacing),
-                  "fading_mm": [(wide - own) // 2 * step for wide, own, step in
-                                zip(deformation.path.grid.size, grid.size, grid.spacing)]}}
+        "grids": {
+            "working": list(reversed(pair.fixed.shape[2:])),
+            "delivered": list(grid.size),
+            "delivered_spacing_mm": list(grid.spacing),
+            "fading_mm": [
+                (wide - own) // 2 * step for wide, own, step in zip(deformation.path.grid.size, grid.size, grid.spacing)
+            ],
+        },
+    }
 
 
 def versions() -> dict[str, str]:
     """Versions of everything that has a part in a result."""
-    return {"DiffuseMorph": DiffuseMorphCore.__version__, "torch": torch.__version__, "numpy": np.__version__,
-            "SimpleITK": sitk.Version.VersionString(), "python": platform.python_version()}
+    return {
+        "DiffuseMorph": DiffuseMorphCore.__version__,
+        "torch": torch.__version__,
+        "numpy": np.__version__,
+        "SimpleITK": sitk.Version.VersionString(),
+        "python": platform.python_version(),
+    }

@@ -2,12 +2,13 @@
 
 At every step the gradient of the similarity with respect to a small extra displacement is smoothed, normalised as Adam
 does, limited to half a voxel, composed with the displacement so far, and the result is smoothed lightly; then the
-logarithm of its Jacobian diffuses. Both keep the field fold-free far better than a penalty would. The network's answer is
-where it starts. What is maximised is a weighted sum of similarity terms, see :mod:`DiffuseMorphCore.similarity.registry`.
+logarithm of its Jacobian diffuses. Both keep the field fold-free far better than a penalty would. The network's answer
+is where it starts. What is maximised is a weighted sum of similarity terms, see
+:mod:`DiffuseMorphCore.similarity.registry`.
 
-For images of different contrast, self-similarity descriptors (MIND-SSC) in place of the contrast map reached .07 less Dice
-on brains of inverted contrast, in almost twice the time. A background of one value has to be left out of the map: with
-it, brains lost .03.
+For images of different contrast, self-similarity descriptors (MIND-SSC) in place of the contrast map reached .07 less
+Dice on brains of inverted contrast, in almost twice the time. A background of one value has to be left out of the map:
+with it, brains lost .03.
 """
 
 from __future__ import annotations
@@ -23,21 +24,22 @@ from DiffuseMorphCore.similarity import MODALITIES, ImagePair, Similarity
 from DiffuseMorphCore.warp import resize_displacement
 
 AUTOMATIC_STEPS = 12
-"""Steps on the finest grid when the caller leaves the number to us. On two brains 6, 10, 20 and 40 reached a Dice of .636,
-.637, .637 and .637, and the lung CT pair 1.62, 1.57, 1.52 and 1.51 mm (before the log Jacobian diffused, as the figures of the
-next two)."""
+"""Steps on the finest grid when the caller leaves the number to us. On two brains 6, 10, 20 and 40 reached a Dice of
+.636, .637, .637 and .637, and the lung CT pair 1.62, 1.57, 1.52 and 1.51 mm (before the log Jacobian diffused, as the
+figures of the next two)."""
 EARLY_STOPPING = RefinementSettings(finest=(2, 5e-3))
-"""Then, on a large finest grid, where a step costs as much as eight on the next coarser one, fewer are enough when two of them
-gain little: brains take 7, the lung 11."""
+"""Then, on a large finest grid, where a step costs as much as eight on the next coarser one, fewer are enough when two
+of them gain little: brains take 7, the lung 11."""
 
 FEWEST_SLICES = 5
-"""With two to four thick slices the refinement moved tissue out of the image, by up to two slices, and lost up to a third."""
+"""With two to four thick slices the refinement moved tissue out of the image, by up to two slices, and lost up to a
+third."""
 LEAST_THIN = 0.55
 """An axis is halved on the next coarser grid unless the shortest voxel side is less than this share of its own."""
 LARGE_GRID, FIELD_RATIO = 1_000_000, 2 / 3
-"""On grids with more voxels the displacement has so many times as many a side. It is smoothed so much that little is lost
-(.001 Dice on two brains, nothing on the lung CT pair), and a step takes six tenths of the time. With half as many the lung
-lost .07 mm."""
+"""On grids with more voxels the displacement has so many times as many a side. It is smoothed so much that little is
+lost (.001 Dice on two brains, nothing on the lung CT pair), and a step takes six tenths of the time. With half as many
+the lung lost .07 mm."""
 
 
 def field_shape(shape: tuple[int, ...]) -> tuple[int, ...]:
@@ -48,7 +50,8 @@ def field_shape(shape: tuple[int, ...]) -> tuple[int, ...]:
 
 
 def movable(shape: tuple[int, ...]) -> tuple[float, ...]:
-    """1 for each axis of a working grid along which there may be motion, 0 for those of fewer than :data:`FEWEST_SLICES`.
+    """1 for each axis of a working grid along which there may be motion, 0 for those of fewer than
+    :data:`FEWEST_SLICES`.
 
     So few slices do not say how tissue moves through them, and what leaves them is lost.
     """
@@ -58,7 +61,8 @@ def movable(shape: tuple[int, ...]) -> tuple[float, ...]:
 def levels(shape: tuple[int, ...], coarsest: int, spacing: Sequence[float] | None = None) -> list[tuple[int, ...]]:
     """Shapes from coarse to fine, sides halved until the longest is at most ``coarsest`` (never below 4 voxels).
 
-    Axes whose voxels are far longer than the shortest, by their ``spacing`` in mm, wait until the others have caught up.
+    Axes whose voxels are far longer than the shortest, by their ``spacing`` in mm, wait until the others have caught
+    up.
     """
     result = [tuple(shape)]
     while max(result[0]) > coarsest:
@@ -80,21 +84,31 @@ def refinement_settings(steps: str | int, voxels: int) -> tuple[int, RefinementS
 
 def spacing_at(shape: tuple[int, ...], finest: tuple[int, ...], spacing: Sequence[float] | None) -> tuple[float, ...]:
     """Millimetres between the voxels of a grid of ``shape`` over the field of view of one of shape ``finest`` with a
-    ``spacing``; ones where that is None."""
+    ``spacing``; ones where that is None.
+    """
     if spacing is None:
         return (1.0,) * len(shape)
     return tuple(step * max(own - 1, 1) / max(size - 1, 1) for step, own, size in zip(spacing, finest, shape))
 
 
 def step_counts(steps: int, grids: int) -> list[int]:
-    """Steps allowed on each of so many grids, coarse to fine: four times as many on coarser ones, where they are cheap."""
+    """Steps allowed on each of so many grids, coarse to fine: four times as many on coarser ones, where they are
+    cheap.
+    """
     return [4 * steps] * (grids - 1) + [steps]
 
 
 @torch.no_grad()
-def refine(pair: ImagePair, start: Tensor, *, steps: int, similarity: Similarity = MODALITIES["same"],
-           settings: RefinementSettings = RefinementSettings(), spacing: Sequence[float] | None = None,
-           advance: Callable[[float], None] = lambda fraction: None) -> Tensor:
+def refine(
+    pair: ImagePair,
+    start: Tensor,
+    *,
+    steps: int,
+    similarity: Similarity = MODALITIES["same"],
+    settings: RefinementSettings = RefinementSettings(),
+    spacing: Sequence[float] | None = None,
+    advance: Callable[[float], None] = lambda fraction: None,
+) -> Tensor:
     """Improve displacements until the images are more similar.
 
     Parameters
@@ -103,8 +117,8 @@ def refine(pair: ImagePair, start: Tensor, *, steps: int, similarity: Similarity
     start : (B, ndim, *spatial) displacements in voxels of that grid.
     steps : most steps on the finest grid, four times as many on each coarser one; fewer where they gain nothing.
     similarity : what is maximised; its terms are prepared anew on every level, under the displacement found so far.
-    spacing : mm between the voxels of that grid, in array order; None for as many along every axis. Steps and smoothing are
-        as long in mm along every axis.
+    spacing : mm between the voxels of that grid, in array order; None for as many along every axis. Steps and smoothing
+        are as long in mm along every axis.
     advance : called with the fraction done; it may raise to stop.
 
     Returns
@@ -123,8 +137,16 @@ def refine(pair: ImagePair, start: Tensor, *, steps: int, similarity: Similarity
         scaled = settings if own == shape else settings.scaled(FIELD_RATIO)
         if shape == shapes[-1]:
             scaled = replace(scaled, patience=settings.finest[0], least_gain=settings.finest[1])
-        thin = tuple(share * free for share, free in zip(thinness(spacing_at(own, pair.shape, spacing)), movable(pair.shape)))
-        better = ascend(prepared, coarse, count, replace(scaled, thinness=thin), lambda fraction: advance((done + fraction * share) / sum(work)))
+        thin = tuple(
+            share * free for share, free in zip(thinness(spacing_at(own, pair.shape, spacing)), movable(pair.shape))
+        )
+        better = ascend(
+            prepared,
+            coarse,
+            count,
+            replace(scaled, thinness=thin),
+            lambda fraction: advance((done + fraction * share) / sum(work)),
+        )
         # Add what this level gained, so that detail of the start finer than this grid survives.
         correction = correction + resize_displacement(better - coarse, pair.shape)
         done += share

@@ -13,11 +13,7 @@ from DiffuseMorphCore.grid import Grid
 LEAST_OVERLAP = 0.02
 """Share of the smaller image that must lie inside the other one."""
 _CROPPED = 0.5  # a region of less than this share of the fixed image is worked on alone
-_MARGIN, _MARGIN_VOXELS, _SMALLEST = (
-    0.15,
-    4,
-    12,
-)  # around the moving image: share, voxels; least side
+_MARGIN, _MARGIN_VOXELS, _SMALLEST = (0.15, 4, 12)  # around the moving image: share, voxels; least side
 _SAMPLES = 24  # points a side at which an overlap is measured
 
 

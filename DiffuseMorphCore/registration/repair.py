@@ -1,9 +1,9 @@
 """Fold repair along a trajectory: what is delivered has no non-positive determinant at any checked eta.
 
-A trajectory is a few displacements (keyframes) on a coarse grid, interpolated linearly in eta and in space. Users sample
-it on a finer grid, so it is checked there: first the ten determinants of the coarse grid at every checked eta, then those of
-the fine cells near every coarse one that is small. Where one is not positive, all keyframes are replaced by their local
-mean, feathered into the surroundings, and the check is repeated.
+A trajectory is a few displacements (keyframes) on a coarse grid, interpolated linearly in eta and in space. Users
+sample it on a finer grid, so it is checked there: first the ten determinants of the coarse grid at every checked eta,
+then those of the fine cells near every coarse one that is small. Where one is not positive, all keyframes are replaced
+by their local mean, feathered into the surroundings, and the check is repeated.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ CHECKS = tuple(index / 10 for index in range(11))
 MARGIN = 0.01
 """Determinants must exceed this, so that rounding in another program's interpolation cannot fold what we delivered."""
 SUSPECT = 0.3
-"""Fine cells are computed where a coarse determinant in reach is below this. In random fields with up to 40 % folds, on fine
-grids of whole and uneven ratios, every folded fine cell had one below 0.21 (see the test of this file)."""
+"""Fine cells are computed where a coarse determinant in reach is below this. In random fields with up to 40 % folds, on
+fine grids of whole and uneven ratios, every folded fine cell had one below 0.21 (see the test of this file)."""
 FEW = 0.02  # share of the coarse voxels of which all fine cells are computed at once
 _PLANES = 16  # of fine cells looked at together
 
@@ -36,8 +36,9 @@ _PLANES = 16  # of fine cells looked at together
 class Repair:
     """A path after its repair.
 
-    path : fold-free at every checked eta if ``converged``. folded_before : fine cells that were folded before, summed over
-    the etas; 0 means that nothing was changed. folded_after : fine cells that still are, by eta; empty if ``converged``.
+    path : fold-free at every checked eta if ``converged``. folded_before : fine cells that were folded before, summed
+    over the etas; 0 means that nothing was changed. folded_after : fine cells that still are, by eta; empty if
+    ``converged``.
     """
 
     path: EtaPath
@@ -46,8 +47,13 @@ class Repair:
     folded_after: dict[float, int] = field(default_factory=dict)
 
 
-def folded(path: EtaPath, checks: Sequence[float], shape: tuple[int, ...], between: Callable[[], None] = lambda: None,
-           within: Tensor | None = None) -> tuple[Tensor, dict[float, int]]:
+def folded(
+    path: EtaPath,
+    checks: Sequence[float],
+    shape: tuple[int, ...],
+    between: Callable[[], None] = lambda: None,
+    within: Tensor | None = None,
+) -> tuple[Tensor, dict[float, int]]:
     """Where, and at which of the checked etas, the fine grid folds.
 
     Parameters
@@ -99,11 +105,15 @@ def _folded_cells(displacement: Tensor, suspects: Tensor, shape: tuple[int, ...]
     """Coarse voxel indices (N, ndim) nearest to the folded ones among the fine cells near ``suspects`` (*spatial)."""
     ndim, own = displacement.shape[1], displacement.shape[2:]
     device = displacement.device
-    ratio = torch.tensor([(fine - 1) / (coarse - 1) if coarse > 1 and fine > 1 else 1.0
-                          for fine, coarse in zip(shape, own)], device=device)
+    ratio = torch.tensor(
+        [(fine - 1) / (coarse - 1) if coarse > 1 and fine > 1 else 1.0 for fine, coarse in zip(shape, own)],
+        device=device,
+    )
     last = torch.tensor(own, device=device) - 1
-    nearest = [(torch.arange(max(fine - 1, 1), device=device) / step).round().long().clamp_(max=coarse - 1)
-               for fine, coarse, step in zip(shape, own, ratio)]
+    nearest = [
+        (torch.arange(max(fine - 1, 1), device=device) / step).round().long().clamp_(max=coarse - 1)
+        for fine, coarse, step in zip(shape, own, ratio)
+    ]
     # Only the box around the suspects is looked at.
     for axis, index in reversed(list(enumerate(nearest))):  # the last axis, slowest to select from, while they are few
         found = suspects.amax(dim=[other for other in range(ndim) if other != axis])[index].nonzero()
@@ -124,8 +134,10 @@ def _folded_cells(displacement: Tensor, suspects: Tensor, shape: tuple[int, ...]
         moved = (points + sample_points(displacement, points / ratio) * ratio).T.contiguous()
         number = torch.zeros(needed.shape, dtype=torch.int64, device=device)
         number[needed] = torch.arange(len(points), device=device)
-        corners = {corner: moved[:, number[tuple((cells + torch.tensor(corner, device=device)).unbind(1))]]
-                   for corner in product((0, 1), repeat=ndim)}
+        corners = {
+            corner: moved[:, number[tuple((cells + torch.tensor(corner, device=device)).unbind(1))]]
+            for corner in product((0, 1), repeat=ndim)
+        }
         smallest = torch.full((len(cells),), torch.inf, device=device)
         for _, value in cell_determinants(corners):
             torch.minimum(smallest, value, out=smallest)
@@ -133,8 +145,13 @@ def _folded_cells(displacement: Tensor, suspects: Tensor, shape: tuple[int, ...]
     return torch.cat(found) if found else torch.zeros((0, ndim), dtype=torch.int64, device=device)
 
 
-def unfold(path: EtaPath, shape: tuple[int, ...], checks: tuple[float, ...] = CHECKS, rounds: int = 50,
-           advance: Callable[[float], None] = lambda fraction: None) -> Repair:
+def unfold(
+    path: EtaPath,
+    shape: tuple[int, ...],
+    checks: tuple[float, ...] = CHECKS,
+    rounds: int = 50,
+    advance: Callable[[float], None] = lambda fraction: None,
+) -> Repair:
     """Change a path as little as needed for it to be fold-free on the fine grid at every checked eta.
 
     A keyframe that is zero stays zero, and the interpolation between keyframes stays linear, because all of them are
@@ -144,7 +161,8 @@ def unfold(path: EtaPath, shape: tuple[int, ...], checks: tuple[float, ...] = CH
     ----------
     shape : the fine grid with the same end points, no coarser than the path's own.
     rounds : most repetitions; a path that still folds after them is returned as not converged.
-    advance : called with a fraction that approaches 1, because nobody knows how many rounds it takes; it may raise to stop.
+    advance : called with a fraction that approaches 1, because nobody knows how many rounds it takes; it may raise to
+        stop.
     """
     pool = functional.max_pool3d if path.grid.ndim == 3 else functional.max_pool2d
     before, pending, changed = None, checks, None

@@ -48,8 +48,8 @@ class Registration:
     alignment : linear transform from fixed points to points of the moving image, mm, LPS.
     path : the deformation from eta 0 to 1, on the CPU; it fades to nothing beyond the field of view in common, so
         that it and its inverse are defined everywhere.
-    region : the part of the path's grid that was registered: over the fixed image, its end voxels' centres are the image's;
-        where the moving image covers less than half of the fixed one, around that.
+    region : the part of the path's grid that was registered: over the fixed image, its end voxels' centres are the
+        image's; where the moving image covers less than half of the fixed one, around that.
     report : quality figures, times, settings; plain types, ready for JSON.
     options : what was asked for.
     planes : for single slices, where both lie in space; else None.
@@ -95,40 +95,48 @@ class Registration:
     def inverse_transform(self, eta: float = 1.0) -> sitk.CompositeTransform:
         """Moving points to fixed points, for points, surfaces and for warping the fixed image to the moving one.
 
-        It lies on a grid a third finer than ``grid``, because an inverse bends between the voxels of the field it belongs to.
+        It lies on a grid a third finer than ``grid``, because an inverse bends between the voxels of the field it
+        belongs to.
         """
         inverse = self.path.at(eta).inverse(inverse_shape(self.grid.shape))
         return backward(self._alignment(eta), self._field(inverse), self.planes)
 
-    def warp(self, image: Any = None, eta: float = 1.0, interpolation: str = "linear",
-             fill: float | None = None) -> sitk.Image:
-        """An image of the moving space (by default the moving image) on the fixed grid, in its own intensities and type.
+    def warp(
+        self, image: Any = None, eta: float = 1.0, interpolation: str = "linear", fill: float | None = None
+    ) -> sitk.Image:
+        """An image of the moving space (by default the moving image) on the fixed grid, in its own intensities and
+        type.
 
         ``image`` comes in any form that :func:`DiffuseMorphCore.register` takes; of colours and vectors each channel is
-        warped. ``interpolation`` is ``"linear"``, ``"nearest"`` or ``"bspline"``. Outside the image stands ``fill``; unless
-        that is given, for the moving image the registration's own ``fill``, or the background at the image's border.
+        warped. ``interpolation`` is ``"linear"``, ``"nearest"`` or ``"bspline"``. Outside the image stands ``fill``;
+        unless that is given, for the moving image the registration's own ``fill``, or the background at the image's
+        border.
         """
         if interpolation not in _INTERPOLATORS:
-            raise DiffuseMorphError(f"The interpolation '{interpolation}' is unknown: choose one of "
-                                    f"{', '.join(_INTERPOLATORS)}.")
+            raise DiffuseMorphError(
+                f"The interpolation '{interpolation}' is unknown: choose one of {', '.join(_INTERPOLATORS)}."
+            )
         if fill is None and (image is None or image is self.moving):
             fill = self.options.fill
         image = self.moving if image is None else image_to_warp(image, self.fixed.GetDimension())
         if image.GetNumberOfComponentsPerPixel() > 1:
             return warp_channels(image, lambda channel: self.warp(channel, eta, interpolation, fill))
         outside = outside_value(image) if fill is None else check_fill(fill, image, "image to warp")
-        return sitk.Resample(image, self.fixed, self.transform(eta), _INTERPOLATORS[interpolation], outside,
-                             image.GetPixelID())
+        return sitk.Resample(
+            image, self.fixed, self.transform(eta), _INTERPOLATORS[interpolation], outside, image.GetPixelID()
+        )
 
     def warp_labels(self, labels: Any, eta: float = 1.0) -> sitk.Image:
-        """A label map of the moving space (an image in any form, or its file) on the fixed grid, by nearest neighbour; 0
-        outside it."""
+        """A label map of the moving space (an image in any form, or its file) on the fixed grid, by nearest neighbour;
+        0 outside it.
+        """
         labels = image_to_warp(labels, self.fixed.GetDimension(), "label map", labels=True)
         return resample_labels(labels, self.fixed, self.transform(eta))
 
     def warp_points(self, points: np.ndarray, eta: float = 1.0) -> np.ndarray:
         """Points (N, ndim), or a single one (ndim,), of the moving image in mm, LPS, carried to the fixed image (the
-        inverse transform), in the same shape."""
+        inverse transform), in the same shape.
+        """
         array = points_to_warp(points, self.fixed.GetDimension())
         inverse = self.inverse_transform(eta)
         carried = [inverse.TransformPoint(point) for point in array.reshape(-1, self.fixed.GetDimension()).tolist()]
@@ -136,7 +144,8 @@ class Registration:
 
     def jacobian(self, eta: float = 1.0) -> sitk.Image:
         """Volume of the moving image that goes into a unit of the fixed one's: above 1 where it is compressed, below 1
-        where it is stretched, 1 where unchanged. The alignment is not counted. Float32 on the fixed grid."""
+        where it is stretched, 1 where unchanged. The alignment is not counted. Float32 on the fixed grid.
+        """
         return self._on_fixed(self.path.at(eta).jacobian(), self.grid, 1.0)
 
     def uncertainty(self, samples: int = 4, seed: int | None = None, progress: Progress | None = None) -> sitk.Image:
@@ -153,12 +162,20 @@ class Registration:
         if samples < 1:
             raise DiffuseMorphError(f"Uncertainty needs at least 1 sample, not {samples}.")
         values = uncertainty(
-            self.pair, self.model, self.path.end.on(self.region), MODALITIES[self.options.modality].for_pair(self.pair),
-            samples, self.options.seed if seed is None else seed, lambda fraction: advance(progress, "uncertainty", fraction))
+            self.pair,
+            self.model,
+            self.path.end.on(self.region),
+            MODALITIES[self.options.modality].for_pair(self.pair),
+            samples,
+            self.options.seed if seed is None else seed,
+            lambda fraction: advance(progress, "uncertainty", fraction),
+        )
         return self._on_fixed(values, self.region.resampled(tuple(values.shape[2:])))
 
     def _alignment(self, eta: float) -> sitk.AffineTransform:
-        return scaled_alignment(self.alignment, check_eta(eta)) if self.options.alignment_follows_eta else self.alignment
+        return (
+            scaled_alignment(self.alignment, check_eta(eta)) if self.options.alignment_follows_eta else self.alignment
+        )
 
     def _field(self, displacement: Displacement) -> sitk.DisplacementFieldTransform:
         if self.planes is None:
@@ -168,8 +185,9 @@ class Registration:
         return displacement_transform(lifted_grid(displacement.grid, self.planes[0]), upright)
 
     def _on_fixed(self, values: Tensor, grid: Grid, outside: float | None = None) -> sitk.Image:
-        """(1, 1, *spatial) values on a grid as a float image on the fixed image's own; ``outside`` stands beyond the grid,
-        its border continues where that is None."""
+        """(1, 1, *spatial) values on a grid as a float image on the fixed image's own; ``outside`` stands beyond the
+        grid, its border continues where that is None.
+        """
         fixed = Grid.of(flatten_slice(self.fixed)[0] if self.planes else self.fixed)
         start = grid.indices(fixed.points(np.zeros((1, fixed.ndim))))[0][::-1]
         steps = np.array(fixed.voxel_spacing) / np.array(grid.voxel_spacing)

@@ -23,9 +23,19 @@ from DiffuseMorphCore.warp import resize
 
 
 @with_threads
-def synthesize_image(fixed: Image, moving: Image, *, model: str | Path | DiffuseMorph = "default", device: str = "auto",
-                     align: str = "affine", start: int = 200, steps: int = 80, seed: int = 0,
-                     threads: str | int = "auto", progress: Progress | None = None) -> sitk.Image:
+def synthesize_image(
+    fixed: Image,
+    moving: Image,
+    *,
+    model: str | Path | DiffuseMorph = "default",
+    device: str = "auto",
+    align: str = "affine",
+    start: int = 200,
+    steps: int = 80,
+    seed: int = 0,
+    threads: str | int = "auto",
+    progress: Progress | None = None,
+) -> sitk.Image:
     """Generate an image by reverse diffusion from the noised moving image, conditioned on both (paper, Algorithm 2).
 
     Parameters
@@ -38,8 +48,8 @@ def synthesize_image(fixed: Image, moving: Image, *, model: str | Path | Diffuse
 
     Returns
     -------
-    Float32 image on the fixed image's grid, in the intensities [0, 1] that the networks know, in the canonical contrast of a
-    model that has one. The network draws it on its
+    Float32 image on the fixed image's grid, in the intensities [0, 1] that the networks know, in the canonical contrast
+    of a model that has one. The network draws it on its
     own working grid, so detail finer than that is not there.
 
     Raises

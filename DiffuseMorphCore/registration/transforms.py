@@ -15,7 +15,9 @@ from DiffuseMorphCore.registration.prepare import SlicePlane
 
 
 def displacement_transform(grid: Grid, vectors: np.ndarray) -> sitk.DisplacementFieldTransform:
-    """p -> p + vectors(p), linear between the grid's voxels, nothing outside; ``vectors`` (*spatial, ndim) in mm, LPS."""
+    """P -> p + vectors(p), linear between the grid's voxels, nothing outside; ``vectors`` (*spatial, ndim) in mm,
+    LPS.
+    """
     return sitk.DisplacementFieldTransform(grid.image(vectors.astype(np.float64), vector=True))
 
 
@@ -25,15 +27,19 @@ def scaled_alignment(alignment: sitk.AffineTransform, share: float) -> sitk.Affi
     return affine_transform((1 - share) * np.eye(len(offset)) + share * matrix, share * offset)
 
 
-def forward(alignment: sitk.AffineTransform, deformation: sitk.Transform,
-            planes: tuple[SlicePlane, SlicePlane] | None = None) -> sitk.CompositeTransform:
+def forward(
+    alignment: sitk.AffineTransform, deformation: sitk.Transform, planes: tuple[SlicePlane, SlicePlane] | None = None
+) -> sitk.CompositeTransform:
     """Fixed points to moving points: the deformation, then the alignment."""
     # ITK applies the transform that was added last first.
     return sitk.CompositeTransform(_between(planes, 1, 0, [_lifted(alignment, planes), deformation]))
 
 
-def backward(alignment: sitk.AffineTransform, inverse_deformation: sitk.Transform,
-             planes: tuple[SlicePlane, SlicePlane] | None = None) -> sitk.CompositeTransform:
+def backward(
+    alignment: sitk.AffineTransform,
+    inverse_deformation: sitk.Transform,
+    planes: tuple[SlicePlane, SlicePlane] | None = None,
+) -> sitk.CompositeTransform:
     """Moving points to fixed points: the inverse alignment, then the inverse deformation."""
     inverse = sitk.AffineTransform(alignment.GetInverse())
     return sitk.CompositeTransform(_between(planes, 0, 1, [inverse_deformation, _lifted(inverse, planes)]))
@@ -53,7 +59,9 @@ def _lifted(affine: sitk.AffineTransform, planes: tuple[SlicePlane, SlicePlane] 
     return affine_transform(matrix, np.append(offset, 0.0))
 
 
-def _between(planes: tuple[SlicePlane, SlicePlane] | None, to: int, start: int, inner: list[sitk.Transform]) -> list[sitk.Transform]:
+def _between(
+    planes: tuple[SlicePlane, SlicePlane] | None, to: int, start: int, inner: list[sitk.Transform]
+) -> list[sitk.Transform]:
     """For slices: from the frame of one (0 fixed, 1 moving) through ``inner`` to the other's, in ITK's order."""
     if planes is None:
         return inner

@@ -34,8 +34,15 @@ _SLIP = 2 / 3  # voxels of the coarse grid
 
 
 @torch.no_grad()
-def uncertainty(pair: ImagePair, model: DiffuseMorph | None, displacement: Displacement, similarity: Similarity,
-                samples: int, seed: int, advance: Callable[[float], None] = lambda fraction: None) -> Tensor:
+def uncertainty(
+    pair: ImagePair,
+    model: DiffuseMorph | None,
+    displacement: Displacement,
+    similarity: Similarity,
+    samples: int,
+    seed: int,
+    advance: Callable[[float], None] = lambda fraction: None,
+) -> Tensor:
     """Uncertainty of a deformation in mm, from short registrations at half the working resolution.
 
     Each starts from the delivered deformation, moved by a smooth random displacement and, with a model, by what
@@ -65,8 +72,9 @@ def uncertainty(pair: ImagePair, model: DiffuseMorph | None, displacement: Displ
         advance(sample / samples)
         start = end + changed(sample / samples, seed + sample)
         start = compose(start, _random_displacement(shape, seed + sample).to(device))
-        ended = refine(small, start, steps=_STEPS, similarity=similarity, settings=only_here,
-                       spacing=coarse.voxel_spacing)
+        ended = refine(
+            small, start, steps=_STEPS, similarity=similarity, settings=only_here, spacing=coarse.voxel_spacing
+        )
         total[0, 0] += torch.from_numpy(_lengths(coarse, ended - end)).square() / samples
     advance(1.0)
     slip = _SLIP * float(np.prod(coarse.spacing)) ** (1 / coarse.ndim)
@@ -85,10 +93,12 @@ def summary(uncertainty_map: sitk.Image, fixed: sitk.Image) -> dict[str, float]:
     return {"mean": float(values.mean()), "percentile_95": float(np.percentile(values, 95))}
 
 
-def _network_changes(model: DiffuseMorph | None, pair: ImagePair, grid: Grid, shape: tuple[int, ...]
-                     ) -> Callable[[float, int], Tensor | float]:
+def _network_changes(
+    model: DiffuseMorph | None, pair: ImagePair, grid: Grid, shape: tuple[int, ...]
+) -> Callable[[float, int], Tensor | float]:
     """(level, seed) -> what a latent drawn at this noise level, a share of the first quarter of the schedule, changes
-    in the network's answer: (1, ndim, *shape) in voxels; without a model, or with one that draws no latents, nothing."""
+    in the network's answer: (1, ndim, *shape) in voxels; without a model, or with one that draws no latents, nothing.
+    """
     if model is None or model.diffusion is None:
         return lambda level, seed: 0.0
     clean = trajectory(model, pair).exact(1.0)

@@ -21,7 +21,8 @@ _VOXELS = 40_000  # on which the figures are taken: noise has gone, structures h
 _BY_CHANCE, _LITTLE, _ALIGNED = 0.2, 0.4, 0.2
 """Shares explained: up to the first nothing meets; up to the second little does; below the third an alignment is poor.
 Brains, hippocampi, hearts and faces of two people have .6 to .9 when registered and .3 to .9 when aligned; turned by 90
-or 180 degrees, heart on brain, or noise, they have 0 to .15 when aligned, and 0 to .8 where the deformation forced them."""
+or 180 degrees, heart on brain, or noise, they have 0 to .15 when aligned, and 0 to .8 where the deformation forced
+them."""
 _STRONG, _TOO_STRONG = 0.45, 0.7
 """Standard deviations of the logarithm of the change of volume inside the object: .3 to .47 between people; .5 to .9
 where unlike images were forced upon each other."""

@@ -12,13 +12,15 @@ from DiffuseMorphCore.grid import Grid
 from DiffuseMorphCore.similarity import MODALITIES, Similarity
 
 VOXELS = {2: 512 * 512, 3: 1_600_000}
-"""Voxels of the working grid; about 1.5 mm for a brain. On 2 mm refinement reached .015 less Dice in half of the time."""
+"""Voxels of the working grid; about 1.5 mm for a brain. On 2 mm refinement reached .015 less Dice in half of the
+time."""
 DELIVERED_VOXELS = {2: 512 * 512, 3: 80 * 96 * 112}
-"""Voxels of the grid on which the trajectory is kept: half the resolution of a 160 × 192 × 224 image, so that a field at
-any eta costs milliseconds. Keeping the result of the finer working grid on it cost .003 Dice."""
+"""Voxels of the grid on which the trajectory is kept: half the resolution of a 160 × 192 × 224 image, so that a field
+at any eta costs milliseconds. Keeping the result of the finer working grid on it cost .003 Dice."""
 INVERSE_RATIO = 4 / 3
-"""Voxels a side of the inverse's grid, as a multiple of the trajectory's: an inverse bends between the voxels of the field it
-belongs to. On brains that takes a quarter off its error; half as many again a side took a third and half the memory more."""
+"""Voxels a side of the inverse's grid, as a multiple of the trajectory's: an inverse bends between the voxels of the
+field it belongs to. On brains that takes a quarter off its error; half as many again a side took a third and half the
+memory more."""
 OWN_BYTES_PER_VOXEL = 300
 """Memory per voxel of the working grid for everything but the similarity, which knows its own: together 440 bytes were
 measured for the local correlation."""
@@ -62,10 +64,14 @@ def choose_grid(grid: Grid, device: torch.device, similarity: Similarity, notes:
     wanted = VOXELS[grid.ndim] // reduction
     affordable = int(0.8 * free_memory(device) / (OWN_BYTES_PER_VOXEL + similarity.bytes_per_voxel))
     if affordable < wanted // 50:
-        raise DiffuseMorphError(f"Only {free_memory(device) / 2 ** 20:.0f} MiB are free on {device}: "
-                                "close other programs, or choose another device.")
+        raise DiffuseMorphError(
+            f"Only {free_memory(device) / 2**20:.0f} MiB are free on {device}: "
+            "close other programs, or choose another device."
+        )
     result = grid.resampled(working_shape(grid, min(wanted, affordable)))
     if affordable < min(wanted, math.prod(grid.shape)):
-        notes.append(f"Memory is short on {device}, so the deformation was computed on a coarser grid of "
-                     f"{'×'.join(map(str, result.size))} voxels.")
+        notes.append(
+            f"Memory is short on {device}, so the deformation was computed on a coarser grid of "
+            f"{'×'.join(map(str, result.size))} voxels."
+        )
     return result

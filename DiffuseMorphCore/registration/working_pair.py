@@ -14,9 +14,15 @@ from DiffuseMorphCore.registration.prepare import PreparedScan, aligned_tensor
 from DiffuseMorphCore.similarity import ImagePair
 
 
-def working_pair(scans: tuple[PreparedScan, PreparedScan], grid: Grid, alignment: sitk.Transform,
-                 known: ImagePair | None = None, tissue: bool = False) -> ImagePair:
-    """Both scans on the working grid, the moving one through the alignment; the fixed one from a ``known`` pair, if any.
+def working_pair(
+    scans: tuple[PreparedScan, PreparedScan],
+    grid: Grid,
+    alignment: sitk.Transform,
+    known: ImagePair | None = None,
+    tissue: bool = False,
+) -> ImagePair:
+    """Both scans on the working grid, the moving one through the alignment; the fixed one from a ``known`` pair, if
+    any.
 
     ``tissue`` asks for the shares of tissue too, which a known pair has if its images are to be compared by them.
 
@@ -26,8 +32,9 @@ def working_pair(scans: tuple[PreparedScan, PreparedScan], grid: Grid, alignment
     reference = grid.image(np.zeros(grid.shape, np.float32))
     spacing = float(np.prod(grid.spacing)) ** (1 / grid.ndim)
 
-    def on_grid(image: sitk.Image | None, transform: sitk.Transform, continued: bool = False,
-                outside: float = 0.0) -> Tensor | None:
+    def on_grid(
+        image: sitk.Image | None, transform: sitk.Transform, continued: bool = False, outside: float = 0.0
+    ) -> Tensor | None:
         if image is None:
             return None
         moved = sitk.Resample(image, reference, transform, sitk.sitkLinear, outside, sitk.sitkFloat32, continued)
@@ -45,14 +52,20 @@ def working_pair(scans: tuple[PreparedScan, PreparedScan], grid: Grid, alignment
         pair = replace(known, moving=moved, moving_mask=moving_mask)
         tissue = known.fixed_tissue is not None
     else:
-        pair = ImagePair(on_grid(scans[0].coarse(spacing), identity), moved,
-                           on_grid(scans[0].coarse_mask(spacing), identity), moving_mask,
-                           on_grid(scans[0].coarse_tissue(spacing), identity) if tissue else None)
+        pair = ImagePair(
+            on_grid(scans[0].coarse(spacing), identity),
+            moved,
+            on_grid(scans[0].coarse_mask(spacing), identity),
+            moving_mask,
+            on_grid(scans[0].coarse_tissue(spacing), identity) if tissue else None,
+        )
     if tissue:
         pair = replace(pair, moving_tissue=on_grid(scans[1].coarse_tissue(spacing), alignment, continued=cut))
     if not covered.any() or float(pair.moving.amax() - pair.moving.amin()) < 1e-6:
-        raise DiffuseMorphError("The moving image does not overlap the fixed one after the alignment: "
-                                "choose the alignment 'affine' or 'center', or give an initial transform.")
+        raise DiffuseMorphError(
+            "The moving image does not overlap the fixed one after the alignment: "
+            "choose the alignment 'affine' or 'center', or give an initial transform."
+        )
     return pair
 
 

@@ -19,7 +19,8 @@ from DiffuseMorphCore.warp import fade, fading_widths, resize_displacement
 class EtaPath:
     """From the moving image (eta 0) to the registered one (eta 1): exact at the keyframes, linear between them.
 
-    etas : ascending, from 0 to 1. keyframes : (len(etas), ndim, *grid.shape) displacements in voxels of the grid, pulling.
+    etas : ascending, from 0 to 1. keyframes : (len(etas), ndim, *grid.shape) displacements in voxels of the grid,
+        pulling.
     """
 
     etas: tuple[float, ...]
@@ -28,8 +29,10 @@ class EtaPath:
 
     def __post_init__(self) -> None:
         if tuple(self.keyframes.shape) != (len(self.etas), self.grid.ndim, *self.grid.shape):
-            raise ValueError(f"{len(self.etas)} etas on a grid of {self.grid.shape} need keyframes of the shape "
-                             f"{(len(self.etas), self.grid.ndim, *self.grid.shape)}, not {tuple(self.keyframes.shape)}.")
+            raise ValueError(
+                f"{len(self.etas)} etas on a grid of {self.grid.shape} need keyframes of the shape "
+                f"{(len(self.etas), self.grid.ndim, *self.grid.shape)}, not {tuple(self.keyframes.shape)}."
+            )
 
     @classmethod
     def straight(cls, end: Displacement) -> EtaPath:
@@ -55,7 +58,8 @@ class EtaPath:
         return EtaPath(self.etas, resize_displacement(self.keyframes, shape), self.grid.resampled(tuple(shape)))
 
     def faded(self) -> EtaPath:
-        """The same on a grid that reaches further on every side, where the displacements fade to nothing without folding.
+        """The same on a grid that reaches further on every side, where the displacements fade to nothing without
+        folding.
 
         Then path and inverse are defined, and undo each other, wherever a point may lie.
         """
@@ -107,5 +111,5 @@ def interpolate(keyframes: Tensor, etas: Sequence[float], eta: float, out: Tenso
         raise ValueError(f"{len(keyframes)} keyframes need as many etas, not {len(etas)}.")
     before, after, share = bracket(etas, eta)
     if before == after:
-        return keyframes[before:before + 1].clone() if out is None else out.copy_(keyframes[before:before + 1])
-    return torch.lerp(keyframes[before:before + 1], keyframes[after:after + 1], share, out=out)
+        return keyframes[before : before + 1].clone() if out is None else out.copy_(keyframes[before : before + 1])
+    return torch.lerp(keyframes[before : before + 1], keyframes[after : after + 1], share, out=out)

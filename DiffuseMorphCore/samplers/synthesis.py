@@ -1,4 +1,5 @@
 """Synthetic images by reverse diffusion from the noisy moving image towards the fixed one (Algorithm 2)."""
+
 from __future__ import annotations
 
 import torch
@@ -10,8 +11,16 @@ from DiffuseMorphCore.seeds import generator, standard_normal
 
 
 @torch.no_grad()
-def synthesize(model: DiffuseMorph, moving: Tensor, fixed: Tensor, start: int = 200, steps: int = 80, seed: int = 0,
-               clamp: bool = True, progress: Progress | None = None) -> Tensor:
+def synthesize(
+    model: DiffuseMorph,
+    moving: Tensor,
+    fixed: Tensor,
+    start: int = 200,
+    steps: int = 80,
+    seed: int = 0,
+    clamp: bool = True,
+    progress: Progress | None = None,
+) -> Tensor:
     """Generate an image with the content of the moving one and the shape of the fixed one.
 
     The moving image gets the noise of index `start` at once (equation 12); `steps` reverse steps (equation 13) from the

@@ -1,4 +1,5 @@
 """The trajectory from the moving image to the fixed one (Algorithm 1): fields at every eta from one latent."""
+
 from __future__ import annotations
 
 from collections.abc import Sequence
@@ -26,8 +27,9 @@ class Trajectory:
     Attributes: model, form; moving, as M sees it, and latent (1, 1, *spatial).
     """
 
-    def __init__(self, model: DiffuseMorph, moving: Tensor, fixed: Tensor, form: str = "anchored",
-                 latent: Tensor | None = None) -> None:
+    def __init__(
+        self, model: DiffuseMorph, moving: Tensor, fixed: Tensor, form: str = "anchored", latent: Tensor | None = None
+    ) -> None:
         """moving, fixed: (1, 1, *spatial) in [-1, 1]. latent: used instead of the noise-free one (see `latent_at`);
         `moving` is then the moving image as M is to see it.
 
@@ -97,7 +99,8 @@ def latent_at(model: DiffuseMorph, moving: Tensor, fixed: Tensor, step: int, see
     Raises DiffuseMorphError for a step that the schedule does not have.
     """
     if not 0 <= step < len(model.schedule):
-        raise DiffuseMorphError(f"The noise level {step} is not in the schedule: choose 0 to "
-                                f"{len(model.schedule) - 1}.")
+        raise DiffuseMorphError(
+            f"The noise level {step} is not in the schedule: choose 0 to {len(model.schedule) - 1}."
+        )
     noise = standard_normal(fixed.shape, seed, fixed.device)
     return model.latent(moving, fixed, model.schedule.add_noise(model.clean(moving, fixed), step, noise), step)

@@ -1,4 +1,6 @@
-"""How similar two images are: terms that training uses as a loss and a registration maximises, and weighted sums of them."""
+"""How similar two images are: terms that training uses as a loss and a registration maximises, and weighted sums of
+them.
+"""
 
 from DiffuseMorphCore.similarity.contrast_mapped import ContrastMappedCorrelation, in_moving_contrast
 from DiffuseMorphCore.similarity.correlation import LocalCorrelation
@@ -10,6 +12,19 @@ from DiffuseMorphCore.similarity.self_similarity import SelfSimilarity, descript
 from DiffuseMorphCore.similarity.term import PreparedTerm, SimilarityTerm
 from DiffuseMorphCore.similarity.weighted_sum import Similarity
 
-__all__ = ["MODALITIES", "TERMS", "ContrastMappedCorrelation", "ImagePair", "LocalCorrelation", "PreparedTerm",
-           "SelfSimilarity", "Similarity", "SimilarityTerm", "descriptors", "in_moving_contrast", "intensity_map",
-           "local_correlation", "map_intensities"]
+__all__ = [
+    "MODALITIES",
+    "TERMS",
+    "ContrastMappedCorrelation",
+    "ImagePair",
+    "LocalCorrelation",
+    "PreparedTerm",
+    "SelfSimilarity",
+    "Similarity",
+    "SimilarityTerm",
+    "descriptors",
+    "in_moving_contrast",
+    "intensity_map",
+    "local_correlation",
+    "map_intensities",
+]

@@ -33,6 +33,7 @@ class CanonicalCorrelation:
         """Raises ValueError for a pair without canonical images."""
         if pair.fixed_canonical is None or pair.moving_canonical is None:
             raise ValueError("The canonical correlation needs a pair that a model has seen (with_canonical).")
-        canonical = replace(pair, fixed=pair.fixed_canonical, moving=pair.moving_canonical,
-                            fixed_canonical=None, moving_canonical=None)
+        canonical = replace(
+            pair, fixed=pair.fixed_canonical, moving=pair.moving_canonical, fixed_canonical=None, moving_canonical=None
+        )
         return LocalCorrelation(self.window).prepare(canonical, displacement, shape)

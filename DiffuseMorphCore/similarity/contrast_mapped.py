@@ -1,4 +1,5 @@
-"""Local correlation of images of different contrast: the fixed image is first put into the intensities of the moving one.
+"""Local correlation of images of different contrast: the fixed image is first put into the intensities of the moving
+one.
 
 Under the displacement found so far, the mean moving intensity at every fixed one tells what each fixed intensity means
 in the moving image. A background of one value, as around an extracted brain, is left out of that: a voxel that is half
@@ -50,8 +51,8 @@ def in_moving_contrast(pair: ImagePair, displacement: Tensor) -> ImagePair:
 
     Returns
     -------
-    The same moving image and masks, without the shares of tissue, which have done their work. Each displacement of a batch
-    gives a fixed image of its own.
+    The same moving image and masks, without the shares of tissue, which have done their work. Each displacement of a
+    batch gives a fixed image of its own.
     """
     mapped = [_mapped(pair.item(index), each[None]) for index, each in enumerate(displacement)]
     return replace(pair, fixed=torch.cat(mapped), fixed_tissue=None, moving_tissue=None)

@@ -49,7 +49,7 @@ class PreparedCorrelation:
         with torch.enable_grad():
             leaf = warped.requires_grad_()
             value = self._compare(leaf, displacement)
-            slopes, = torch.autograd.grad(value.sum(), leaf)
+            (slopes,) = torch.autograd.grad(value.sum(), leaf)
         return value.detach(), downsample(chain(slopes, warped.detach()), own)
 
     def _compare(self, warped: Tensor, displacement: Tensor) -> Tensor:

@@ -53,7 +53,7 @@ class ImagePair:
 
     def item(self, index: int) -> ImagePair:
         """One pair of a batch, as a batch of one; a batch of one serves every index."""
-        return self._each(lambda part: part if part.shape[0] == 1 else part[index:index + 1])
+        return self._each(lambda part: part if part.shape[0] == 1 else part[index : index + 1])
 
     def identical(self) -> bool:
         """Whether the images are the same as they lie, but for rounding, wherever both count."""

@@ -1,8 +1,8 @@
 """What one image's intensities mean in another: the mean intensity of the second at every intensity of the first.
 
-Two images of different contrast, roughly aligned, tell this by themselves: the rows of their joint histogram have means.
-Roche et al. ("The correlation ratio as a new similarity measure for multimodal image registration", MICCAI 1998) build
-a similarity on them; Guimond et al. ("Three-dimensional multimodal brain warping using the demons algorithm and
+Two images of different contrast, roughly aligned, tell this by themselves: the rows of their joint histogram have
+means. Roche et al. ("The correlation ratio as a new similarity measure for multimodal image registration", MICCAI 1998)
+build a similarity on them; Guimond et al. ("Three-dimensional multimodal brain warping using the demons algorithm and
 adaptive intensity corrections", IEEE TMI 2001) map one image through a polynomial fitted to the pairs of intensities.
 An image mapped so can be compared by its intensities again.
 """

@@ -32,8 +32,8 @@ def local_correlation(a: Tensor, b: Tensor, window: int = 9, mask: Tensor | None
 
     Returns
     -------
-    Scalar, or with ``each`` (B,), in [0, 1]; 1 means locally linearly related everywhere. Windows in which either image is constant score 0
-    and have zero gradient. A mask without any voxel gives 0.
+    Scalar, or with ``each`` (B,), in [0, 1]; 1 means locally linearly related everywhere. Windows in which either image
+    is constant score 0 and have zero gradient. A mask without any voxel gives 0.
 
     Raises
     ------
@@ -50,8 +50,13 @@ def local_correlation(a: Tensor, b: Tensor, window: int = 9, mask: Tensor | None
         a, floor_a = _centred(a, weight)
         b, floor_b = _centred(b, weight)
         if each and a.shape[0] > 1:
-            rows = zip(a.split(1), b.split(1), [None] * len(a) if weight is None else weight.split(1),
-                       floor_a.split(1), floor_b.split(1))
+            rows = zip(
+                a.split(1),
+                b.split(1),
+                [None] * len(a) if weight is None else weight.split(1),
+                floor_a.split(1),
+                floor_b.split(1),
+            )
             return torch.stack([_LocalCorrelation.apply(x, y, part, window, *floors) for x, y, part, *floors in rows])
         score = _LocalCorrelation.apply(a, b, weight, window, floor_a, floor_b)
         return score[None] if each else score
@@ -59,7 +64,8 @@ def local_correlation(a: Tensor, b: Tensor, window: int = 9, mask: Tensor | None
 
 def _centred(image: Tensor, weight: Tensor | None) -> tuple[Tensor, Tensor]:
     """Image minus its mean, and the variance floor of its windows. Centring loses nothing (the correlation does not
-    see a constant) and saves the digits that a variance as a difference of large numbers would cost."""
+    see a constant) and saves the digits that a variance as a difference of large numbers would cost.
+    """
     axes = tuple(range(2, image.ndim))
     with torch.no_grad():
         share = torch.ones_like(image) if weight is None else weight

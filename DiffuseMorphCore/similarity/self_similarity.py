@@ -1,9 +1,9 @@
 """The similarity term for images whose intensities cannot be compared: self-similarity descriptors (MIND-SSC).
 
-Heinrich et al. ("Towards realtime multimodal fusion for image-guided interventions using self-similarities", MICCAI 2013)
-describe a voxel by how much its neighbours' patches differ from each other, divided by how much they do so on average
-there. What a tissue looks like cancels; where tissues meet remains. Compared are the descriptors, by their squared
-difference.
+Heinrich et al. ("Towards realtime multimodal fusion for image-guided interventions using self-similarities", MICCAI
+2013) describe a voxel by how much its neighbours' patches differ from each other, divided by how much they do so on
+average there. What a tissue looks like cancels; where tissues meet remains. Compared are the descriptors, by their
+squared difference.
 """
 
 from __future__ import annotations
@@ -76,12 +76,14 @@ class PreparedSelfSimilarity:
             weighted = weight * difference
             total = total + _total(weighted * difference)
             for channel in range(warped.shape[1]):
-                slope.addcmul_(weighted[:, channel:channel + 1], spatial_gradient(warped[:, channel:channel + 1]))
+                slope.addcmul_(weighted[:, channel : channel + 1], spatial_gradient(warped[:, channel : channel + 1]))
         scale = (-2 / self.unrelated).view(-1, *[1] * (slope.dim() - 1))
         return self._concordance(total, weight), downsample(slope.mul_(scale), own)
 
     def _weight(self, displacement: Tensor) -> Tensor:
-        """(B, 1, *spatial) weights that sum up to one over voxels and channels, or to nothing where nothing can be told."""
+        """(B, 1, *spatial) weights that sum up to one over voxels and channels, or to nothing where nothing can be
+        told.
+        """
         weight = self.pair.overlap(displacement)
         if weight is None:
             weight = displacement.new_ones((1, 1, *displacement.shape[2:]))
@@ -147,7 +149,9 @@ def _shifted(image: Tensor, axis: int, step: int) -> Tensor:
 
 
 def _unrelated(fixed: Tensor, moving: Tensor, pair: ImagePair) -> Tensor:
-    """(B,): the mean squared difference to expect of descriptors that lie anywhere: both variances, and the means' square."""
+    """(B,): the mean squared difference to expect of descriptors that lie anywhere: both variances, and the means'
+    square.
+    """
     total: Tensor | float = 0.0
     for first, second in zip(fixed.split(1, dim=1), moving.split(1, dim=1)):
         first, second = first.float(), second.float()

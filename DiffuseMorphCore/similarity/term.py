@@ -34,10 +34,11 @@ class SimilarityTerm(Protocol):
     """One way to compare two images.
 
     measure : what its value is, in words for a report.
-    bytes_per_voxel : memory for every voxel of the images' grid at the height of :meth:`PreparedTerm.force`, without the
-        pair and the displacement.
+    bytes_per_voxel : memory for every voxel of the images' grid at the height of :meth:`PreparedTerm.force`, without
+        the pair and the displacement.
     uses_tissue : whether the pair shall have its shares of tissue.
-    uses_canonical : whether it compares the images in a model's canonical contrast, and is left out where there is none.
+    uses_canonical : whether it compares the images in a model's canonical contrast, and is left out where there is
+        none.
     """
 
     measure: str

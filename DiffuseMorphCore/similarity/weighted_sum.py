@@ -46,7 +46,9 @@ class Similarity:
         return self.network_pair is not as_given or any(term.uses_tissue for _, term in self.terms)
 
     def for_pair(self, pair: ImagePair) -> Similarity:
-        """The sum of those terms that a pair has the images for: without a canonical contrast its terms are left out."""
+        """The sum of those terms that a pair has the images for: without a canonical contrast its terms are left
+        out.
+        """
         return self if pair.fixed_canonical is not None else self.of_images
 
     @property
@@ -56,19 +58,23 @@ class Similarity:
 
     def prepare(self, pair: ImagePair, displacement: Tensor, shape: tuple[int, ...]) -> PreparedSum:
         """All terms on one level of resolution; the parameters are those of :meth:`.term.SimilarityTerm.prepare`."""
-        return PreparedSum([(weight, term.prepare(pair, displacement, shape)) for weight, term in self.for_pair(pair).terms])
+        return PreparedSum(
+            [(weight, term.prepare(pair, displacement, shape)) for weight, term in self.for_pair(pair).terms]
+        )
 
     @torch.no_grad()
     def evaluate(self, pair: ImagePair, displacement: Tensor) -> float:
-        """How similar a pair is under a displacement (1, ndim, *spatial) in voxels of its grid; 1 for a perfect match."""
+        """How similar a pair is under a displacement (1, ndim, *spatial) in voxels of its grid; 1 for a perfect
+        match.
+        """
         return float(self.prepare(pair, displacement, pair.shape).value(displacement))
 
 
 class PreparedSum:
     """A weighted sum on one level of resolution, itself a :class:`.term.PreparedTerm`.
 
-    The value is the weighted mean of the terms' values. Forces of different terms have no common unit: where there is more
-    than one, each is divided by its own mean length at the first call that gives any.
+    The value is the weighted mean of the terms' values. Forces of different terms have no common unit: where there is
+    more than one, each is divided by its own mean length at the first call that gives any.
     """
 
     def __init__(self, terms: list[tuple[float, PreparedTerm]]) -> None:
@@ -86,8 +92,9 @@ class PreparedSum:
             value, force = term.force(displacement)
             values.append(value)
             length = _mean_length(force)
-            unit = self._units[index] = torch.where(torch.as_tensor(self._units[index], device=force.device) > 0,
-                                                    self._units[index], length)
+            unit = self._units[index] = torch.where(
+                torch.as_tensor(self._units[index], device=force.device) > 0, self._units[index], length
+            )
             total.add_(force / torch.where(unit > 0, unit, 1), alpha=weight)
         return self._mean(values), total / displacement[0, 0].numel()
 

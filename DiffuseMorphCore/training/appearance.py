@@ -1,5 +1,6 @@
-"""From labels to images: random contrast, texture, bias field, gamma, blur, noise and artefacts, after SynthMorph's recipe
-(Hoffmann et al., "SynthMorph: learning contrast-invariant registration without acquired images", TMI 2022)."""
+"""From labels to images: random contrast, texture, bias field, gamma, blur, noise and artefacts, after SynthMorph's
+recipe (Hoffmann et al., "SynthMorph: learning contrast-invariant registration without acquired images", TMI 2022).
+"""
 
 from __future__ import annotations
 
@@ -14,8 +15,27 @@ from DiffuseMorphCore.training.augmentation import smooth_noise, uniform
 from DiffuseMorphCore.warp import smooth
 
 # FreeSurfer ids of the right half, and their twins on the left: both halves of a structure look alike in a scan.
-_TWINS = {41: 2, 42: 3, 43: 4, 44: 5, 46: 7, 47: 8, 49: 10, 50: 11, 51: 12, 52: 13, 53: 17, 54: 18, 57: 25, 58: 26,
-          60: 28, 62: 30, 63: 31, 137: 136, 164: 163}
+_TWINS = {
+    41: 2,
+    42: 3,
+    43: 4,
+    44: 5,
+    46: 7,
+    47: 8,
+    49: 10,
+    50: 11,
+    51: 12,
+    52: 13,
+    53: 17,
+    54: 18,
+    57: 25,
+    58: 26,
+    60: 28,
+    62: 30,
+    63: 31,
+    137: 136,
+    164: 163,
+}
 _FLUID = {4, 5, 14, 15, 24, 30, 72}
 _WHITE = {2, 7, 16, 28, 60, 85}
 
@@ -46,8 +66,13 @@ class Appearance:
     def scaled(self, breadth: float) -> Appearance:
         """Milder limits for the beginning of a training: from a third (0) to all (1) of the strengths and shares."""
         share = (1 + 2 * breadth) / 3
-        return replace(self, **{name: share * getattr(self, name) for name in
-                                ("bias", "gamma", "noise", "lesions", "thick_slices", "cuts")})
+        return replace(
+            self,
+            **{
+                name: share * getattr(self, name)
+                for name in ("bias", "gamma", "noise", "lesions", "thick_slices", "cuts")
+            },
+        )
 
 
 def random_contrast(ids: Sequence[int], natural: float, random: torch.Generator) -> Tensor:
@@ -95,7 +120,7 @@ def degrade(image: Tensor, limits: Appearance, random: torch.Generator) -> Tenso
     gamma = float(torch.randn((), generator=random) * limits.gamma)
     inside = image > 1e-3
     image = image.clamp_min(0).mul(bias.exp())
-    image = (image / image.amax().clamp_min(1e-6)).pow(2.718281828 ** gamma)
+    image = (image / image.amax().clamp_min(1e-6)).pow(2.718281828**gamma)
     image = (image + noise * inside).clamp_min(0)
     return scaled(cut_field_of_view(image, random) if uniform(0, 1, random) < limits.cuts else image)
 

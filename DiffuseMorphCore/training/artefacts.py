@@ -1,7 +1,7 @@
 """What scanners and disease do to an image, beyond bias and noise: lesions, thick slices, a field of view cut short.
 
-Each takes and gives an image (1, 1, *spatial) in [0, 1] on the grid of the pair. Training images get them, the rendering
-that the similarity compares does not: the networks learn to see past them.
+Each takes and gives an image (1, 1, *spatial) in [0, 1] on the grid of the pair. Training images get them, the
+rendering that the similarity compares does not: the networks learn to see past them.
 """
 
 from __future__ import annotations
@@ -15,7 +15,9 @@ from DiffuseMorphCore.warp import resize
 
 
 def lesion(image: Tensor, random: torch.Generator) -> Tensor:
-    """A blob of any brightness, 5 to 15 % of the grid in radius, with an uneven outline, inside what is not background."""
+    """A blob of any brightness, 5 to 15 % of the grid in radius, with an uneven outline, inside what is not
+    background.
+    """
     shape, device = image.shape[2:], image.device
     tissue = torch.nonzero(image[0, 0] > 0.05)
     if not len(tissue):

@@ -16,10 +16,12 @@ from DiffuseMorphCore.warp import resize, sample_points
 
 
 def uniform(low: float, high: float, random: torch.Generator) -> float:
+    """A number drawn evenly between two."""
     return low + (high - low) * float(torch.rand((), generator=random))
 
 
 def integer(below: int, random: torch.Generator) -> int:
+    """A whole number drawn evenly from 0 to below a limit."""
     return int(torch.randint(below, (), generator=random))
 
 
@@ -59,16 +61,22 @@ def random_orientation(ndim: int, flips: Sequence[bool], permute: bool, random: 
     return torch.diag(signs) @ torch.eye(ndim)[order]
 
 
-def smooth_noise(shape: Sequence[int], coarse: float, channels: int, random: torch.Generator,
-                 device: torch.device | str = "cpu") -> Tensor:
+def smooth_noise(
+    shape: Sequence[int], coarse: float, channels: int, random: torch.Generator, device: torch.device | str = "cpu"
+) -> Tensor:
     """(1, channels, *shape) normal noise drawn on a grid `coarse` times coarser and interpolated linearly."""
     small = [max(2, round(size / coarse) + 1) for size in shape]
     noise = torch.randn(1, channels, *small, generator=random)
     return resize(noise.to(device), shape)
 
 
-def random_displacement(shape: Sequence[int], scales: Sequence[float], strength: float, random: torch.Generator,
-                        device: torch.device | str = "cpu") -> Tensor:
+def random_displacement(
+    shape: Sequence[int],
+    scales: Sequence[float],
+    strength: float,
+    random: torch.Generator,
+    device: torch.device | str = "cpu",
+) -> Tensor:
     """A smooth displacement (1, ndim, *shape) in voxels: a sum of noise fields, one per scale.
 
     The amplitude at a scale of s voxels is drawn evenly up to strength * s, so that the slope, and with it the

@@ -15,16 +15,20 @@ _LEAST_VOXELS = 20  # a tissue with fewer says nothing by its Dice
 
 
 class CanonicalObjective(JointObjective):
-    """noise * (tissue loss of a noisy latent, or of one from step 0) + registration * equation 9 on the canonical images.
+    """noise * (tissue loss of a noisy latent, or of one from step 0) + registration * equation 9 on the canonical
+    images.
 
-    The diffusion network has to give x_0, the canonical image, from an x_t with noise (``1 - zero_share`` of the steps: the
-    noise loss of equation 8 with other weights of the time steps) and from the image itself, of any contrast, as inference
-    does it. Both roles of a pair are trained at once. The deformation network gets the canonical images as they come out,
-    so the gradient of the registration flows through the latent as in the paper; it is compared on the true ones.
+    The diffusion network has to give x_0, the canonical image, from an x_t with noise (``1 - zero_share`` of the steps:
+    the noise loss of equation 8 with other weights of the time steps) and from the image itself, of any contrast, as
+    inference does it. Both roles of a pair are trained at once. The deformation network gets the canonical images as
+    they come out, so the gradient of the registration flows through the latent as in the paper; it is compared on the
+    true ones.
     """
 
     def forward(self, pair: TissuePair, drawn: Draw) -> dict[str, Tensor]:
-        """The loss and its terms as scalars, "loss" among them; "tissue_dice" is the mean Dice of the tissues, 1 at best."""
+        """The loss and its terms as scalars, "loss" among them; "tissue_dice" is the mean Dice of the tissues, 1 at
+        best.
+        """
         model, weights = self.model, self.weights
         images, clean = torch.cat((pair.fixed, pair.moving)), torch.cat((pair.fixed_anatomy, pair.moving_anatomy))
         tissue = torch.cat((pair.fixed_tissue, pair.moving_tissue))
@@ -60,4 +64,7 @@ def tissue_terms(log_shares: Tensor, tissue: Tensor, patch: int) -> dict[str, Te
     right = shares.gather(1, wanted[:, None])[:, 0]
     both = torch.zeros_like(count).index_add(0, wanted, right)
     dice = (2 * both + 1) / (shares.sum(dim=0) + count + 1)
-    return {"tissue": torch.nn.functional.nll_loss(log_shares, wanted), "tissue_dice": dice[count >= _LEAST_VOXELS].mean()}
+    return {
+        "tissue": torch.nn.functional.nll_loss(log_shares, wanted),
+        "tissue_dice": dice[count >= _LEAST_VOXELS].mean(),
+    }

@@ -28,8 +28,10 @@ def write_checkpoint(path: Path, content: dict[str, Any]) -> None:
         with completed(path) as part:
             torch.save({"format": FORMAT, **content}, part)
     except (OSError, RuntimeError) as problem:
-        raise DiffuseMorphError(f"The checkpoint '{path}' could not be written: make room, or choose a folder you may "
-                                "write to; the run can then be resumed from the checkpoint before.") from problem
+        raise DiffuseMorphError(
+            f"The checkpoint '{path}' could not be written: make room, or choose a folder you may "
+            "write to; the run can then be resumed from the checkpoint before."
+        ) from problem
 
 
 def read_checkpoint(path: str | Path) -> dict[str, Any]:
@@ -43,15 +45,17 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except (OSError, RuntimeError, EOFError, pickle.UnpicklingError, zipfile.BadZipFile) as problem:
-        raise DiffuseMorphError(f"The checkpoint '{path}' is damaged: delete it and resume from another one.") \
-            from problem
+        raise DiffuseMorphError(
+            f"The checkpoint '{path}' is damaged: delete it and resume from another one."
+        ) from problem
     if not isinstance(content, dict) or content.get("format") != FORMAT:
         raise DiffuseMorphError(f"The file '{path}' is no checkpoint of a training run of this version.")
     return content
 
 
-def export_model(checkpoint: str | Path, path: str | Path, information: dict[str, Any] | None = None, *,
-                 control: bool = False) -> Path:
+def export_model(
+    checkpoint: str | Path, path: str | Path, information: dict[str, Any] | None = None, *, control: bool = False
+) -> Path:
     """Make a model file for registration from a checkpoint (or from a run's folder: its best one, else its last).
 
     The averaged weights are taken where the run kept them. The settings become part of the file as its recipe, with the
@@ -59,7 +63,8 @@ def export_model(checkpoint: str | Path, path: str | Path, information: dict[str
     settings say about the model (version, description, training_data, terms). `control` : the VoxelMorph control that
     was trained beside the model, in its place. Returns `path`.
 
-    Raises DiffuseMorphError as read_checkpoint and save_model do, and where a control is asked for that was not trained.
+    Raises DiffuseMorphError as read_checkpoint and save_model do, and where a control is asked for that was not
+    trained.
     """
     checkpoint = Path(checkpoint)
     if checkpoint.is_dir():
@@ -76,15 +81,22 @@ def export_model(checkpoint: str | Path, path: str | Path, information: dict[str
     model.load_state_dict(weights)
     settings = _without_folders(content["settings"])
     about = {key: settings["output"][key] for key in ("description", "training_data", "terms")}
-    about |= {"version": "1", "recipe": {"step": content["step"], "validation": content["validation"],
-                                         "settings": settings}}
+    about |= {
+        "version": "1",
+        "recipe": {"step": content["step"], "validation": content["validation"], "settings": settings},
+    }
     return save_model(path, model, about | (information or {}))
 
 
 def _without_folders(settings: dict[str, Any]) -> dict[str, Any]:
     """The settings with every path cut down to its last part."""
+
     def short(section: str, keys: tuple[str, ...]) -> dict[str, Any]:
         values = settings[section]
         return values | {key: Path(values[key]).name for key in keys if values[key]}
-    return settings | {"data": short("data", ("folder", "table", "atlas", "atlas_labels")),
-                       "model": short("model", ("start",)), "output": short("output", ("folder",))}
+
+    return settings | {
+        "data": short("data", ("folder", "table", "atlas", "atlas_labels")),
+        "model": short("model", ("start",)),
+        "output": short("output", ("folder",)),
+    }

@@ -51,8 +51,9 @@ def find_label_maps(folder: str | Path, names: Sequence[str] | None = None) -> l
     return files
 
 
-def load_label_maps(paths: Iterable[Path], spacing: float, drop: Iterable[int] = (),
-                    report: Callable[[float], None] | None = None) -> tuple[list[LabelMap], tuple[int, ...]]:
+def load_label_maps(
+    paths: Iterable[Path], spacing: float, drop: Iterable[int] = (), report: Callable[[float], None] | None = None
+) -> tuple[list[LabelMap], tuple[int, ...]]:
     """Read label maps in LPS orientation, at about `spacing` mm, and bring them to their common mean pose.
 
     Every coarse voxel gets the label that fills most of it. The pose is compared by the first two moments of the
@@ -111,8 +112,9 @@ def _coarsen(array: np.ndarray, original: np.ndarray, ids: Sequence[int], spacin
             share = functional.adaptive_avg_pool3d(torch.from_numpy(here.astype(np.float32))[None, None], shape)
             labels[share > best] = index
             best = torch.maximum(best, share)
-    sizes = torch.tensor([size * step / new for size, step, new in zip(array.shape, original, shape)],
-                         dtype=torch.float64)
+    sizes = torch.tensor(
+        [size * step / new for size, step, new in zip(array.shape, original, shape)], dtype=torch.float64
+    )
     return functional.pad(labels, (_MARGIN,) * 6), sizes
 
 

@@ -27,7 +27,8 @@ class Table:
                 self.columns = rows[0]
                 with completed(path) as part, part.open("w", newline="", encoding="utf-8") as file:
                     csv.writer(file).writerows(
-                        [rows[0], *(row for row in rows[1:] if len(row) == len(rows[0]) and int(row[0]) <= step)])
+                        [rows[0], *(row for row in rows[1:] if len(row) == len(rows[0]) and int(row[0]) <= step)]
+                    )
             else:
                 path.unlink()
 
@@ -47,8 +48,9 @@ class TensorBoard:
         try:
             from torch.utils.tensorboard import SummaryWriter
         except ImportError as problem:
-            raise DiffuseMorphError("TensorBoard is not installed: run 'pip install tensorboard', or set "
-                                    "'output.tensorboard' to false.") from problem
+            raise DiffuseMorphError(
+                "TensorBoard is not installed: run 'pip install tensorboard', or set 'output.tensorboard' to false."
+            ) from problem
         self._writer = SummaryWriter(str(folder))
 
     def add(self, group: str, row: dict[str, float]) -> None:

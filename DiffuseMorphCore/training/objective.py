@@ -27,12 +27,13 @@ class LossWeights:
     drawn for every step. registration_steps says from which latent the deformation is made: "same", the paper's,
     from the step drawn for the noise; "zero" from step 0 and the clean fixed image, as inference has it; "both";
     "alternate": zero_share of the training steps have only the registration from step 0, the others are the paper's.
-    warm_up: the deformation network gets the fixed image itself in place of the latent, and the diffusion network learns
-    to give it at step 0: a start for both, apart, because as long as neither knows what the other is about there is next
-    to no gradient, and the noise to be estimated is all that the latent learns to hold.
+    warm_up: the deformation network gets the fixed image itself in place of the latent, and the diffusion network
+    learns to give it at step 0: a start for both, apart, because as long as neither knows what the other is about there
+    is next to no gradient, and the noise to be estimated is all that the latent learns to hold.
     random_eta adds smoothness and folding of the field at a random eta, so that the way there is as regular as its end.
     passes: shares of the training steps in which the moving image was moved before by 0, 1, 2, … passes of the networks
-    on coarser grids (see predict), so that they learn to go on from their own answers; the true field is then not known.
+    on coarser grids (see predict), so that they learn to go on from their own answers; the true field is then not
+    known.
     """
 
     noise: float = 1.0
@@ -55,7 +56,8 @@ class Draw:
     """What is random about the objective itself in one training step.
 
     step : (B,) int64 time step; noise : (B, 1, *spatial); labels : (K,) label values, maybe none;
-    at_zero : whether an alternating objective is at step 0; eta : for the term at a random eta; warm_up : see LossWeights;
+    at_zero : whether an alternating objective is at step 0; eta : for the term at a random eta; warm_up : see
+        LossWeights;
     passes : how many passes on coarser grids came before.
     """
 
@@ -78,7 +80,7 @@ def draw(pair: TrainingPair, weights: LossWeights, steps: int, random: torch.Gen
     if weights.labels > 0 and pair.fixed_labels is not None and pair.moving_labels is not None:
         present = pair.fixed_labels.unique().cpu()
         present = present[present != 0]
-        labels = present[torch.randperm(len(present), generator=random)[:weights.label_count]]
+        labels = present[torch.randperm(len(present), generator=random)[: weights.label_count]]
     passes = int(torch.multinomial(torch.tensor(weights.passes), 1, generator=random)) if weights.passes else 0
     device = pair.fixed.device
     return Draw(step.to(device), noise.to(device), labels.to(device), at_zero, eta, weights.warm_up, passes)
@@ -104,7 +106,7 @@ class JointObjective(nn.Module):
         if self.model.diffusion is None:
             mode = "only zero"
         for earlier in range(drawn.passes, 0, -1):
-            pair = self._moved(pair, COARSER ** earlier)
+            pair = self._moved(pair, COARSER**earlier)
         latents, terms = [], {}
         total = pair.fixed.new_zeros(())
         if drawn.warm_up and self.model.diffusion is not None:
@@ -144,9 +146,13 @@ class JointObjective(nn.Module):
         found = self.model.displacement(self.model.field(moving, self.model.latent(moving, fixed)))
         displacement = resize_displacement(found, pair.fixed.shape[2:])
         anatomy, labels = pair.moving_anatomy, pair.moving_labels
-        return replace(pair, moving=warp(pair.moving, displacement), displacement=None,
-                       moving_anatomy=None if anatomy is None else warp(anatomy, displacement),
-                       moving_labels=None if labels is None else warp(labels, displacement, "nearest"))
+        return replace(
+            pair,
+            moving=warp(pair.moving, displacement),
+            displacement=None,
+            moving_anatomy=None if anatomy is None else warp(anatomy, displacement),
+            moving_labels=None if labels is None else warp(labels, displacement, "nearest"),
+        )
 
     def _registration(self, pair: TrainingPair, field: Tensor, drawn: Draw) -> tuple[Tensor, dict[str, Tensor]]:
         """Equation 9 for one field, and its terms."""
@@ -155,8 +161,10 @@ class JointObjective(nn.Module):
         moving, fixed = pair.moving, pair.fixed
         if pair.moving_anatomy is not None and pair.fixed_anatomy is not None:
             moving, fixed = pair.moving_anatomy, pair.fixed_anatomy
-        parts = {"similarity": local_correlation(warp(moving, displacement), fixed, weights.window),
-                 "smoothness": smoothness(field)}
+        parts = {
+            "similarity": local_correlation(warp(moving, displacement), fixed, weights.window),
+            "smoothness": smoothness(field),
+        }
         loss = 1 - parts["similarity"] + weights.smoothness * parts["smoothness"]
         if len(drawn.labels):
             parts["label_loss"] = soft_dice(pair.moving_labels, pair.fixed_labels, displacement, drawn.labels)

@@ -43,7 +43,9 @@ class TrainingPair:
     fixed_anatomy: Tensor | None = part(INTENSITIES)
 
     def each(self: AnyPair, change: Callable[[Tensor, str], Tensor]) -> AnyPair:
-        """With every part that is there changed: (part, its kind) -> part. What a subclass adds is kept and changed too."""
+        """With every part that is there changed: (part, its kind) -> part. What a subclass adds is kept and changed
+        too.
+        """
         there = {each.name: each.metadata["kind"] for each in fields(self) if getattr(self, each.name) is not None}
         return replace(self, **{name: change(getattr(self, name), kind) for name, kind in there.items()})
 
@@ -66,7 +68,8 @@ def stack(pairs: Sequence[AnyPair]) -> AnyPair:
 
 class PairSource(Protocol):
     """Where pairs come from. `draw(index)` depends on the index and the source's seed alone, never on earlier draws:
-    that makes a resumed run equal to an unbroken one, and gives several processes different pairs."""
+    that makes a resumed run equal to an unbroken one, and gives several processes different pairs.
+    """
 
     ndim: int
 
@@ -81,7 +84,7 @@ class Mixture:
     """Several sources of one dimension, each giving a share of the pairs. The first one validates."""
 
     def __init__(self, sources: Sequence[PairSource], shares: Sequence[float], seed: int = 0) -> None:
-        """shares : one per source, in any unit."""
+        """Shares : one per source, in any unit."""
         self.sources, self.seed, self.ndim = list(sources), seed, sources[0].ndim
         self.shares = torch.tensor(shares, dtype=torch.float64)
 

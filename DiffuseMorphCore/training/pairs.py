@@ -25,7 +25,7 @@ from DiffuseMorphCore.training.pair import INTENSITIES, LABELS, TrainingPair
 SUFFIXES = (".nii", ".nii.gz", ".mha", ".mhd", ".nrrd", ".png", ".tif", ".tiff", ".jpg", ".jpeg", ".bmp")
 _ORDER_STREAM = 1 << 28  # seeds of the order of an epoch, apart from those of augmentation
 _MODES = {INTENSITIES: "linear", LABELS: "nearest"}  # vectors would have to be turned as well: real images have none
-_MEMORY = 2 ** 31  # bytes of prepared images that are kept
+_MEMORY = 2**31  # bytes of prepared images that are kept
 
 
 @dataclass(frozen=True)
@@ -47,8 +47,11 @@ def find_scans(folder: str | Path, image_ending: str = "", label_ending: str = "
     folder = Path(folder).expanduser()
     if not folder.is_dir():
         raise DiffuseMorphError(f"The folder of images '{folder}' does not exist: check 'data.folder'.")
-    stems = {path.name.removesuffix(path.name[len(path.name) - len(image_suffix(path)):]): path
-             for path in sorted(folder.iterdir()) if path.name.lower().endswith(SUFFIXES)}
+    stems = {
+        path.name.removesuffix(path.name[len(path.name) - len(image_suffix(path)) :]): path
+        for path in sorted(folder.iterdir())
+        if path.name.lower().endswith(SUFFIXES)
+    }
     scans = []
     for stem, path in stems.items():
         is_labels = label_ending and stem.endswith(label_ending)
@@ -69,8 +72,9 @@ def every_pair(scans: Sequence[ScanFiles]) -> list[tuple[ScanFiles, ScanFiles]]:
     return list(permutations(scans, 2))
 
 
-def pairs_to_atlas(scans: Sequence[ScanFiles], atlas: str | Path, atlas_labels: Path | None = None
-                   ) -> list[tuple[ScanFiles, ScanFiles]]:
+def pairs_to_atlas(
+    scans: Sequence[ScanFiles], atlas: str | Path, atlas_labels: Path | None = None
+) -> list[tuple[ScanFiles, ScanFiles]]:
     """Every image as the moving one, the atlas fixed."""
     atlas = Path(atlas).expanduser()
     if not atlas.is_file():
@@ -78,8 +82,9 @@ def pairs_to_atlas(scans: Sequence[ScanFiles], atlas: str | Path, atlas_labels: 
     return [(scan, ScanFiles(atlas, atlas_labels)) for scan in scans if scan.image != atlas]
 
 
-def group_by_subject(folder: str | Path, pattern: str = "", image_ending: str = "", label_ending: str = ""
-                     ) -> dict[str, list[ScanFiles]]:
+def group_by_subject(
+    folder: str | Path, pattern: str = "", image_ending: str = "", label_ending: str = ""
+) -> dict[str, list[ScanFiles]]:
     """Images of each subject: by sub-folder, or, with `pattern`, by the group `subject` of a regular expression that is
     searched in the file name. Subjects with one image are left out.
 
@@ -92,8 +97,9 @@ def group_by_subject(folder: str | Path, pattern: str = "", image_ending: str = 
             expression = re.compile(pattern)
             expression.groupindex["subject"]
         except (re.error, KeyError) as problem:
-            raise DiffuseMorphError(f"The pattern '{pattern}' must be a regular expression with a group "
-                                    "(?P<subject>…).") from problem
+            raise DiffuseMorphError(
+                f"The pattern '{pattern}' must be a regular expression with a group (?P<subject>…)."
+            ) from problem
         for scan in find_scans(folder, image_ending, label_ending):
             match = expression.search(scan.image.name)
             if match:
@@ -106,8 +112,9 @@ def group_by_subject(folder: str | Path, pattern: str = "", image_ending: str = 
                 subjects[entry.name] = find_scans(entry, image_ending, label_ending)
     subjects = {name: scans for name, scans in subjects.items() if len(scans) > 1}
     if not subjects:
-        raise DiffuseMorphError(f"No subject in '{folder}' has two images: give each a sub-folder with its images, or "
-                                "set 'data.pattern'.")
+        raise DiffuseMorphError(
+            f"No subject in '{folder}' has two images: give each a sub-folder with its images, or set 'data.pattern'."
+        )
     return subjects
 
 
@@ -123,8 +130,10 @@ def read_table(path: str | Path) -> list[tuple[ScanFiles, ScanFiles]]:
         reader = csv.DictReader(file)
         missing = {"moving", "fixed"} - set(reader.fieldnames or ())
         if missing:
-            raise DiffuseMorphError(f"The table of pairs '{path}' has no column '{sorted(missing)[0]}': its first line "
-                                    "must name the columns moving and fixed.")
+            raise DiffuseMorphError(
+                f"The table of pairs '{path}' has no column '{sorted(missing)[0]}': its first line "
+                "must name the columns moving and fixed."
+            )
         rows = [(reader.line_num, row) for row in reader]
 
     def file_of(row: dict[str, str], column: str, line: int) -> Path | None:
@@ -132,12 +141,15 @@ def read_table(path: str | Path) -> list[tuple[ScanFiles, ScanFiles]]:
         if not value and column.endswith("labels"):
             return None
         if not value or not (path.parent / value).is_file():
-            raise DiffuseMorphError(f"In line {line} of '{path}' the file '{value}' of the column '{column}' does not "
-                                    "exist.")
+            raise DiffuseMorphError(
+                f"In line {line} of '{path}' the file '{value}' of the column '{column}' does not exist."
+            )
         return path.parent / value
 
-    pairs = [tuple(ScanFiles(file_of(row, role, line), file_of(row, f"{role}_labels", line)) for role in ("moving", "fixed"))
-             for line, row in rows]
+    pairs = [
+        tuple(ScanFiles(file_of(row, role, line), file_of(row, f"{role}_labels", line)) for role in ("moving", "fixed"))
+        for line, row in rows
+    ]
     if not pairs:
         raise DiffuseMorphError(f"The table of pairs '{path}' has no line below its first: add pairs.")
     return pairs
@@ -160,10 +172,18 @@ class ImageGrid:
 class ImagePairs:
     """A PairSource of real images. An epoch shows every pair once, in a new order."""
 
-    def __init__(self, training: Sequence[tuple[ScanFiles, ScanFiles]], validating: Sequence[tuple[ScanFiles, ScanFiles]], grid: ImageGrid,
-                 flips: Sequence[str] = (), affine: float = 0.0, seed: int = 0) -> None:
-        """flips : axes of "x", "y", "z" along which half of the pairs are mirrored. affine : 1 for random affine maps
-        of up to 15 degrees, 10 % and 2 voxels, smaller for less, 0 for none. Both images of a pair share them."""
+    def __init__(
+        self,
+        training: Sequence[tuple[ScanFiles, ScanFiles]],
+        validating: Sequence[tuple[ScanFiles, ScanFiles]],
+        grid: ImageGrid,
+        flips: Sequence[str] = (),
+        affine: float = 0.0,
+        seed: int = 0,
+    ) -> None:
+        """Flips : axes of "x", "y", "z" along which half of the pairs are mirrored. affine : 1 for random affine maps
+        of up to 15 degrees, 10 % and 2 voxels, smaller for less, 0 for none. Both images of a pair share them.
+        """
         self.ndim, self.grid, self.seed = len(grid.shape), grid, seed
         self.flipped = [self.ndim + 1 - "xyz".index(axis) for axis in flips]
         self.limits = AffineRange(15 * affine, 0.1 * affine, 0.05 * affine, 2 * affine)
@@ -194,8 +214,12 @@ class ImagePairs:
 
     def _load(self, moving: ScanFiles, fixed: ScanFiles) -> TrainingPair:
         place = fixed.image if self.grid.physical else moving.image
-        files = ((moving.image, place, False), (fixed.image, fixed.image, False),
-                 (moving.labels, place, True), (fixed.labels, fixed.image, True))
+        files = (
+            (moving.image, place, False),
+            (fixed.image, fixed.image, False),
+            (moving.labels, place, True),
+            (fixed.labels, fixed.image, True),
+        )
         return TrainingPair(*(None if file[0] is None else self._tensor(file) for file in files))
 
     def _tensor(self, file: tuple[Path, Path, bool]) -> Tensor:
@@ -227,9 +251,17 @@ def prepare_image(path: Path, place: Path, labels: bool, grid: ImageGrid) -> Ten
         ratios = [wide / fine for wide, fine in zip(spacing, image.GetSpacing())]
         widths = [0.5 * wide if ratio > 1.2 else 1e-3 * wide for wide, ratio in zip(spacing, ratios)]
         if max(ratios) > 1.2:  # without this, fine detail would alias
-            image = sitk.DiscreteGaussian(image, [width ** 2 for width in widths])
-    image = sitk.Resample(image, size, sitk.Transform(), sitk.sitkNearestNeighbor if labels else sitk.sitkLinear,
-                          origin.tolist(), spacing, direction, lowest)
+            image = sitk.DiscreteGaussian(image, [width**2 for width in widths])
+    image = sitk.Resample(
+        image,
+        size,
+        sitk.Transform(),
+        sitk.sitkNearestNeighbor if labels else sitk.sitkLinear,
+        origin.tolist(),
+        spacing,
+        direction,
+        lowest,
+    )
     values = torch.from_numpy(sitk.GetArrayFromImage(image))[None, None]
     return values if labels else ((values - low) / max(high - low, 1e-6)).clamp(0, 1) * 2 - 1
 
@@ -237,8 +269,10 @@ def prepare_image(path: Path, place: Path, labels: bool, grid: ImageGrid) -> Ten
 def _read(path: Path, ndim: int, labels: bool) -> sitk.Image:
     image = sitk.Cast(grey(check_image(read_image(path), f"image '{path}'", labels)), sitk.sitkFloat32)
     if image.GetDimension() != ndim:
-        raise DiffuseMorphError(f"The image '{path}' has {image.GetDimension()} dimensions, the grid {ndim}: take a "
-                                f"preset for {image.GetDimension()}-D images.")
+        raise DiffuseMorphError(
+            f"The image '{path}' has {image.GetDimension()} dimensions, the grid {ndim}: take a "
+            f"preset for {image.GetDimension()}-D images."
+        )
     if not labels:
         array = sitk.GetArrayFromImage(image)
         if not np.isfinite(array).all():

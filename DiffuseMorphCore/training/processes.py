@@ -11,7 +11,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 
 class Processes:
-    """This process among those that torchrun started; alone if it was not started so.
+    """The process among those that torchrun started; alone if it was not started so.
 
     Attributes: count, rank (0 = the first, which writes files and logs), first, device.
     """

@@ -11,9 +11,15 @@ from DiffuseMorphCore.training.settings import TrainingRun, read_settings
 from DiffuseMorphCore.training.trainer import Trainer
 
 
-def train(settings: TrainingRun | str | Path, *, resume: str = "auto", max_minutes: float | None = None,
-          max_steps: int | None = None, data: str | Path | None = None, progress: Progress | None = None
-          ) -> TrainingResult:
+def train(
+    settings: TrainingRun | str | Path,
+    *,
+    resume: str = "auto",
+    max_minutes: float | None = None,
+    max_steps: int | None = None,
+    data: str | Path | None = None,
+    progress: Progress | None = None,
+) -> TrainingResult:
     """Train a model, or go on with a run that was stopped.
 
     Parameters

@@ -31,7 +31,8 @@ def _number(default: Any, least: float) -> Any:
 class ModelChoice:
     """preset : name of a preset, whose networks are trained from random weights; start : a model to go on from instead
     (file or bundled name); control : train a VoxelMorph control, which is M given the fixed image in place of the
-    latent, "beside" the model (without the moving average of its weights) or "alone"."""
+    latent, "beside" the model (without the moving average of its weights) or "alone".
+    """
 
     preset: str = _choice("default3d", tuple(PRESETS))
     start: str = ""
@@ -43,13 +44,14 @@ class Data:
     """Where pairs come from; see the commented configurations and the classes of the sources.
 
     source : one of SOURCES. folder : label maps or images. table : CSV of pairs. atlas : image everything is
-    registered to, with atlas_labels. whole_head, shapes : shares of the pairs from label maps that keep the tissues outside the
-    brain, and that show random shapes instead. map_spacing : mm at which label maps are kept. held_out : how many people (or images, subjects, pairs), last by name, only validate.
+    registered to, with atlas_labels. whole_head, shapes : shares of the pairs from label maps that keep the tissues
+    outside the brain, and that show random shapes instead. map_spacing : mm at which label maps are kept. held_out :
+    how many people (or images, subjects, pairs), last by name, only validate.
     image_suffix, label_suffix : how a file name ends, before its extension, if it is an image or a label map.
     pattern : regular expression with a group `subject`, for subjects told apart by file name. spacing : mm per axis of
     images' voxels, in the order of geometry.shape, where they are not cubes of geometry.spacing.
-    curriculum : for the source "tissues", thousands of pairs after which contrasts and artefacts begin to grow broader, and
-    after which they are as broad as they get.
+    curriculum : for the source "tissues", thousands of pairs after which contrasts and artefacts begin to grow broader,
+    and after which they are as broad as they get.
     flips : axes ("x", "y", "z") that pairs of images are mirrored along; affine : size of random affine maps, 0 to 1.
     """
 
@@ -73,8 +75,9 @@ class Data:
 
 @dataclass(frozen=True)
 class Stage:
-    """A part of a run on a grid of its own: until step `until`, `shape` voxels of `spacing` mm; with `scales` of its own,
-    or those of the geometry; warm_up : see LossWeights."""
+    """A part of a run on a grid of its own: until step `until`, `shape` voxels of `spacing` mm; with `scales` of its
+    own, or those of the geometry; warm_up : see LossWeights.
+    """
 
     until: int
     shape: tuple[int, ...]
@@ -89,7 +92,8 @@ class Optimisation:
     until the full rate; decay : "cosine" down to final_rate times the rate at the last step, or "constant".
     accumulation : batches whose gradients are averaged into one step. clip : largest norm of the gradient, 0 for none.
     average : decay of the moving average of the weights, 0 for none. precision : "auto" takes bf16 where the device has
-    it natively, "float32" never."""
+    it natively, "float32" never.
+    """
 
     steps: int | None = _number(None, 1)
     epochs: int | None = _number(None, 1)
@@ -119,7 +123,8 @@ class Validation:
 class Output:
     """folder : where checkpoints and the log go; checkpoint_minutes : at most so long between checkpoints;
     log_every : steps between lines of the log; tensorboard : write events for TensorBoard too;
-    description, training_data, terms : what the model file will say about itself."""
+    description, training_data, terms : what the model file will say about itself.
+    """
 
     folder: str = "training"
     checkpoint_minutes: float = _number(2.0, 0)
@@ -151,10 +156,12 @@ class TrainingRun:
 
     def to_dict(self) -> dict[str, Any]:
         """The settings as nested dicts of plain values, lists in place of tuples, as a checkpoint keeps them."""
+
         def listed(value: Any) -> Any:
             if isinstance(value, dict):
                 return {key: listed(entry) for key, entry in value.items()}
             return [listed(entry) for entry in value] if isinstance(value, (tuple, list)) else value
+
         return listed(asdict(self))
 
 
@@ -176,7 +183,8 @@ def read_settings(path: str | Path) -> TrainingRun:
 
 def settings_from(values: dict[str, Any], name: str = "settings") -> TrainingRun:
     """Settings from nested dicts, as TOML gives them; what is not given keeps its default, and the loss weights that
-    are not given are the preset's. Raises DiffuseMorphError as read_settings does."""
+    are not given are the preset's. Raises DiffuseMorphError as read_settings does.
+    """
     run = _build(TrainingRun, values, name, "")
     given = values.get("loss", {})
     training = run.preset.training
@@ -187,8 +195,10 @@ def settings_from(values: dict[str, Any], name: str = "settings") -> TrainingRun
         raise DiffuseMorphError(f"In '{name}' the stages are not in the order of their key 'until': sort them.")
     for shape in (run.geometry.shape, *(stage.shape for stage in run.stages)):
         if len(shape) != run.preset.model.ndim or min(shape) < 8:
-            raise DiffuseMorphError(f"In '{name}' a grid has the shape {list(shape)}: the preset '{run.model.preset}' "
-                                    f"needs {run.preset.model.ndim} sides of at least 8 voxels.")
+            raise DiffuseMorphError(
+                f"In '{name}' a grid has the shape {list(shape)}: the preset '{run.model.preset}' "
+                f"needs {run.preset.model.ndim} sides of at least 8 voxels."
+            )
     return run
 
 
@@ -203,8 +213,9 @@ def _build(kind: type, values: Any, name: str, prefix: str) -> Any:
         if key not in values and entry.default is MISSING and entry.default_factory is MISSING:
             raise DiffuseMorphError(f"In '{name}' the key '{prefix}{key}' is missing: add it.")
     hints = typing.get_type_hints(kind)
-    return kind(**{key: _value(hints[key], value, known[key].metadata, name, prefix + key)
-                   for key, value in values.items()})
+    return kind(
+        **{key: _value(hints[key], value, known[key].metadata, name, prefix + key) for key, value in values.items()}
+    )
 
 
 def _value(hint: Any, value: Any, rules: typing.Mapping[str, Any], name: str, key: str) -> Any:

@@ -1,7 +1,7 @@
 """Random shapes as anatomy: training without any data, after SynthMorph's "shapes" variant, with organs and vessels.
 
-A map is a patchwork of tissues, inside an outline or over the whole field of view, with organs on it: ellipsoids and bent
-tubes, each with a wall and an inside, as a heart, a kidney, a bladder, a bowel or a vessel has them.
+A map is a patchwork of tissues, inside an outline or over the whole field of view, with organs on it: ellipsoids and
+bent tubes, each with a wall and an inside, as a heart, a kidney, a bladder, a bowel or a vessel has them.
 """
 
 from __future__ import annotations
@@ -23,7 +23,8 @@ _CURVE = 32  # balls that make a tube
 @dataclass(frozen=True)
 class _Organ:
     """Everything within reach of a curve, in units of the map's half side: curve (n, ndim), one point for an ellipsoid;
-    stretch (ndim, ndim), from points to distances in radii; inside, the share of the radius within the wall."""
+    stretch (ndim, ndim), from points to distances in radii; inside, the share of the radius within the wall.
+    """
 
     curve: Tensor
     stretch: Tensor
@@ -40,19 +41,23 @@ class _Organ:
             return cls(centre[None], torch.diag(1 / radii) @ turn.T, inside)
         ends = [centre + 0.5 * torch.randn(ndim, generator=random) for _ in range(2)]
         way = torch.linspace(0, 1, _CURVE)[:, None]
-        curve = (1 - way) ** 2 * ends[0] + 2 * way * (1 - way) * centre + way ** 2 * ends[1]
+        curve = (1 - way) ** 2 * ends[0] + 2 * way * (1 - way) * centre + way**2 * ends[1]
         return cls(curve, torch.eye(ndim) / uniform(0.03, 0.1, random), inside)
 
     def relative(self, distance: float, random: torch.Generator) -> _Organ:
         """The same organ of another person, or at another time: moved, of another size, emptied or filled."""
+
         def drawn(size: float) -> float:
             return distance * size * float(torch.randn((), generator=random))
 
         radius = 1 / self.stretch.norm(dim=1).mean()
         shift = torch.tensor([float(radius) * drawn(0.2) for _ in range(self.curve.shape[1])])
         bent = self.curve + shift
-        return _Organ(bent, self.stretch * 2.718281828 ** drawn(0.2),
-                      min(self.inside * 2.718281828 ** drawn(0.5), 0.95) if self.inside < 1 else 1.0)
+        return _Organ(
+            bent,
+            self.stretch * 2.718281828 ** drawn(0.2),
+            min(self.inside * 2.718281828 ** drawn(0.5), 0.95) if self.inside < 1 else 1.0,
+        )
 
     def distance(self, points: Tensor) -> Tensor:
         """Of points (N, ndim), in radii: 1 at the outer side of the wall."""
@@ -88,7 +93,7 @@ class RandomShapes:
         common = noise()
         points = grid_points(shape) * (2 / (side - 1))
         radius = points.norm(dim=1).reshape(1, 1, *shape)
-        share = (1 - self.kinship ** 2) ** 0.5 if count > 1 else 0.0
+        share = (1 - self.kinship**2) ** 0.5 if count > 1 else 0.0
         maps = []
         for number in range(count):
             own, own_outline = noise() if share else common
@@ -102,6 +107,7 @@ class RandomShapes:
                 labels = torch.where(distance < 1, torch.where(distance < organ.inside, wall + 1.0, wall), labels)
             labels = labels * (radius + outline < reach)
             scale = (side - 1) / _EXTENT
-            maps.append(LabelMap(f"shapes {number}", labels, scale * torch.eye(ndim),
-                                 torch.full((ndim,), (side - 1) / 2)))
+            maps.append(
+                LabelMap(f"shapes {number}", labels, scale * torch.eye(ndim), torch.full((ndim,), (side - 1) / 2))
+            )
         return maps

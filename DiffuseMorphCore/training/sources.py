@@ -8,13 +8,21 @@ from pathlib import Path
 from DiffuseMorphCore.errors import DiffuseMorphError
 from DiffuseMorphCore.training.labelmaps import EXTRA_CEREBRAL, find_label_maps, load_label_maps
 from DiffuseMorphCore.training.pair import Mixture, PairSource
-from DiffuseMorphCore.training.pairs import (ImageGrid, ImagePairs, ScanFiles, every_pair, find_scans, group_by_subject,
-                                             pairs_to_atlas, read_table)
+from DiffuseMorphCore.training.pairs import (
+    ImageGrid,
+    ImagePairs,
+    ScanFiles,
+    every_pair,
+    find_scans,
+    group_by_subject,
+    pairs_to_atlas,
+    read_table,
+)
 from DiffuseMorphCore.training.settings import TrainingRun
 from DiffuseMorphCore.training.shapes import RandomShapes
+from DiffuseMorphCore.training.synthetic import Anatomies, Geometry, People, SyntheticPairs
 from DiffuseMorphCore.training.tissue_maps import load_tissue_maps
 from DiffuseMorphCore.training.tissue_pairs import TissuePairs
-from DiffuseMorphCore.training.synthetic import Anatomies, Geometry, People, SyntheticPairs
 
 ScanPairs = list[tuple[ScanFiles, ScanFiles]]
 
@@ -24,24 +32,47 @@ def build_sources(run: TrainingRun) -> list[tuple[int | None, PairSource]]:
 
     Raises DiffuseMorphError when data are missing or too few.
     """
-    grids = [(stage.until, replace(run.geometry, shape=stage.shape, spacing=stage.spacing,
-                                   scales=stage.scales or run.geometry.scales)) for stage in run.stages]
+    grids = [
+        (
+            stage.until,
+            replace(run.geometry, shape=stage.shape, spacing=stage.spacing, scales=stage.scales or run.geometry.scales),
+        )
+        for stage in run.stages
+    ]
     grids.append((None, run.geometry))
     seed = run.optimisation.seed
     if run.data.source == "tissues":
         maps = load_tissue_maps(_label_maps(run))
         cut = _check_held_out(len(maps), run.data.held_out, f"label maps in '{run.data.folder}'")
         curriculum = tuple(1000 * thousands for thousands in run.data.curriculum)
-        return [(until, TissuePairs(maps[:cut], maps[cut:], geometry, run.appearance, seed, run.validation.pairs, curriculum))
-                for until, geometry in grids]
+        return [
+            (
+                until,
+                TissuePairs(maps[:cut], maps[cut:], geometry, run.appearance, seed, run.validation.pairs, curriculum),
+            )
+            for until, geometry in grids
+        ]
     if run.data.source in ("labelmaps", "shapes"):
         kinds = _anatomies(run)
-        return [(until, Mixture([SyntheticPairs(*anatomies, geometry, run.appearance, seed, run.validation.pairs)
-                                 for _, *anatomies in kinds], [share for share, *_ in kinds], seed))
-                for until, geometry in grids]
+        return [
+            (
+                until,
+                Mixture(
+                    [
+                        SyntheticPairs(*anatomies, geometry, run.appearance, seed, run.validation.pairs)
+                        for _, *anatomies in kinds
+                    ],
+                    [share for share, *_ in kinds],
+                    seed,
+                ),
+            )
+            for until, geometry in grids
+        ]
     training, validating = _scan_pairs(run)
-    return [(until, ImagePairs(training, validating, _image_grid(run, geometry), run.data.flips, run.data.affine, seed))
-            for until, geometry in grids]
+    return [
+        (until, ImagePairs(training, validating, _image_grid(run, geometry), run.data.flips, run.data.affine, seed))
+        for until, geometry in grids
+    ]
 
 
 def _label_maps(run: TrainingRun) -> list[Path]:
@@ -58,7 +89,9 @@ def _anatomies(run: TrainingRun) -> list[tuple[float, Anatomies, Anatomies | Non
         return [(1.0, shapes, shapes if run.validation.pairs else None)]
     paths = _label_maps(run)
     if data.whole_head + data.shapes > 1:
-        raise DiffuseMorphError("The shares 'data.whole_head' and 'data.shapes' add up to more than 1: make them smaller.")
+        raise DiffuseMorphError(
+            "The shares 'data.whole_head' and 'data.shapes' add up to more than 1: make them smaller."
+        )
     cut = _check_held_out(len(paths), data.held_out, f"label maps in '{data.folder}'")
     kinds: list[tuple[float, Anatomies, Anatomies | None]] = []
     for share, drop in ((1 - data.whole_head - data.shapes, EXTRA_CEREBRAL), (data.whole_head, ())):
@@ -76,8 +109,9 @@ def _scan_pairs(run: TrainingRun) -> tuple[ScanPairs, ScanPairs]:
     endings = (data.image_suffix, data.label_suffix)
     needed = "table" if data.source == "pairs" else "folder"
     if not getattr(data, needed):
-        raise DiffuseMorphError(f"The training settings name no images: set 'data.{needed}' for the source "
-                                f"'{data.source}'.")
+        raise DiffuseMorphError(
+            f"The training settings name no images: set 'data.{needed}' for the source '{data.source}'."
+        )
     if data.source == "pairs":
         pairs = read_table(data.table)
         cut = _check_held_out(len(pairs), data.held_out, f"pairs in '{data.table}'")
@@ -85,8 +119,9 @@ def _scan_pairs(run: TrainingRun) -> tuple[ScanPairs, ScanPairs]:
     elif data.source == "subjects":
         subjects = list(group_by_subject(data.folder, data.pattern, *endings).values())
         cut = _check_held_out(len(subjects), data.held_out, f"subjects in '{data.folder}'")
-        parts = tuple([pair for scans in part for pair in every_pair(scans)]
-                      for part in (subjects[:cut], subjects[cut:]))
+        parts = tuple(
+            [pair for scans in part for pair in every_pair(scans)] for part in (subjects[:cut], subjects[cut:])
+        )
     else:
         scans = find_scans(data.folder, *endings)
         if data.source == "atlas":
@@ -104,8 +139,10 @@ def _scan_pairs(run: TrainingRun) -> tuple[ScanPairs, ScanPairs]:
 def _check_held_out(count: int, held_out: int, what: str) -> int:
     """How many are left to train on."""
     if count <= held_out:
-        raise DiffuseMorphError(f"There are {count} {what}, and 'data.held_out' takes {held_out} of them for "
-                                "validation: nothing is left to train on.")
+        raise DiffuseMorphError(
+            f"There are {count} {what}, and 'data.held_out' takes {held_out} of them for "
+            "validation: nothing is left to train on."
+        )
     return count - held_out
 
 
@@ -120,6 +157,8 @@ def _image_grid(run: TrainingRun, geometry: Geometry) -> ImageGrid:
     ratio = geometry.spacing / run.geometry.spacing
     spacing = run.data.spacing or (run.geometry.spacing,) * len(geometry.shape)
     if len(spacing) != len(geometry.shape):
-        raise DiffuseMorphError(f"The key 'data.spacing' has {len(spacing)} values for a grid of {len(geometry.shape)} "
-                                "axes: give one per axis, in the order of 'geometry.shape'.")
+        raise DiffuseMorphError(
+            f"The key 'data.spacing' has {len(spacing)} values for a grid of {len(geometry.shape)} "
+            "axes: give one per axis, in the order of 'geometry.shape'."
+        )
     return ImageGrid(geometry.shape, tuple(ratio * side for side in spacing), run.data.source in ("pairs", "subjects"))

@@ -20,7 +20,14 @@ from torch import Tensor
 from DiffuseMorphCore.errors import DiffuseMorphError
 from DiffuseMorphCore.seeds import generator
 from DiffuseMorphCore.training.appearance import Appearance, degrade, random_contrast, render
-from DiffuseMorphCore.training.augmentation import AffineRange, grid_points, random_affine, random_displacement, random_orientation, uniform
+from DiffuseMorphCore.training.augmentation import (
+    AffineRange,
+    grid_points,
+    random_affine,
+    random_displacement,
+    random_orientation,
+    uniform,
+)
 from DiffuseMorphCore.training.labelmaps import LabelMap
 from DiffuseMorphCore.training.pair import TrainingPair
 from DiffuseMorphCore.warp import sample_points
@@ -87,7 +94,8 @@ class People:
 @dataclass(frozen=True)
 class _Place:
     """Where an image lies in the common view: (N, ndim) points in voxels about the centre, one for every voxel of the
-    image, which are matrix (voxel + displacement) + shift."""
+    image, which are matrix (voxel + displacement) + shift.
+    """
 
     matrix: Tensor
     shift: Tensor
@@ -97,8 +105,15 @@ class _Place:
 class SyntheticPairs:
     """A PairSource that renders pairs from anatomies. See the module's docstring for what is random."""
 
-    def __init__(self, training: Anatomies, validating: Anatomies | None, geometry: Geometry,
-                 appearance: Appearance = Appearance(), seed: int = 0, validation_pairs: int = 6) -> None:
+    def __init__(
+        self,
+        training: Anatomies,
+        validating: Anatomies | None,
+        geometry: Geometry,
+        appearance: Appearance = Appearance(),
+        seed: int = 0,
+        validation_pairs: int = 6,
+    ) -> None:
         self.geometry, self.appearance, self.seed = geometry, appearance, seed
         self.ndim = len(geometry.shape)
         self._training, self._validating = training, validating
@@ -109,8 +124,10 @@ class SyntheticPairs:
 
     def validation(self, device: torch.device) -> list[TrainingPair]:
         """The same pairs for every seed, so that runs can be compared."""
-        return [self._pair(self._validating, generator(_VALIDATION_STREAM, index), device)
-                for index in range(self._validation_pairs)]
+        return [
+            self._pair(self._validating, generator(_VALIDATION_STREAM, index), device)
+            for index in range(self._validation_pairs)
+        ]
 
     def _pair(self, anatomies: Anatomies, random: torch.Generator, device: torch.device) -> TrainingPair:
         geometry = self.geometry
@@ -156,7 +173,7 @@ class SyntheticPairs:
         points = grid_points(shape, device)
         middle = torch.tensor([uniform(-0.25, 0.25, random) * side for side in shape], device=device)
         radius = uniform(0.1, 0.3, random) * min(shape)
-        inside = torch.exp(-((points - middle).norm(dim=1) / radius) ** 4)
+        inside = torch.exp(-(((points - middle).norm(dim=1) / radius) ** 4))
         displacement = random_displacement(shape, geometry.scales, geometry.strength, random, device)[0].flatten(1).T
         # A pull towards the middle, or away from it, as a cavity shrinks or fills.
         displacement = displacement + uniform(-2.5, 2.5, random) * geometry.strength * (points - middle)
@@ -165,20 +182,30 @@ class SyntheticPairs:
 
     def _common_view(self, random: torch.Generator, space: int) -> tuple[Tensor, Tensor]:
         """Matrix (space, ndim) and shift (space,): from voxels of the grid about its centre to mm of the common pose of
-        anatomies of `space` dimensions."""
+        anatomies of `space` dimensions.
+        """
         geometry = self.geometry
-        flips = [axis in geometry.flips for axis in "zyx"[3 - space:]]
+        flips = [axis in geometry.flips for axis in "zyx"[3 - space :]]
         turn = random_orientation(space, flips, geometry.permute, random)
         matrix, shift = random_affine(space, geometry.common, random)
         size = geometry.spacing * (1 + uniform(-geometry.zoom, geometry.zoom, random))
         matrix = size * (turn @ matrix)
-        if self.ndim < space:  # the slice leaves the centre along its normal, but stays in the inner part of the anatomy
+        if (
+            self.ndim < space
+        ):  # the slice leaves the centre along its normal, but stays in the inner part of the anatomy
             shift = shift + turn[:, 0] * uniform(-0.6, 0.6, random) * self._training.radius
             matrix = matrix[:, 1:]
         return matrix, shift
 
-    def _image(self, anatomy: LabelMap, contrast: Tensor, view: tuple[Tensor, Tensor], points: Tensor,
-               random: torch.Generator, device: torch.device) -> tuple[Tensor, Tensor]:
+    def _image(
+        self,
+        anatomy: LabelMap,
+        contrast: Tensor,
+        view: tuple[Tensor, Tensor],
+        points: Tensor,
+        random: torch.Generator,
+        device: torch.device,
+    ) -> tuple[Tensor, Tensor]:
         """The anatomy as a perfect scanner shows it, in [0, 1], and its labels, both (1, 1, *spatial)."""
         shape = self.geometry.shape
         labels = anatomy.labels.to(device)
@@ -195,7 +222,8 @@ class SyntheticPairs:
 def slice_of(anatomy: LabelMap, view: tuple[Tensor, Tensor], shape: Sequence[int]) -> LabelMap:
     """The plane of a 3-D map that a view shows, as a 2-D map whose points are pixels of the view about its centre.
 
-    It is twice as fine as the grid of `shape` and reaches a quarter of a side beyond it, for what deformations bring in.
+    It is twice as fine as the grid of `shape` and reaches a quarter of a side beyond it, for what deformations bring
+    in.
     """
     finer = [3 * size for size in shape]
     points = (grid_points(finer, anatomy.labels.device) / 2) @ view[0].T.to(anatomy.labels) + view[1].to(anatomy.labels)

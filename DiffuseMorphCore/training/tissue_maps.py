@@ -21,7 +21,8 @@ from DiffuseMorphCore.warp import resize
 class TissueMap:
     """One person.
 
-    tissues : (D, H, W) uint8, indices into TISSUES, in LPS order, background at the border. spacing : (3,) mm of its voxels.
+    tissues : (D, H, W) uint8, indices into TISSUES, in LPS order, background at the border. spacing : (3,) mm of its
+        voxels.
     centre : (3,) voxel coordinates of the middle of the brain.
     """
 
@@ -30,8 +31,9 @@ class TissueMap:
     spacing: Tensor
     centre: Tensor
 
-    def at(self, shape: Sequence[int], step: float, matrix: Tensor, shift: Tensor, displacement: Tensor | None = None
-           ) -> Tensor:
+    def at(
+        self, shape: Sequence[int], step: float, matrix: Tensor, shift: Tensor, displacement: Tensor | None = None
+    ) -> Tensor:
         """(*shape) uint8: the tissue at the points of a grid.
 
         Parameters
@@ -47,7 +49,9 @@ class TissueMap:
         for axis, size in enumerate(self.tissues.shape):
             stride //= size
             parts = (matrix[axis, other] * along for other, along in enumerate(axes))
-            z, y, x = (part.view([-1 if other == place else 1 for other in range(3)]) for place, part in enumerate(parts))
+            z, y, x = (
+                part.view([-1 if other == place else 1 for other in range(3)]) for place, part in enumerate(parts)
+            )
             points = z + y + x + shift[axis]
             points = points if moved is None else points + moved[axis]
             voxel = (points / self.spacing[axis] + self.centre[axis]).round_().clamp_(0, size - 1)
@@ -70,7 +74,12 @@ def load_tissue_maps(paths: Sequence[Path]) -> list[TissueMap]:
         filled = np.argwhere(found > 0)
         low, high = filled.min(axis=0), filled.max(axis=0) + 1
         tissues = np.pad(found[tuple(slice(a, b) for a, b in zip(low, high))], 1)
-        maps.append(TissueMap(path.name.split(".")[0], torch.from_numpy(tissues),
-                              torch.tensor(image.GetSpacing()[::-1], dtype=torch.float32),
-                              torch.from_numpy(brain.mean(axis=0) - low + 1).float()))
+        maps.append(
+            TissueMap(
+                path.name.split(".")[0],
+                torch.from_numpy(tissues),
+                torch.tensor(image.GetSpacing()[::-1], dtype=torch.float32),
+                torch.from_numpy(brain.mean(axis=0) - low + 1).float(),
+            )
+        )
     return maps

@@ -1,7 +1,7 @@
 """Pairs of synthetic heads of any contrast, with the tissue of every voxel, to learn the canonical contrast from.
 
-Every voxel is the mean of eight points, so that borders of tissue look as a scanner shows them. Both images show one view
-of two people (or of one), each a little moved and bent, and each has a contrast and artefacts of its own.
+Every voxel is the mean of eight points, so that borders of tissue look as a scanner shows them. Both images show one
+view of two people (or of one), each a little moved and bent, and each has a contrast and artefacts of its own.
 """
 
 from __future__ import annotations
@@ -46,7 +46,8 @@ class TissuePair(TrainingPair):
 @dataclass(frozen=True)
 class _View:
     """What both images of a pair share: mm to a voxel, map from points of the grid to points about the brain's middle,
-    the tissues that are taken away, and how broad contrasts and artefacts are, 0 to 1."""
+    the tissues that are taken away, and how broad contrasts and artefacts are, 0 to 1.
+    """
 
     step: float
     matrix: Tensor
@@ -58,16 +59,23 @@ class _View:
 class TissuePairs:
     """A PairSource of synthetic heads.
 
-    geometry : grid, spacing with its zoom, and how the two images differ; its shifts are in mm. appearance : limits of the
-    artefacts in the end. curriculum : numbers of the pairs from which on, and up to which, contrasts and artefacts grow from the
-    commonest and least to their full breadth.
+    geometry : grid, spacing with its zoom, and how the two images differ; its shifts are in mm. appearance : limits of
+    the artefacts in the end. curriculum : numbers of the pairs from which on, and up to which, contrasts and artefacts
+    grow from the commonest and least to their full breadth.
     """
 
     ndim = 3
 
-    def __init__(self, training: list[TissueMap], validating: list[TissueMap], geometry: Geometry,
-                 appearance: Appearance = Appearance(), seed: int = 0, validation_pairs: int = 6,
-                 curriculum: tuple[int, int] = (0, 0)) -> None:
+    def __init__(
+        self,
+        training: list[TissueMap],
+        validating: list[TissueMap],
+        geometry: Geometry,
+        appearance: Appearance = Appearance(),
+        seed: int = 0,
+        validation_pairs: int = 6,
+        curriculum: tuple[int, int] = (0, 0),
+    ) -> None:
         if not training:
             raise DiffuseMorphError("There are no label maps to synthesise images from: give at least one.")
         self.geometry, self.appearance, self.seed, self.curriculum = geometry, appearance, seed, curriculum
@@ -81,8 +89,10 @@ class TissuePairs:
 
     def validation(self, device: torch.device) -> list[TissuePair]:
         """The same pairs for every seed, so that runs can be compared."""
-        return [self._pair(self._validating, 1.0, generator(_VALIDATION_STREAM, index)).to(device)
-                for index in range(self._validation_pairs)]
+        return [
+            self._pair(self._validating, 1.0, generator(_VALIDATION_STREAM, index)).to(device)
+            for index in range(self._validation_pairs)
+        ]
 
     def _pair(self, people: list[TissueMap], breadth: float, random: torch.Generator) -> TissuePair:
         order = torch.randperm(len(people), generator=random).tolist()

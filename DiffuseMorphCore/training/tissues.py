@@ -1,7 +1,8 @@
 """The tissues of a head: which labels they are, and how bright each is in the canonical contrast.
 
-Labels are FreeSurfer's, and those of the tissues outside the brain in SynthSeg's training label maps. The canonical contrast
-is like that of a T1-weighted scan, but tells structures apart that border on each other and that such a scan hardly does.
+Labels are FreeSurfer's, and those of the tissues outside the brain in SynthSeg's training label maps. The canonical
+contrast is like that of a T1-weighted scan, but tells structures apart that border on each other and that such a scan
+hardly does.
 """
 
 from __future__ import annotations
@@ -16,7 +17,8 @@ class Tissue:
     """A class of tissue.
 
     name : what it is. labels : its ids in label maps. canonical : its intensity in the canonical contrast, 0 to 1.
-    like : the tissue whose brightness it shares in a family of contrasts, see :mod:`DiffuseMorphCore.training.contrasts`.
+    like : the tissue whose brightness it shares in a family of contrasts, see
+        :mod:`DiffuseMorphCore.training.contrasts`.
     """
 
     name: str
@@ -64,7 +66,8 @@ _UNKNOWN = next(index for index, tissue in enumerate(TISSUES) if tissue.name == 
 
 def tissue_indices(labels: np.ndarray) -> np.ndarray:
     """Indices into :data:`TISSUES` (uint8, the same shape) of whole-numbered labels; unknown ids are other parts of the
-    brain, or of the head from 500 on."""
+    brain, or of the head from 500 on.
+    """
     other = next(index for index, tissue in enumerate(TISSUES) if tissue.name == "other parts of the head")
     found = np.where(labels >= 500, other, _UNKNOWN).astype(np.uint8)
     for index, tissue in enumerate(TISSUES):

@@ -23,15 +23,26 @@ from DiffuseMorphCore.training.canonical_objective import CanonicalObjective
 from DiffuseMorphCore.training.checkpoint import read_checkpoint, write_checkpoint
 from DiffuseMorphCore.training.log import Table, TensorBoard
 from DiffuseMorphCore.training.objective import JointObjective, LossWeights, draw
-from DiffuseMorphCore.training.pair import TrainingPair, PairSource, stack
+from DiffuseMorphCore.training.pair import PairSource, TrainingPair, stack
 from DiffuseMorphCore.training.processes import Processes
 from DiffuseMorphCore.training.result import TrainingResult
 from DiffuseMorphCore.training.settings import TrainingRun
 from DiffuseMorphCore.training.sources import build_sources
 from DiffuseMorphCore.training.validation import validate
 
-TERMS = ("loss", "noise", "warm_up", "similarity", "smoothness", "label_loss", "field_error",  # columns of the log
-         "tissue", "tissue_dice", "canonical", "control_similarity")
+TERMS = (
+    "loss",
+    "noise",
+    "warm_up",
+    "similarity",
+    "smoothness",
+    "label_loss",
+    "field_error",  # columns of the log
+    "tissue",
+    "tissue_dice",
+    "canonical",
+    "control_similarity",
+)
 _OBJECTIVE_STREAM = 1 << 29  # seeds of time steps and noise, apart from those of the pairs
 
 
@@ -46,8 +57,9 @@ class Trainer:
         self.device, self.first = self.processes.device, self.processes.first
         last = self.folder / "last.pt"
         if last.is_file() and resume == "never":
-            raise DiffuseMorphError(f"The folder '{self.folder}' already holds a training run: resume it, or choose "
-                                    "another folder.")
+            raise DiffuseMorphError(
+                f"The folder '{self.folder}' already holds a training run: resume it, or choose another folder."
+            )
         self.board = TensorBoard(self.folder / "tensorboard") if run.output.tensorboard and self.first else None
         self.sources = build_sources(run)
         torch.manual_seed(run.optimisation.seed)
@@ -79,13 +91,15 @@ class Trainer:
         self.objective = self.processes.share(self.objective)
         self.rate = preset.training.learning_rate if optimisation.learning_rate is None else optimisation.learning_rate
         self.batch = optimisation.batch or preset.training.batch_size
-        self.optimiser = torch.optim.Adam(self.objective.parameters(), lr=self.rate,
-                                          betas=optimisation.betas or preset.training.betas)
+        self.optimiser = torch.optim.Adam(
+            self.objective.parameters(), lr=self.rate, betas=optimisation.betas or preset.training.betas
+        )
         self.average = AveragedModel(self.model, avg_fn=self._blend) if optimisation.average else None
         pairs_a_step = self.batch * optimisation.accumulation * self.processes.count
         epochs = optimisation.epochs or preset.training.epochs
         self.steps = optimisation.steps or math.ceil(
-            epochs * getattr(self.sources[-1][1], "pair_count", 1000) / pairs_a_step)
+            epochs * getattr(self.sources[-1][1], "pair_count", 1000) / pairs_a_step
+        )
 
     def _blend(self, average: torch.Tensor, current: torch.Tensor, count: torch.Tensor) -> torch.Tensor:
         """Exponential moving average that forgets its start: early on, the mean of the steps so far counts."""
@@ -96,8 +110,9 @@ class Trainer:
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
         except OSError as problem:
-            raise DiffuseMorphError(f"The folder '{self.folder}' for the training run cannot be made: choose another "
-                                    "one.") from problem
+            raise DiffuseMorphError(
+                f"The folder '{self.folder}' for the training run cannot be made: choose another one."
+            ) from problem
         self.log = Table(self.folder / "log.csv", self.step, ("step", "rate", *TERMS))
         self.validation_log = Table(self.folder / "validation.csv", self.step)
 
@@ -106,8 +121,15 @@ class Trainer:
         start = saved = time.monotonic()
         goal = self.steps if max_steps is None else min(self.steps, self.step + max_steps)
         cancelled = None
-        with tqdm(total=self.steps, initial=self.step, unit="step", desc="training", smoothing=0.05, mininterval=2,
-                  disable=progress is not None or not self.first) as bar:
+        with tqdm(
+            total=self.steps,
+            initial=self.step,
+            unit="step",
+            desc="training",
+            smoothing=0.05,
+            mininterval=2,
+            disable=progress is not None or not self.first,
+        ) as bar:
             while self.step < goal and not cancelled:
                 terms = self._one_step()
                 self.step += 1
@@ -142,16 +164,22 @@ class Trainer:
         for part in range(optimisation.accumulation):
             number = (self.step * optimisation.accumulation + part) * self.processes.count + self.processes.rank
             pair = stack([self._source().draw(number * self.batch + index, self.device) for index in range(self.batch)])
-            drawn = draw(pair, self._weights_now(), len(self.model.schedule),
-                         generator(optimisation.seed, _OBJECTIVE_STREAM + number))
+            drawn = draw(
+                pair,
+                self._weights_now(),
+                len(self.model.schedule),
+                generator(optimisation.seed, _OBJECTIVE_STREAM + number),
+            )
             # Gradients of several processes need to meet only once, at the last batch.
             waiting = self.processes.count > 1 and part + 1 < optimisation.accumulation
             with self.objective.no_sync() if waiting else nullcontext():
                 with self._precision():
                     found = self.objective(pair, drawn)
                 if not found["loss"].isfinite():  # its gradient would be useless, and sampling at NaN is unsafe
-                    raise DiffuseMorphError(f"The loss is no longer finite at step {self.step + 1}: resume with a "
-                                            "smaller learning rate, or set 'optimisation.clip' to 1.")
+                    raise DiffuseMorphError(
+                        f"The loss is no longer finite at step {self.step + 1}: resume with a "
+                        "smaller learning rate, or set 'optimisation.clip' to 1."
+                    )
                 (found["loss"] / optimisation.accumulation).backward()
             for name, value in found.items():
                 terms[name] = terms.get(name, 0.0) + float(value.detach()) / optimisation.accumulation
@@ -167,7 +195,9 @@ class Trainer:
 
     def _weights_now(self) -> LossWeights:
         stage = next((stage for stage in self.run.stages if self.step < stage.until), None)
-        return self.run.loss if stage is None else replace(self.run.loss, warm_up=self.run.loss.warm_up or stage.warm_up)
+        return (
+            self.run.loss if stage is None else replace(self.run.loss, warm_up=self.run.loss.warm_up or stage.warm_up)
+        )
 
     def _rate_now(self) -> float:
         optimisation = self.run.optimisation
@@ -217,21 +247,35 @@ class Trainer:
             self._save("best.pt")
 
     def _save(self, name: str) -> None:
-        write_checkpoint(self.folder / name, {
-            "step": self.step, "best": self.best, "validation": self.validation, "sums": self.sums,
-            "configuration": self.model.configuration.to_dict(), "settings": self.run.to_dict(),
-            "model": self.model.state_dict(), "average": self.average and self.average.module.state_dict(),
-            "averaged": int(self.average.n_averaged) if self.average else 0,
-            "control": self.control and self.control.state_dict(), "optimiser": self.optimiser.state_dict()})
+        write_checkpoint(
+            self.folder / name,
+            {
+                "step": self.step,
+                "best": self.best,
+                "validation": self.validation,
+                "sums": self.sums,
+                "configuration": self.model.configuration.to_dict(),
+                "settings": self.run.to_dict(),
+                "model": self.model.state_dict(),
+                "average": self.average and self.average.module.state_dict(),
+                "averaged": int(self.average.n_averaged) if self.average else 0,
+                "control": self.control and self.control.state_dict(),
+                "optimiser": self.optimiser.state_dict(),
+            },
+        )
 
     def _restore(self, path: Path) -> None:
         content = read_checkpoint(path)
-        fits = (content["configuration"] == self.model.configuration.to_dict()
-                and (content["control"] is None) == (self.control is None)
-                and (content["average"] is None) == (self.average is None))
+        fits = (
+            content["configuration"] == self.model.configuration.to_dict()
+            and (content["control"] is None) == (self.control is None)
+            and (content["average"] is None) == (self.average is None)
+        )
         if not fits:
-            raise DiffuseMorphError(f"The run in '{self.folder}' has other networks, or another choice of control and "
-                                    "moving average, than these settings: choose another folder.")
+            raise DiffuseMorphError(
+                f"The run in '{self.folder}' has other networks, or another choice of control and "
+                "moving average, than these settings: choose another folder."
+            )
         self.model.load_state_dict(content["model"])
         if self.average is not None:
             self.average.module.load_state_dict(content["average"])
@@ -247,4 +291,3 @@ class Trainer:
         if self.board:
             self.board.close()
         self.processes.leave()
-

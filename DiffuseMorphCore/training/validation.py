@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 
 from DiffuseMorphCore.networks.model import DiffuseMorph
-from DiffuseMorphCore.similarity import local_correlation
 from DiffuseMorphCore.seeds import generator
+from DiffuseMorphCore.similarity import local_correlation
 from DiffuseMorphCore.training.losses import noise_loss
 from DiffuseMorphCore.training.pair import TrainingPair
 from DiffuseMorphCore.warp import folding, warp
@@ -29,8 +29,9 @@ def dice(labels: Tensor, reference: Tensor) -> float:
 
 
 @torch.no_grad()
-def validate(model: DiffuseMorph, pairs: Sequence[TrainingPair], window: int, control: DiffuseMorph | None = None
-             ) -> dict[str, float]:
+def validate(
+    model: DiffuseMorph, pairs: Sequence[TrainingPair], window: int, control: DiffuseMorph | None = None
+) -> dict[str, float]:
     """Means over the pairs, registered as inference does it: latent at step 0 from the noise-free fixed image.
 
     similarity_before, similarity : mean LNCC. dice_before, dice : where the pairs have labels. folding : share of

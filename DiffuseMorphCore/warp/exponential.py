@@ -26,7 +26,7 @@ def exponential(velocity: Tensor, largest_step: float = 0.5) -> Tensor:
     """
     speed = float(velocity.detach().abs().amax()) if velocity.numel() else 0.0
     squarings = max(0, math.ceil(math.log2(speed / largest_step))) if speed > 0 and math.isfinite(speed) else 0
-    displacement = velocity / 2 ** squarings
+    displacement = velocity / 2**squarings
     for _ in range(squarings):
         displacement = compose(displacement, displacement)
     return displacement
@@ -35,8 +35,8 @@ def exponential(velocity: Tensor, largest_step: float = 0.5) -> Tensor:
 def invert(displacement: Tensor, shape: Sequence[int] | None = None, tolerance: float = 0.01) -> Tensor:
     """Displacement v with (id + u) o (id + v) = id, that is v(q) + u(q + v(q)) = 0.
 
-    A few fixed-point steps settle most points where the field is gentle, Newton's method the others, so steep but fold-free
-    fields are inverted too.
+    A few fixed-point steps settle most points where the field is gentle, Newton's method the others, so steep but
+    fold-free fields are inverted too.
 
     Parameters
     ----------
@@ -64,10 +64,10 @@ def invert(displacement: Tensor, shape: Sequence[int] | None = None, tolerance: 
 def invert_evenly(displacement: Tensor, shape: Sequence[int] | None = None) -> Tensor:
     """An inverse that is as right between its voxels as at them, when it is interpolated linearly.
 
-    :func:`invert` solves for the voxels; between them the interpolation errs, to the side to which the inverse bends. Among
-    the piecewise linear functions the one closest to a smooth function in the mean of squares lies a twelfth of the second
-    difference beside it at the voxels, and so does the result, along every axis. On brains that makes the mean error two
-    thirds.
+    :func:`invert` solves for the voxels; between them the interpolation errs, to the side to which the inverse bends.
+    Among the piecewise linear functions the one closest to a smooth function in the mean of squares lies a twelfth of
+    the second difference beside it at the voxels, and so does the result, along every axis. On brains that makes the
+    mean error two thirds.
 
     Parameters and result are those of :func:`invert`.
     """
@@ -82,16 +82,18 @@ def invert_evenly(displacement: Tensor, shape: Sequence[int] | None = None) -> T
 
 
 def _solve(displacement: Tensor, points: Tensor, values: Tensor, tolerance: float) -> Tensor:
-    """Values (N, ndim) of the inverse at ``points`` (N, ndim), improved from the given ones until each is good enough: by
-    the fixed point first, then by Newton's method with shrinking steps."""
+    """Values (N, ndim) of the inverse at ``points`` (N, ndim), improved from the given ones until each is good enough:
+    by the fixed point first, then by Newton's method with shrinking steps.
+    """
     residual = values + sample_points(displacement, points + values)
     error = residual.square().sum(1)
     result, places = values.clone(), torch.arange(len(values), device=values.device)
     step, slopes = torch.ones_like(error), None
     for count in range(_FIXED_POINT_STEPS + _NEWTON_STEPS):
-        left = error >= tolerance ** 2
-        places, points, values, residual, error, step = (part[left] for part in
-                                                         (places, points, values, residual, error, step))
+        left = error >= tolerance**2
+        places, points, values, residual, error, step = (
+            part[left] for part in (places, points, values, residual, error, step)
+        )
         if not len(places):
             break
         newton = count >= _FIXED_POINT_STEPS

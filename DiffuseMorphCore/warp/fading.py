@@ -7,8 +7,8 @@ import torch.nn.functional as functional
 from torch import Tensor
 
 SMALLEST_WIDTH, WIDTH_PER_DISPLACEMENT = 4, 1.5
-"""Voxels over which a displacement fades: at least so many, and so many for every voxel that the border moves. With less
-than one for every voxel the border would overtake what lies still, and shear adds to that."""
+"""Voxels over which a displacement fades: at least so many, and so many for every voxel that the border moves. With
+less than one for every voxel the border would overtake what lies still, and shear adds to that."""
 
 
 def fading_widths(displacements: Tensor) -> tuple[int, ...]:

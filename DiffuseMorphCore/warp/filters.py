@@ -37,14 +37,16 @@ def _filter_matrix(size: int, weights: tuple[float, ...], normalise: bool, devic
     """(size, size) matrix of a filter, kept on its device: copying it there for every product would cost more."""
     distance = (torch.arange(size)[:, None] - torch.arange(size)[None]).abs()
     padded = torch.zeros(size, dtype=torch.float64)
-    padded[:min(size, len(weights))] = torch.tensor(weights[:size], dtype=torch.float64)
+    padded[: min(size, len(weights))] = torch.tensor(weights[:size], dtype=torch.float64)
     matrix = padded[distance]
     return (matrix / matrix.sum(dim=1, keepdim=True) if normalise else matrix).float().to(device)
 
 
 @lru_cache(maxsize=256)
 def _resampling_matrix(old: int, new: int, device: torch.device) -> Tensor:
-    """(new, old) matrix onto a grid with the same end points: linear, or a matching Gaussian where the grid gets coarser."""
+    """(new, old) matrix onto a grid with the same end points: linear, or a matching Gaussian where the grid gets
+    coarser.
+    """
     positions = torch.linspace(0, old - 1, new, dtype=torch.float64) if new > 1 else torch.tensor([(old - 1) / 2.0])
     distance = positions[:, None] - torch.arange(old)[None].double()
     ratio = (old - 1) / max(new - 1, 1)
@@ -61,7 +63,7 @@ def _apply_matrix(image: Tensor, matrix: Tensor, axis: int) -> Tensor:
     shape[axis] = matrix.shape[0]
     if axis == image.dim() - 1:
         return (image.reshape(-1, matrix.shape[1]) @ matrix.T).reshape(shape)
-    inner = image.shape[axis + 1:].numel()
+    inner = image.shape[axis + 1 :].numel()
     return (matrix @ image.reshape(-1, matrix.shape[1], inner)).reshape(shape)
 
 
@@ -105,7 +107,9 @@ def box_sum(image: Tensor, width: int) -> Tensor:
 
 
 def downsample(image: Tensor, shape: Sequence[int]) -> Tensor:
-    """(B, C, *spatial) on a grid of ``shape`` with the same end points, smoothed against aliasing where it gets coarser."""
+    """(B, C, *spatial) on a grid of ``shape`` with the same end points, smoothed against aliasing where it gets
+    coarser.
+    """
     for axis, (old, new) in enumerate(zip(image.shape[2:], shape), start=2):
         if old != new:
             image = _apply_matrix(image, _resampling_matrix(old, new, image.device), axis)

@@ -1,9 +1,9 @@
 """Topology of a displacement on its grid: Jacobian determinant and the ten-determinant rule.
 
 Central differences overlook most folds of a sampled field. A field is fold-free as a piecewise linear map exactly when
-the eight one-sided corner determinants of every cell and the determinants of its two central tetrahedra are all positive
-(Liu et al., "On finite difference Jacobian computation in deformable image registration", IJCV 2024). In 2-D the four
-corner determinants suffice. Everything is in voxels; the identity scores 1.
+the eight one-sided corner determinants of every cell and the determinants of its two central tetrahedra are all
+positive (Liu et al., "On finite difference Jacobian computation in deformable image registration", IJCV 2024). In 2-D
+the four corner determinants suffice. Everything is in voxels; the identity scores 1.
 """
 
 from collections.abc import Iterator, Sequence
@@ -39,7 +39,8 @@ class Folding:
 
 def cofactors(columns: list[list[Tensor]]) -> list[Tensor]:
     """What the first column of a 2×2 or 3×3 matrix is multiplied with to give the determinant, from its other columns;
-    columns[j][i] is component i of vector j."""
+    columns[j][i] is component i of vector j.
+    """
     if len(columns) == 1:
         (b,) = columns
         return [b[1], -b[0]]
@@ -55,22 +56,28 @@ def product_sum(column: Sequence[Tensor], others: Sequence[Tensor]) -> Tensor:
     return total
 
 
-def cell_determinants(corners: dict[tuple[int, ...], Sequence[Tensor]]) -> Iterator[tuple[tuple[int, ...] | int, Tensor]]:
+def cell_determinants(
+    corners: dict[tuple[int, ...], Sequence[Tensor]],
+) -> Iterator[tuple[tuple[int, ...] | int, Tensor]]:
     """The determinants of cells given the map at their corners.
 
     corners[c][i] is component i of the deformed position p + u(p) of corner c, as offset from the cell's first corner
-    position. Yields a key and a tensor per corner (key: the corner) and, in 3-D, per central tetrahedron (keys 0 and 1),
-    all scaled to give 1 for the identity.
+    position. Yields a key and a tensor per corner (key: the corner) and, in 3-D, per central tetrahedron (keys 0 and
+    1), all scaled to give 1 for the identity.
     """
     ndim = len(next(iter(corners)))
 
     def edge(start: tuple[int, ...], end: tuple[int, ...]) -> list[Tensor]:
         return [b - a for a, b in zip(corners[start], corners[end])]
 
-    edges = {(axis, corner): edge(corner, corner[:axis] + (1,) + corner[axis + 1:])
-             for corner in product((0, 1), repeat=ndim) for axis in range(ndim) if not corner[axis]}
+    edges = {
+        (axis, corner): edge(corner, corner[:axis] + (1,) + corner[axis + 1 :])
+        for corner in product((0, 1), repeat=ndim)
+        for axis in range(ndim)
+        if not corner[axis]
+    }
     for corner in product((0, 1), repeat=ndim):
-        columns = [edges[axis, corner[:axis] + (0,) + corner[axis + 1:]] for axis in range(ndim)]
+        columns = [edges[axis, corner[:axis] + (0,) + corner[axis + 1 :]] for axis in range(ndim)]
         yield corner, product_sum(columns[0], cofactors(columns[1:]))
     if ndim == 3:
         for key, (apex, ends) in enumerate(_CENTRAL):
@@ -91,7 +98,9 @@ def _cells(displacement: Tensor) -> Iterator[tuple[tuple[int, ...] | int, Tensor
         edges.append(difference)
     for rest in product((0, 1), repeat=ndim - 1):
         sides = [slice(None), *(_SIDES[bit] for bit in rest)]
-        columns = [edges[axis][(slice(None), *sides[:axis], slice(None), *sides[axis + 1:])] for axis in range(1, ndim)]
+        columns = [
+            edges[axis][(slice(None), *sides[:axis], slice(None), *sides[axis + 1 :])] for axis in range(1, ndim)
+        ]
         others = cofactors(columns)
         along = edges[0][(slice(None), *sides)]
         for bit in (0, 1):
@@ -115,7 +124,8 @@ def _region(key: tuple[int, ...] | int, ndim: int = 3) -> tuple[slice, ...]:
 
 def _slabs(shape: torch.Size, device: torch.device) -> Iterator[slice]:
     """Parts of a grid along its first axis that overlap by one plane and together have all its cells. On a CPU the
-    temporaries of a part stay in its cache, and a field on a finer grid is never held as a whole."""
+    temporaries of a part stay in its cache, and a field on a finer grid is never held as a whole.
+    """
     length = max(shape[0] - 1, 1)
     step = max(1, _SLAB.get(device.type, _LARGE_SLAB) // max(1, shape[1:].numel()))
     for start in range(0, length, step):
@@ -128,7 +138,9 @@ def _on_slab(field: Tensor, shape: torch.Size, slab: slice) -> Tensor:
 
 
 def determinant_minimum(displacement: Tensor) -> Tensor:
-    """Smallest of the determinants at every voxel, (B, 1, *spatial); a cell's central ones count for its first corner."""
+    """Smallest of the determinants at every voxel, (B, 1, *spatial); a cell's central ones count for its first
+    corner.
+    """
     ndim, shape = displacement.shape[1], displacement.shape[2:]
     result = torch.full((displacement.shape[0], 1, *shape), torch.inf, device=displacement.device)
     for batch, field in enumerate(displacement):
@@ -142,8 +154,8 @@ def determinant_minimum(displacement: Tensor) -> Tensor:
 def folding(displacement: Tensor, mask: Tensor | None = None, shape: Sequence[int] | None = None) -> Folding:
     """Count the folds of a displacement (B, ndim, *spatial) in voxels by the ten-determinant rule.
 
-    ``mask`` (B or 1, 1, *spatial), where given, restricts the count to its non-zero voxels. With a ``shape``, the folds are
-    counted as a grid of that shape with the same end points has them, where the field is interpolated linearly.
+    ``mask`` (B or 1, 1, *spatial), where given, restricts the count to its non-zero voxels. With a ``shape``, the folds
+    are counted as a grid of that shape with the same end points has them, where the field is interpolated linearly.
     """
     ndim = displacement.shape[1]
     shape = displacement.shape[2:] if shape is None else torch.Size(shape)
@@ -165,10 +177,13 @@ def folding(displacement: Tensor, mask: Tensor | None = None, shape: Sequence[in
                 lowest = float(value.min()) if value.numel() else float("inf")
                 least = min(least, lowest)
                 if lowest <= 0:
-                    folds = torch.zeros(part.shape[1:], dtype=torch.bool, device=part.device) if folds is None else folds
+                    folds = (
+                        torch.zeros(part.shape[1:], dtype=torch.bool, device=part.device) if folds is None else folds
+                    )
                     folds[region] |= value <= 0
                     outside -= float(value.clamp(max=0).sum()) * (
-                        corner_weight if isinstance(key, tuple) else central_weight)
+                        corner_weight if isinstance(key, tuple) else central_weight
+                    )
             return least, outside, folds
 
         slabs = list(_slabs(shape, field.device))

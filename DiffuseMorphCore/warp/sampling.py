@@ -1,8 +1,8 @@
 """Sampling of images and fields: the one place that knows how the voxels of a grid are addressed.
 
-Every tensor is (B, C, *spatial) with spatial (D, H, W) or (H, W). A displacement is (B, ndim, *spatial) in voxels of its
-own grid, component order = axis order, and it pulls: warped(p) = image(p + u(p)). The first and last voxel centres are
-the end points of an axis (``align_corners=True``); outside the grid the border value continues.
+Every tensor is (B, C, *spatial) with spatial (D, H, W) or (H, W). A displacement is (B, ndim, *spatial) in voxels of
+its own grid, component order = axis order, and it pulls: warped(p) = image(p + u(p)). The first and last voxel centres
+are the end points of an axis (``align_corners=True``); outside the grid the border value continues.
 """
 
 from collections.abc import Sequence
@@ -20,13 +20,17 @@ def _axis_index(size: int, axis: int, ndim: int, like: Tensor) -> Tensor:
 
 
 def _sample(image: Tensor, starts: Sequence[Tensor], moves: Sequence[Tensor], mode: str) -> Tensor:
-    """``image`` at voxel coordinates start + move, given per axis, together (B, *target); the only call of grid_sample."""
+    """``image`` at voxel coordinates start + move, given per axis, together (B, *target); the only call of
+    grid_sample.
+    """
     if mode not in ("linear", "nearest"):
         raise ValueError(f"interpolation must be 'linear' or 'nearest', not {mode!r}")
     # From voxels to -1 … 1 in one pass over the large part, the moves.
     scales = [2 / max(size - 1, 1) for size in image.shape[2:]]
-    grid = torch.stack([torch.add(start * scale - 1, move, alpha=scale)
-                        for start, move, scale in zip(starts, moves, scales)][::-1], dim=-1)
+    grid = torch.stack(
+        [torch.add(start * scale - 1, move, alpha=scale) for start, move, scale in zip(starts, moves, scales)][::-1],
+        dim=-1,
+    )
     parts, target = _parts(image, grid), grid.shape[1:-1]
     if parts > 1:
         missing = -target.numel() % parts
@@ -38,21 +42,23 @@ def _sample(image: Tensor, starts: Sequence[Tensor], moves: Sequence[Tensor], mo
     kind = "bilinear" if mode == "linear" else "nearest"
     found = functional.grid_sample(image, grid, mode=kind, padding_mode="border", align_corners=True)
     if parts > 1:
-        found = found.transpose(0, 1).reshape(1, found.shape[1], -1)[..., :target.numel()]
+        found = found.transpose(0, 1).reshape(1, found.shape[1], -1)[..., : target.numel()]
         found = found.reshape(1, -1, *target)
     return found
 
 
 def _parts(image: Tensor, grid: Tensor) -> int:
-    """Into how many the points of a grid are divided: torch gives every image of a batch to one thread, so a single one on a
-    CPU would leave all others idle. Each part of an image that needs a gradient has a gradient of its own."""
+    """Into how many the points of a grid are divided: torch gives every image of a batch to one thread, so a single one
+    on a CPU would leave all others idle. Each part of an image that needs a gradient has a gradient of its own.
+    """
     if not image.is_cpu or grid.shape[0] != 1 or not grid.numel():
         return 1
     return min(torch.get_num_threads(), 4) if image.requires_grad else torch.get_num_threads()
 
 
 def warp(image: Tensor, displacement: Tensor, mode: str = "linear") -> Tensor:
-    """Pull an image through a displacement: out(p) = image(p + u(p)) (paper, section 3.1, spatial transformation layer).
+    """Pull an image through a displacement: out(p) = image(p + u(p)) (paper, section 3.1, spatial transformation
+    layer).
 
     Parameters
     ----------
@@ -82,10 +88,11 @@ def resize(image: Tensor, shape: Sequence[int]) -> Tensor:
     return functional.interpolate(image, size=shape, mode=_LINEAR[len(shape)], align_corners=True)
 
 
-def sample_axes(image: Tensor, starts: Sequence[float], steps: Sequence[float], shape: Sequence[int],
-                outside: float | None = None) -> Tensor:
-    """Linear interpolation of (B, C, *spatial) onto a grid of ``shape`` whose voxels lie at start + step · index, given for
-    each axis in voxels of the image.
+def sample_axes(
+    image: Tensor, starts: Sequence[float], steps: Sequence[float], shape: Sequence[int], outside: float | None = None
+) -> Tensor:
+    """Linear interpolation of (B, C, *spatial) onto a grid of ``shape`` whose voxels lie at start + step · index, given
+    for each axis in voxels of the image.
 
     Outside the image stands ``outside``, or its border value continues where that is None.
     """
@@ -99,7 +106,9 @@ def sample_axes(image: Tensor, starts: Sequence[float], steps: Sequence[float], 
             column = [-1 if other == axis else 1 for other in range(image.dim())]
             weight = (position.clamp(0, last) - lower).to(image.dtype).view(column)
             inside = ((position >= 0) & (position <= last)).view(column)
-            image = torch.lerp(image.index_select(axis, lower), image.index_select(axis, (lower + 1).clamp(max=last)), weight)
+            image = torch.lerp(
+                image.index_select(axis, lower), image.index_select(axis, (lower + 1).clamp(max=last)), weight
+            )
             if outside is not None:
                 image = torch.where(inside, image, outside)
     return image
@@ -135,7 +144,7 @@ def sample_points(image: Tensor, points: Tensor, mode: str = "linear") -> Tensor
 
 
 def warp_points(points: Tensor, displacement: Tensor) -> Tensor:
-    """p + u(p) for voxel coordinates ``points`` (N, ndim) and a displacement (1, ndim, *spatial) in voxels.
+    """P + u(p) for voxel coordinates ``points`` (N, ndim) and a displacement (1, ndim, *spatial) in voxels.
 
     Points move against images: to carry points of the moving image to the fixed one, give the inverse displacement.
     """

@@ -83,8 +83,8 @@ class ComputerInformation:
             return None
         if fixedNode.GetImageData() is None or movingNode.GetImageData() is None:
             return None
-        from DiffuseMorphCore.registration import working_grid
         from DiffuseMorphCore.grid import Grid
+        from DiffuseMorphCore.registration import working_grid
 
         sides = [
             (size, step)

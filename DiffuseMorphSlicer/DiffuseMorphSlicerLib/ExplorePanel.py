@@ -186,9 +186,7 @@ class ExplorePanel:
         if self._logic.running:
             self._rest.start()
         elif (
-            self._parameterNode is not None
-            and self._parameterNode.viewMode == ViewMode.jacobian
-            and self._layers.shown
+            self._parameterNode is not None and self._parameterNode.viewMode == ViewMode.jacobian and self._layers.shown
         ):
             self._maps.pop(self._mapKey("jacobian"), None)
             self._showOverlay("jacobian")

@@ -40,10 +40,12 @@ class DiffuseMorphSlicerLogic(ScriptedLoadableModuleLogic, VTKObservationMixin):
         self._parameters = None
         self._closing = False
         self._observedScene = slicer.mrmlScene
-        for event, method in ((slicer.vtkMRMLScene.NodeAboutToBeRemovedEvent, self._onNodeAboutToBeRemoved),
-                              (slicer.vtkMRMLScene.StartCloseEvent, self._onSceneStartClose),
-                              (slicer.vtkMRMLScene.EndCloseEvent, self._onSceneEnd),
-                              (slicer.vtkMRMLScene.EndImportEvent, self._onSceneEnd)):
+        for event, method in (
+            (slicer.vtkMRMLScene.NodeAboutToBeRemovedEvent, self._onNodeAboutToBeRemoved),
+            (slicer.vtkMRMLScene.StartCloseEvent, self._onSceneStartClose),
+            (slicer.vtkMRMLScene.EndCloseEvent, self._onSceneEnd),
+            (slicer.vtkMRMLScene.EndImportEvent, self._onSceneEnd),
+        ):
             # Before the panel, which asks for the parameter node at the same events.
             self.addObserver(self._observedScene, event, method, priority=1.0)
 
@@ -53,9 +55,24 @@ class DiffuseMorphSlicerLogic(ScriptedLoadableModuleLogic, VTKObservationMixin):
             self._parameters = DiffuseMorphSlicerParameterNode(node)
         return self._parameters
 
-    def startRegistration(self, fixed, moving, *, fixedMask=None, movingMask=None, initialTransform=None,
-                          movingLabels=None, fixedLabels=None, eta=1.0, outputTransform=None, outputVolume=None,
-                          makeTransform=True, makeVolume=True, apply=True, **options):
+    def startRegistration(
+        self,
+        fixed,
+        moving,
+        *,
+        fixedMask=None,
+        movingMask=None,
+        initialTransform=None,
+        movingLabels=None,
+        fixedLabels=None,
+        eta=1.0,
+        outputTransform=None,
+        outputVolume=None,
+        makeTransform=True,
+        makeVolume=True,
+        apply=True,
+        **options,
+    ):
         """Begin to register the moving volume node to the fixed one. The scene changes only when the result is taken.
 
         options: model, device, align, refine, modality and all others of DiffuseMorphCore.register, as declared in
@@ -73,9 +90,18 @@ class DiffuseMorphSlicerLogic(ScriptedLoadableModuleLogic, VTKObservationMixin):
         inputs = (fixed, moving, fixedMask, movingMask, movingLabels, fixedLabels)
         OutputCheck.volume(outputVolume if makeVolume else None, inputs)
         OutputCheck.transform(outputTransform if makeTransform else None, inputs, initialTransform)
-        job = RegistrationJob(fixed, moving, fixedMask=fixedMask, movingMask=movingMask, eta=eta,
-                              initialTransform=initialTransform, movingLabels=movingLabels, fixedLabels=fixedLabels,
-                              makeVolume=makeVolume, **options)
+        job = RegistrationJob(
+            fixed,
+            moving,
+            fixedMask=fixedMask,
+            movingMask=movingMask,
+            eta=eta,
+            initialTransform=initialTransform,
+            movingLabels=movingLabels,
+            fixedLabels=fixedLabels,
+            makeVolume=makeVolume,
+            **options,
+        )
         TorchProvider.ensure()
         logging.info(f"DiffuseMorph registers {moving.GetName()} to {fixed.GetName()}")
 
@@ -100,8 +126,19 @@ class DiffuseMorphSlicerLogic(ScriptedLoadableModuleLogic, VTKObservationMixin):
         """
         return self._wait(self.startRegistration(fixed, moving, **options), progress)
 
-    def startSynthesis(self, fixed, moving, *, model="default", device="auto", align="affine", start=200, steps=80,
-                       seed=0, outputVolume=None):
+    def startSynthesis(
+        self,
+        fixed,
+        moving,
+        *,
+        model="default",
+        device="auto",
+        align="affine",
+        start=200,
+        steps=80,
+        seed=0,
+        outputVolume=None,
+    ):
         """Begin to draw the moving anatomy in the shape of the fixed one by reverse diffusion (paper, Algorithm 2).
 
         start: noise level to start from, 1 to 1999. steps: number of reverse steps, at most start + 1. The result is a
@@ -147,8 +184,9 @@ class DiffuseMorphSlicerLogic(ScriptedLoadableModuleLogic, VTKObservationMixin):
         """
         result = self._results.get(self._latest if transformNode is None else transformNode.GetID())
         if result is None:
-            raise DiffuseMorphError(_("The trajectory is not in memory: register first, or press Recompute "
-                                      "trajectory."))
+            raise DiffuseMorphError(
+                _("The trajectory is not in memory: register first, or press Recompute trajectory.")
+            )
         return result
 
     def hasTrajectory(self, transformNode):

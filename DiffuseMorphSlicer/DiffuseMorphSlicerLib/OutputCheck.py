@@ -56,5 +56,9 @@ class OutputCheck:
     def inputsStillThere(*nodes):
         """Raises DiffuseMorphError where an input has left the scene during the computation."""
         if not all(slicer.mrmlScene.IsNodePresent(node) for node in nodes):
-            raise DiffuseMorphError(_("An input was removed from the scene during the computation: nothing was "
-                                      "changed, load the volume again and repeat."))
+            raise DiffuseMorphError(
+                _(
+                    "An input was removed from the scene during the computation: nothing was "
+                    "changed, load the volume again and repeat."
+                )
+            )

@@ -91,13 +91,19 @@ class OutputTransform:
     def applyTo(transform, node, harden):
         """Put a node that lies where the moving volume did under an output transform; see Logic.applyTo."""
         if not node.IsA("vtkMRMLTransformableNode") or node.IsA("vtkMRMLTransformNode"):
-            raise DiffuseMorphError(_("'{name}' cannot be transformed: choose a volume, segmentation, model or "
-                                      "markup.").format(name=node.GetName()))
+            raise DiffuseMorphError(
+                _("'{name}' cannot be transformed: choose a volume, segmentation, model or markup.").format(
+                    name=node.GetName()
+                )
+            )
         parent = transform.GetNodeReference(OutputTransform.PARENT)
         expected = np.eye(4) if parent is None else VolumeImage.transformMatrix(parent, node.GetName())
         if not np.allclose(OutputTransform.originalMatrix(node), expected, atol=1e-6):
-            raise DiffuseMorphError(_("'{name}' is under another transform than the moving volume was: harden that "
-                                      "transform first.").format(name=node.GetName()))
+            raise DiffuseMorphError(
+                _(
+                    "'{name}' is under another transform than the moving volume was: harden that transform first."
+                ).format(name=node.GetName())
+            )
         node.SetAndObserveTransformNodeID(transform.GetID())
         if harden:
             node.HardenTransform()

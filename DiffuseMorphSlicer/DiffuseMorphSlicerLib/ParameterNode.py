@@ -26,11 +26,9 @@ class Modality(enum.Enum):
     different = "different"
 
     def label(self):
-        return {
-            "auto": _("automatic"),
-            "same": _("same (MR to MR, CT to CT)"),
-            "different": _("different (MR to CT)"),
-        }[self.value]
+        return {"auto": _("automatic"), "same": _("same (MR to MR, CT to CT)"), "different": _("different (MR to CT)")}[
+            self.value
+        ]
 
 
 class TrajectoryForm(enum.Enum):

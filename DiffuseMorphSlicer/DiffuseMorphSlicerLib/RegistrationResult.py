@@ -47,11 +47,7 @@ class RegistrationResult:
         with slicer.util.NodeModify(node):
             node.SetAndObserveTransformNodeID(None)
             OutputTransform.mark(
-                node,
-                self.fixedNode,
-                self.movingNode,
-                self.job.movingParentNode,
-                self.report["displacement_mm"]["max"],
+                node, self.fixedNode, self.movingNode, self.job.movingParentNode, self.report["displacement_mm"]["max"]
             )
             node.SetAndObserveTransformFromParent(self.etaTransform.transform)
         self.transformNode = node

@@ -36,6 +36,7 @@ def to_two_millimetres(image: sitk.Image) -> sitk.Image:
 
 
 def main(icbm: str, colin: str) -> None:
+    """Write both brains, without what their files say beside the image."""
     for source, name in ((icbm, "icbm152_t1_brain_2mm.nii.gz"), (colin, "colin27_t1_brain_2mm.nii.gz")):
         image = to_two_millimetres(crop_to_brain(sitk.ReadImage(source)))
         for key in image.GetMetaDataKeys():

@@ -32,9 +32,25 @@ def files(tmp_path_factory, pair_3d):
 def result(files, tmp_path_factory):
     """The folder of one registration with everything asked for."""
     output = tmp_path_factory.mktemp("out") / "result"
-    code = main(["register", str(files / "fixed.nii.gz"), str(files / "moving.nii.gz"), "--output", str(output), *QUICK,
-                 "--moving-labels", str(files / "moving_labels.nii.gz"), "--fixed-labels", str(files / "fixed_labels.nii.gz"),
-                 "--fixed-mask", str(files / "fixed_mask.nii.gz"), "--frames", "3", "--maps"])
+    code = main(
+        [
+            "register",
+            str(files / "fixed.nii.gz"),
+            str(files / "moving.nii.gz"),
+            "--output",
+            str(output),
+            *QUICK,
+            "--moving-labels",
+            str(files / "moving_labels.nii.gz"),
+            "--fixed-labels",
+            str(files / "fixed_labels.nii.gz"),
+            "--fixed-mask",
+            str(files / "fixed_mask.nii.gz"),
+            "--frames",
+            "3",
+            "--maps",
+        ]
+    )
     assert code == 0
     return output
 

@@ -1,4 +1,5 @@
 """`diffusemorph register` from DICOM folders and from single slices."""
+
 from __future__ import annotations
 
 import numpy as np
@@ -30,8 +31,21 @@ def test_single_slices_of_volumes(pair_3d, tmp_path):
     write_image(fixed, tmp_path / "fixed.nii.gz")
     write_image(moving, tmp_path / "moving.nii.gz")
     output = tmp_path / "result"
-    assert main(["register", str(tmp_path / "fixed.nii.gz"), str(tmp_path / "moving.nii.gz"), "-o", str(output), *QUICK,
-                 "--frames", "2"]) == 0
+    assert (
+        main(
+            [
+                "register",
+                str(tmp_path / "fixed.nii.gz"),
+                str(tmp_path / "moving.nii.gz"),
+                "-o",
+                str(output),
+                *QUICK,
+                "--frames",
+                "2",
+            ]
+        )
+        == 0
+    )
     moved = sitk.ReadImage(str(output / "moved.nii.gz"))
     assert moved.GetSize() == fixed.GetSize()
     np.testing.assert_allclose(moved.GetOrigin(), fixed.GetOrigin(), atol=1e-5)
@@ -70,4 +84,7 @@ def test_an_initial_transform_is_taken(pair_3d, tmp_path):
     )
     target = sitk.GetArrayFromImage(fixed)
     before = np.abs(sitk.GetArrayFromImage(pair_3d[1]) - target).mean()
-    assert np.abs(sitk.GetArrayFromImage(sitk.ReadImage(str(tmp_path / "result" / "moved.nii.gz"))) - target).mean() < 0.6 * before
+    assert (
+        np.abs(sitk.GetArrayFromImage(sitk.ReadImage(str(tmp_path / "result" / "moved.nii.gz"))) - target).mean()
+        < 0.6 * before
+    )

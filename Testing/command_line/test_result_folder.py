@@ -80,7 +80,9 @@ def test_overwriting_drops_former_results_and_keeps_other_files(tmp_path):
         fill(folder)
         assert (target / "moved.nii.gz").read_text(encoding="utf-8") == "old"
     assert sorted(os.listdir(target)) == ["moved.nii.gz", "notes.txt"]
-    assert (target / "moved.nii.gz").read_text(encoding="utf-8") == "new" and (target / "notes.txt").read_text(encoding="utf-8") == "mine"
+    assert (target / "moved.nii.gz").read_text(encoding="utf-8") == "new" and (target / "notes.txt").read_text(
+        encoding="utf-8"
+    ) == "mine"
     assert os.listdir(tmp_path) == ["result"]
 
 
@@ -126,8 +128,12 @@ def test_an_existing_folder_keeps_its_identity_mode_and_group(tmp_path):
     with complete_folder(target, True, is_result) as folder:
         fill(folder)
     after = target.stat()
-    assert (after.st_ino, after.st_mode, after.st_uid, after.st_gid) == (before.st_ino, before.st_mode, before.st_uid,
-                                                                         before.st_gid)
+    assert (after.st_ino, after.st_mode, after.st_uid, after.st_gid) == (
+        before.st_ino,
+        before.st_mode,
+        before.st_uid,
+        before.st_gid,
+    )
     assert (target / "moved.nii.gz").stat().st_gid == before.st_gid
 
 
@@ -174,8 +180,14 @@ except DiffuseMorphError as error:
 @pytest.mark.parametrize("overwrite", ["overwrite", "new"])
 def test_two_processes_do_not_write_into_one_folder(tmp_path, repository, overwrite):
     def start() -> subprocess.Popen:
-        return subprocess.Popen([sys.executable, "-c", WORKER, overwrite], cwd=tmp_path, stdin=subprocess.PIPE,
-                                stdout=subprocess.PIPE, text=True, env={**os.environ, "PYTHONPATH": str(repository)})
+        return subprocess.Popen(
+            [sys.executable, "-c", WORKER, overwrite],
+            cwd=tmp_path,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            env={**os.environ, "PYTHONPATH": str(repository)},
+        )
 
     first = start()
     assert first.stdout.readline() == "working\n"
@@ -227,13 +239,18 @@ def test_what_a_killed_process_left_is_undone(tmp_path, when):
 def test_the_report_gets_its_name_last(tmp_path, monkeypatch):
     order = []
     rename = Path.rename
-    monkeypatch.setattr(Path, "rename", lambda path, to: (order.append((path.name, Path(to).parent.name)), rename(path, to)))
+    monkeypatch.setattr(
+        Path, "rename", lambda path, to: (order.append((path.name, Path(to).parent.name)), rename(path, to))
+    )
     for _ in range(2):
         with complete_folder(tmp_path / "result", True, lambda name: True) as folder:
             for name in ("zebra.png", "report.json", "moved.nii.gz"):
                 (folder / name).write_text("new")
     into = [name for name, place in order if place == "result"]
-    assert into == 2 * ["moved.nii.gz", "zebra.png", "report.json"] or (into[2], into[5]) == ("report.json", "report.json")
+    assert into == 2 * ["moved.nii.gz", "zebra.png", "report.json"] or (into[2], into[5]) == (
+        "report.json",
+        "report.json",
+    )
     assert [name for name, place in order if place == "former"][0] == "report.json"
 
 
@@ -252,15 +269,18 @@ def test_inputs_are_not_replaced_by_results(tmp_path):
     fill(tmp_path, "my only scan")
     for path in (tmp_path, f"{tmp_path}/.", tmp_path / "x" / ".."):
         with pytest.raises(DiffuseMorphError, match="moving image '.*moved.nii.gz' lies in the output folder"):
-            check_inputs_stay(path, {"fixed": "/elsewhere/moved.nii.gz", "moving image": str(tmp_path / "moved.nii.gz")},
-                              is_result)
+            check_inputs_stay(
+                path, {"fixed": "/elsewhere/moved.nii.gz", "moving image": str(tmp_path / "moved.nii.gz")}, is_result
+            )
     check_inputs_stay(tmp_path / "result", {"moving": str(tmp_path / "moved.nii.gz")}, is_result)
 
 
 def test_messages_name_files_where_they_would_be(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    for write in (lambda folder: write_image(sitk.Image([9, 9], sitk.sitkFloat32), folder / "moved.png"),
-                  lambda folder: (folder / "moved.png" / "below").write_text("x")):
+    for write in (
+        lambda folder: write_image(sitk.Image([9, 9], sitk.sitkFloat32), folder / "moved.png"),
+        lambda folder: (folder / "moved.png" / "below").write_text("x"),
+    ):
         with pytest.raises(DiffuseMorphError, match="^The file 'deep/result/moved.png.*\\.$") as caught:
             with complete_folder("deep/result", False, is_result) as folder:
                 write(folder)

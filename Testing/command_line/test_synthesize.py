@@ -1,4 +1,5 @@
 """`diffusemorph synthesize` and `diffusemorph models` with a model file."""
+
 from __future__ import annotations
 
 import dataclasses
@@ -25,8 +26,24 @@ def folder(tmp_path, pair_2d, small_model, monkeypatch):
 
 
 def synthesize(*arguments: str) -> int:
-    return main(["synthesize", "fixed.nrrd", "moving.nrrd", "--model", "small.pt", "--device", "cpu", "--align", "none",
-                 "--start", "20", "--steps", "4", *arguments])
+    return main(
+        [
+            "synthesize",
+            "fixed.nrrd",
+            "moving.nrrd",
+            "--model",
+            "small.pt",
+            "--device",
+            "cpu",
+            "--align",
+            "none",
+            "--start",
+            "20",
+            "--steps",
+            "4",
+            *arguments,
+        ]
+    )
 
 
 def test_the_image_lies_on_the_fixed_grid_and_follows_the_seed(folder, capsys):
@@ -81,8 +98,27 @@ def test_a_model_for_another_dimension_is_refused(folder, pair_3d, capsys):
 
 
 def test_a_model_file_registers(folder):
-    assert main(["register", "fixed.nrrd", "moving.nrrd", "-o", "result", "--model", "small.pt", "--align", "none",
-                 "--refine", "0", "--eta", "0.5", "--maps"]) == 0
+    assert (
+        main(
+            [
+                "register",
+                "fixed.nrrd",
+                "moving.nrrd",
+                "-o",
+                "result",
+                "--model",
+                "small.pt",
+                "--align",
+                "none",
+                "--refine",
+                "0",
+                "--eta",
+                "0.5",
+                "--maps",
+            ]
+        )
+        == 0
+    )
     uncertainty = sitk.GetArrayFromImage(sitk.ReadImage("result/uncertainty.nrrd"))
     assert np.isfinite(uncertainty).all() and uncertainty.min() >= 0 and uncertainty.max() > 0
     assert sitk.ReadImage("result/jacobian.nrrd").GetSize() == sitk.ReadImage("result/moved.nrrd").GetSize()

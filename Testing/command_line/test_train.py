@@ -1,4 +1,5 @@
 """`diffusemorph train`: from a file of settings to a model file, in pieces, and stopped by a signal."""
+
 from __future__ import annotations
 
 import os
@@ -67,9 +68,14 @@ def test_examples_are_listed_and_printed(capsys):
 @pytest.mark.skipif(os.name != "posix", reason="signals of POSIX systems")
 def test_a_stopped_run_keeps_its_last_step_and_goes_on(folder, repository, capsys):
     (folder / "trial.toml").write_text(SETTINGS.format(steps=100000, pairs=0))
-    process = subprocess.Popen([sys.executable, "-m", "DiffuseMorphCore", "train", "trial.toml", "--device", "cpu"],
-                               cwd=folder, env={**os.environ, "PYTHONPATH": str(repository)}, stdout=subprocess.PIPE,
-                               stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        [sys.executable, "-m", "DiffuseMorphCore", "train", "trial.toml", "--device", "cpu"],
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": str(repository)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
     log = folder / "run" / "log.csv"
     while not log.exists() or len(log.read_text(encoding="utf-8").splitlines()) < 3:
         assert process.poll() is None, process.communicate()

@@ -1,4 +1,5 @@
 """What each term of the training objective adds: the variants, a whole small run, and that it is gone on with."""
+
 import csv
 from dataclasses import asdict
 
@@ -30,8 +31,11 @@ def test_each_row_has_one_thing_more_than_the_row_above(tmp_path):
     (tmp_path / "run.toml").write_text(SETTINGS)
     rows = list(variants(read_settings(tmp_path / "run.toml"), 100).values())
     assert rows[0].loss.labels == 0 and rows[3].loss.labels == 0.7
-    changed = [{key for key in asdict(above.loss) if asdict(above.loss)[key] != asdict(row.loss)[key]}
-               | ({"stages"} if above.stages != row.stages else set()) for above, row in zip(rows, rows[1:-1])]
+    changed = [
+        {key for key in asdict(above.loss) if asdict(above.loss)[key] != asdict(row.loss)[key]}
+        | ({"stages"} if above.stages != row.stages else set())
+        for above, row in zip(rows, rows[1:-1])
+    ]
     assert changed == [{"registration_steps"}, {"stages"}, {"labels"}, {"known"}, {"folding", "random_eta"}]
     assert rows[-1].model.control == "alone" and rows[-1].loss == rows[-3].loss
     assert all(row.data == rows[0].data and row.geometry == rows[0].geometry for row in rows)
@@ -42,12 +46,26 @@ def test_a_small_run_and_again(tmp_path, capsys):
     data.mkdir()
     grid = np.indices((40, 44, 40)) - 20
     for person in range(3):
-        labels = np.where((grid ** 2).sum(0) < 300, 3, 0)
+        labels = np.where((grid**2).sum(0) < 300, 3, 0)
         labels[((grid - person) ** 2).sum(0) < 60] = 2
         sitk.WriteImage(sitk.GetImageFromArray(labels.astype(np.uint8)), str(data / f"map{person}.nii.gz"))
     (tmp_path / "run.toml").write_text(SETTINGS)
-    arguments = ["ablation", str(tmp_path / "run.toml"), "--data", str(data), "--out", str(out), "--steps", "1",
-                 "--pairs", "1", "--threads", "1", "--device", "cpu"]
+    arguments = [
+        "ablation",
+        str(tmp_path / "run.toml"),
+        "--data",
+        str(data),
+        "--out",
+        str(out),
+        "--steps",
+        "1",
+        "--pairs",
+        "1",
+        "--threads",
+        "1",
+        "--device",
+        "cpu",
+    ]
     assert main(arguments) == 0
     page = capsys.readouterr().out
     with (out / "cases.csv").open(newline="") as file:

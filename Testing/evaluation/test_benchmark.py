@@ -1,4 +1,5 @@
 """The benchmark: scoring of known transforms, a whole small run with SyN, its resumption, and the command line."""
+
 import dataclasses
 import json
 import math
@@ -11,14 +12,14 @@ import torch
 from DiffuseMorphCore.errors import DiffuseMorphError
 from DiffuseMorphCore.evaluation import benchmark
 from DiffuseMorphCore.evaluation.__main__ import main
-from DiffuseMorphCore.evaluation.datasets.scan import ScanPair, Scan
+from DiffuseMorphCore.evaluation.datasets.scan import Scan, ScanPair
 from DiffuseMorphCore.evaluation.machine import machine, peak_memory, reset_peak_memory
 from DiffuseMorphCore.evaluation.methods import Outcome, chosen_methods, syn
 from DiffuseMorphCore.images import resample_labels
-from DiffuseMorphCore.options import RegistrationOptions
-from DiffuseMorphCore.networks.presets import PRESETS
 from DiffuseMorphCore.networks.model import DiffuseMorph
 from DiffuseMorphCore.networks.model_file import save_model
+from DiffuseMorphCore.networks.presets import PRESETS
+from DiffuseMorphCore.options import RegistrationOptions
 
 
 def oblique_grid():
@@ -64,8 +65,14 @@ def test_score_of_the_right_and_the_wrong_translation():
     images = pair.fixed.image(), pair.moving.image()
     for shift, dice, error in ((3.0, 1.0, 0.0), (0.0, 5 / 8, 3.0)):
         forward = sitk.TranslationTransform(3, (shift, 0.0, 0.0))
-        outcome = Outcome(forward, forward.GetInverse(), lambda labels: resample_labels(labels, images[0], forward),
-                          1.0, 1.0, at=lambda eta: sitk.TranslationTransform(3, (eta * shift, 0.0, 0.0)))
+        outcome = Outcome(
+            forward,
+            forward.GetInverse(),
+            lambda labels: resample_labels(labels, images[0], forward),
+            1.0,
+            1.0,
+            at=lambda eta: sitk.TranslationTransform(3, (eta * shift, 0.0, 0.0)),
+        )
         row = benchmark.score(outcome, pair, *images, {1: "cube"}, True, True)
         assert row["dice"] == pytest.approx(dice) and row["tre"] == pytest.approx(error)
         assert row["hd95"] == pytest.approx(error) and row["landmarks"] == 2
@@ -84,8 +91,12 @@ def test_syn_goes_from_fixed_to_moving_and_back():
     grid = np.indices((64, 64))
     # One round spot would leave the rotation to chance; several determine the shift by seven pixels.
     spots = ((32, 28, 160, 200), (18, 20, 60, 80), (46, 22, 60, 90), (24, 42, 60, 85))
-    images = [sum(height * np.exp(-((grid[0] - y) ** 2 + (grid[1] - x - shift) ** 2) / width)
-                  for y, x, width, height in spots) for shift in (0, 7)]
+    images = [
+        sum(
+            height * np.exp(-((grid[0] - y) ** 2 + (grid[1] - x - shift) ** 2) / width) for y, x, width, height in spots
+        )
+        for shift in (0, 7)
+    ]
     pair = pair_of(*images)
     fixed, moving = pair.fixed.image(), pair.moving.image()
     outcome = syn(fixed, moving, RegistrationOptions())
@@ -105,10 +116,11 @@ def write_heart(folder):
     for person in range(7):
         names = [f"p{person}_{kind}.png" for kind in ("ed", "ed_lv", "es", "es_lv")]
         for phase, radius in enumerate((13 - person % 2, 9)):
-            disc = ((grid - 24) ** 2).sum(0) < radius ** 2
+            disc = ((grid - 24) ** 2).sum(0) < radius**2
             body = 60 + 20 * np.sin(grid[0] / 5) * np.cos(grid[1] / 4)
-            sitk.WriteImage(sitk.GetImageFromArray(np.where(disc, 220, body).astype(np.uint8)),
-                            str(folder / names[2 * phase]))
+            sitk.WriteImage(
+                sitk.GetImageFromArray(np.where(disc, 220, body).astype(np.uint8)), str(folder / names[2 * phase])
+            )
             sitk.WriteImage(sitk.GetImageFromArray(disc.astype(np.uint8) * 255), str(folder / names[2 * phase + 1]))
         lines.append(f"p{person},1,{','.join(names)}")
     (folder / "pairs.csv").write_text("\n".join(lines) + "\n")
@@ -118,11 +130,27 @@ def test_a_small_benchmark_from_the_command_line_and_again(tmp_path, capsys):
     data, out = tmp_path / "data", tmp_path / "out"
     data.mkdir()
     write_heart(data)
-    arguments = ["heart", "--data", str(data), "--out", str(out), "--methods", "initial,affine,zero", "--pairs", "2",
-                 "--threads", "1", "--device", "cpu"]
+    arguments = [
+        "heart",
+        "--data",
+        str(data),
+        "--out",
+        str(out),
+        "--methods",
+        "initial,affine,zero",
+        "--pairs",
+        "2",
+        "--threads",
+        "1",
+        "--device",
+        "cpu",
+    ]
     assert main(arguments) == 0
     assert "| refinement from zero | 2 |" in capsys.readouterr().out
-    rows = {name: json.loads(next((out / "cases" / name).glob("*.json")).read_text(encoding="utf-8")) for name in ("initial", "zero")}
+    rows = {
+        name: json.loads(next((out / "cases" / name).glob("*.json")).read_text(encoding="utf-8"))
+        for name in ("initial", "zero")
+    }
     assert rows["zero"]["dice"] > rows["initial"]["dice"] + 0.05
     assert rows["zero"]["folded"] == 0 and rows["zero"]["seconds"] > 0 and rows["zero"]["seconds_refine"] >= 0
     table = (out / "table.md").read_text(encoding="utf-8")
@@ -146,8 +174,19 @@ def test_rows_of_a_network_with_and_without_a_model(tmp_path, capsys, monkeypatc
     monkeypatch.setattr("DiffuseMorphCore.networks.model_file.BUNDLED", tmp_path)
     control = tmp_path / "voxelmorph2d.pt"
     save_model(control, DiffuseMorph(dataclasses.replace(PRESETS["default2d"].model, diffusion=None)), {"version": "0"})
-    arguments = ["heart", "--data", str(data), "--pairs", "1", "--threads", "1", "--device", "cpu",
-                 "--methods", "initial,network,voxelmorph,network+refine"]
+    arguments = [
+        "heart",
+        "--data",
+        str(data),
+        "--pairs",
+        "1",
+        "--threads",
+        "1",
+        "--device",
+        "cpu",
+        "--methods",
+        "initial,network,voxelmorph,network+refine",
+    ]
     assert main([*arguments, "--out", str(tmp_path / "with"), "--model", str(model)]) == 0
     rows = json.loads(next((tmp_path / "with" / "cases" / "network+refine").glob("*.json")).read_text(encoding="utf-8"))
     assert rows["folded_etas"] == 0 and rows["folded"] == 0
@@ -176,8 +215,29 @@ def test_accuracy_against_time(tmp_path, capsys):
     data, out = tmp_path / "data", tmp_path / "out"
     data.mkdir()
     write_heart(data)
-    assert main(["curve", "heart", "--data", str(data), "--out", str(out), "--pairs", "1", "--threads", "1",
-                 "--device", "cpu", "--methods", "zero", "--steps", "0,20"]) == 0
+    assert (
+        main(
+            [
+                "curve",
+                "heart",
+                "--data",
+                str(data),
+                "--out",
+                str(out),
+                "--pairs",
+                "1",
+                "--threads",
+                "1",
+                "--device",
+                "cpu",
+                "--methods",
+                "zero",
+                "--steps",
+                "0,20",
+            ]
+        )
+        == 0
+    )
     lines = [line.split("|") for line in capsys.readouterr().out.splitlines() if line.startswith("| refinement")]
     assert [line[2].strip() for line in lines] == ["0", "20"] and float(lines[1][4]) > float(lines[0][4]) + 0.02
     assert (out / "curve.png").stat().st_size > 2000

@@ -1,4 +1,5 @@
 """What every data set and every method of the benchmark must do: a new one is tested by being registered."""
+
 from __future__ import annotations
 
 import importlib.util
@@ -49,7 +50,9 @@ def test_a_data_set_says_what_it_is(name):
     assert all(axis in range(kind.ndim) for axis in kind.mirrored_axes)
     assert kind.intensities is None or kind.intensities[0] < kind.intensities[1]
     structures = kind.__dict__.get("structures")
-    assert structures is None or all(isinstance(label, int) and label > 0 and title for label, title in structures.items())
+    assert structures is None or all(
+        isinstance(label, int) and label > 0 and title for label, title in structures.items()
+    )
 
 
 @every_data_set
@@ -99,8 +102,12 @@ def discs():
     arrays = []
     for shift in (0, 3):
         spots = ((32, 28, 160, 200), (18, 20, 60, 80), (46, 22, 60, 90), (24, 46, 60, 85))
-        arrays.append(sum(height * np.exp(-((grid[0] - y) ** 2 + (grid[1] - x - shift) ** 2) / width)
-                          for y, x, width, height in spots).astype(np.float32))
+        arrays.append(
+            sum(
+                height * np.exp(-((grid[0] - y) ** 2 + (grid[1] - x - shift) ** 2) / width)
+                for y, x, width, height in spots
+            ).astype(np.float32)
+        )
     return [(sitk.GetImageFromArray(array), sitk.GetImageFromArray((array > 100).astype(np.uint8))) for array in arrays]
 
 

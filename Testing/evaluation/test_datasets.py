@@ -1,4 +1,5 @@
 """Readers of the data sets that have to be asked for, each on a small folder in its owner's format."""
+
 import numpy as np
 import pytest
 import SimpleITK as sitk
@@ -26,7 +27,7 @@ def write_patient(folder, number, size=(10, 150, 140), frames=6, first=1, last=4
     patient = folder / name
     series = np.full((frames, *size), 20, np.int16)
     for index in range(frames):
-        series[index, 2:8, 50 + 2 * index:100 - 2 * index, 40:100] = 300 + index
+        series[index, 2:8, 50 + 2 * index : 100 - 2 * index, 40:100] = 300 + index
     labels = np.where(series > 100, 3, 0).astype(np.uint8)
     patient.mkdir(parents=True)
     stack = sitk.JoinSeries([sitk.GetImageFromArray(volume) for volume in series])
@@ -36,7 +37,8 @@ def write_patient(folder, number, size=(10, 150, 140), frames=6, first=1, last=4
         write(series[frame - 1], patient / f"{name}_frame{frame:02d}.nii.gz", (1.5, 1.5, 10.0))
         write(labels[frame - 1], patient / f"{name}_frame{frame:02d}_gt.nii.gz", (1.5, 1.5, 10.0))
     (patient / "Info.cfg").write_text(
-        f"ED: {first}\nES: {last}\nGroup: NOR\nHeight: 180.0\nNbFrame: {frames}\nWeight: 70.0\n")
+        f"ED: {first}\nES: {last}\nGroup: NOR\nHeight: 180.0\nNbFrame: {frames}\nWeight: 70.0\n"
+    )
     return patient
 
 
@@ -106,7 +108,9 @@ def test_rafd_gives_ordered_pairs_within_subjects_in_grey_and_colour(tmp_path):
     assert luminance == pytest.approx(grey, abs=1e-4)
     # Pixel (0, 0) shows 5 x 5 pixels of the photograph from row 192, column 20; the middle shows its middle.
     for row, column in ((0, 0), (63, 64), (127, 20)):
-        seen = face[192 + 5 * row:197 + 5 * row, 20 + 5 * column:25 + 5 * column].reshape(-1, 3).mean(0) / 255 * 2 - 1
+        seen = (
+            face[192 + 5 * row : 197 + 5 * row, 20 + 5 * column : 25 + 5 * column].reshape(-1, 3).mean(0) / 255 * 2 - 1
+        )
         assert [channel[row, column] for channel in colours] == pytest.approx(seen.tolist(), abs=0.05)
     (tmp_path / "Rafd090_05_Caucasian_female_sad_left.jpg").unlink()
     with pytest.raises(DiffuseMorphError, match="sad.*left"):
@@ -118,7 +122,8 @@ def test_rafd_gives_ordered_pairs_within_subjects_in_grey_and_colour(tmp_path):
 def test_neurite_oasis_reads_names_and_pairs_neighbours(tmp_path):
     (tmp_path / "seg35_labels.txt").write_text(
         "  0  Background   0 0 0 0\n  1  Left-Cerebral-White-Matter   245 245 245 0\n 2 Left-Cerebral-Cortex 205 62 78 "
-        "0\n")
+        "0\n"
+    )
     for number in range(1, 6):
         person = tmp_path / f"OASIS_OAS1_{number:04d}_MR1"
         write(np.full((6, 5, 4), number / 9, np.float32), person / "aligned_norm.nii.gz")
@@ -126,7 +131,9 @@ def test_neurite_oasis_reads_names_and_pairs_neighbours(tmp_path):
     data_set = NeuriteOasis(tmp_path, people=5, validation_people=3, voxels=120)
     assert data_set.structures == {1: "Left-Cerebral-White-Matter", 2: "Left-Cerebral-Cortex"}
     assert [(pair.moving.name[11:15], pair.fixed.name[11:15]) for pair in data_set.pairs("validation")] == [
-        ("0004", "0003"), ("0005", "0004")]
+        ("0004", "0003"),
+        ("0005", "0004"),
+    ]
     assert len(data_set.pairs("train")) == 2
     assert sitk.GetArrayFromImage(data_set.pairs("train")[0].moving.image()).mean() == pytest.approx(1 / 9)
     with pytest.raises(DiffuseMorphError, match="5 people.*414"):
@@ -139,10 +146,12 @@ def test_oasis3_places_scans_by_their_talairach_transform(tmp_path):
     nibabel = pytest.importorskip("nibabel", reason="FreeSurfer volumes need the package nibabel")
     # Two volumes of different orientation show one blob; their transforms bring it to the same MNI point.
     target = np.array([12.0, -20.0, 6.0])
-    orientations = {"OAS30001": np.array([[-1.0, 0, 0, 20], [0, 0, 1, -30], [0, -1, 0, 25], [0, 0, 0, 1]]),
-                    "OAS30002": np.array([[1.0, 0, 0, -20], [0, 1, 0, -40], [0, 0, 1, -15], [0, 0, 0, 1]]),
-                    "OAS30003": np.array([[1.0, 0, 0, -20], [0, 1, 0, -40], [0, 0, 1, -15], [0, 0, 0, 1]]),
-                    "OAS30004": np.array([[1.0, 0, 0, -20], [0, 1, 0, -40], [0, 0, 1, -15], [0, 0, 0, 1]])}
+    orientations = {
+        "OAS30001": np.array([[-1.0, 0, 0, 20], [0, 0, 1, -30], [0, -1, 0, 25], [0, 0, 0, 1]]),
+        "OAS30002": np.array([[1.0, 0, 0, -20], [0, 1, 0, -40], [0, 0, 1, -15], [0, 0, 0, 1]]),
+        "OAS30003": np.array([[1.0, 0, 0, -20], [0, 1, 0, -40], [0, 0, 1, -15], [0, 0, 0, 1]]),
+        "OAS30004": np.array([[1.0, 0, 0, -20], [0, 1, 0, -40], [0, 0, 1, -15], [0, 0, 0, 1]]),
+    }
     for person, affine in orientations.items():
         mri = tmp_path / f"{person}_Freesurfer53_d0100" / "mri"
         (mri / "transforms").mkdir(parents=True)
@@ -155,7 +164,8 @@ def test_oasis3_places_scans_by_their_talairach_transform(tmp_path):
         shift = target - middle
         rows = "\n".join(" ".join(map(str, row)) for row in np.column_stack([np.eye(3), shift]))
         (mri / "transforms" / "talairach.xfm").write_text(
-            f"MNI Transform File\n% tkregister2\n\nTransform_Type = Linear;\nLinear_Transform =\n{rows};\n")
+            f"MNI Transform File\n% tkregister2\n\nTransform_Type = Linear;\nLinear_Transform =\n{rows};\n"
+        )
     data_set = Oasis3(tmp_path, size=(60, 60, 60), side=40)
     assert data_set.atlas().subject == "OAS30001"
     pairs = [pair for split in data_set.splits for pair in data_set.pairs(split)]
@@ -179,8 +189,15 @@ def test_oasis3_places_scans_by_their_talairach_transform(tmp_path):
 
 
 def test_geometry_keeps_places_in_the_world():
-    image = sitk.GaussianSource(sitk.sitkFloat32, [20, 21, 22], sigma=[3.0] * 3, mean=[12.0, 9.0, 11.0], scale=100.0,
-                                origin=[1.0] * 3, spacing=[2.0] * 3)
+    image = sitk.GaussianSource(
+        sitk.sitkFloat32,
+        [20, 21, 22],
+        sigma=[3.0] * 3,
+        mean=[12.0, 9.0, 11.0],
+        scale=100.0,
+        origin=[1.0] * 3,
+        spacing=[2.0] * 3,
+    )
     for changed in (centre_crop_or_pad(image, (12, 30, 22), 0.0), resize(image, (40, 21, 11), sitk.sitkLinear)):
         array = sitk.GetArrayFromImage(changed)
         mass = np.array([(axis * array).sum() / array.sum() for axis in np.indices(array.shape)])[::-1]

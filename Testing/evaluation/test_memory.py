@@ -1,4 +1,5 @@
 """The memory command: a process of its own, its figures, and what it says when that process fails."""
+
 import json
 
 import pytest

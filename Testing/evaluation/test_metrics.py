@@ -1,4 +1,5 @@
 """The metrics against closed forms (balls, shifts, scalings) and library oracles."""
+
 import math
 
 import numpy as np
@@ -11,7 +12,7 @@ from DiffuseMorphCore.evaluation import metrics
 def ball(shape, centre, radius, value=1):
     grid = np.indices(shape)
     distance = sum((axis - middle) ** 2 for axis, middle in zip(grid, centre))
-    return (distance <= radius ** 2).astype(np.int16) * value
+    return (distance <= radius**2).astype(np.int16) * value
 
 
 def test_dice_of_shifted_balls_is_the_lens_formula():
@@ -19,7 +20,7 @@ def test_dice_of_shifted_balls_is_the_lens_formula():
     first = ball((48, 48, 48), (23, 23, 20), radius)
     second = ball((48, 48, 48), (23, 23, 20 + shift), radius)
     lens = math.pi * (4 * radius + shift) * (2 * radius - shift) ** 2 / 12
-    expected = lens / (4 / 3 * math.pi * radius ** 3)
+    expected = lens / (4 / 3 * math.pi * radius**3)
     assert metrics.dice(first, second, [1])[1] == pytest.approx(expected, abs=0.01)
 
 
@@ -49,8 +50,15 @@ def test_the_papers_five_structures_overlap():
     fixed = np.array([3, 3, 2, 2, 1, 1, 0, 0])
     moved = np.array([3, 2, 2, 0, 1, 1, 1, 0])
     scores = metrics.dice_of_groups(fixed, moved)
-    assert scores == pytest.approx({"left blood pool": 2 / 3, "myocardium": 1 / 2, "left ventricle": 6 / 7,
-                                    "right ventricle": 4 / 5, "total": 10 / 12})
+    assert scores == pytest.approx(
+        {
+            "left blood pool": 2 / 3,
+            "myocardium": 1 / 2,
+            "left ventricle": 6 / 7,
+            "right ventricle": 4 / 5,
+            "total": 10 / 12,
+        }
+    )
 
 
 def test_surface_distance_of_a_shifted_cube_is_the_shift_in_millimetres():
@@ -65,7 +73,7 @@ def test_surface_distance_of_a_shifted_cube_is_the_shift_in_millimetres():
 def test_image_distances_have_their_closed_forms():
     reference = np.random.default_rng(0).uniform(0.2, 0.8, (32, 33))
     shifted = reference + 0.1
-    assert metrics.nmse(shifted, reference) == pytest.approx(0.01 * reference.size / (reference ** 2).sum())
+    assert metrics.nmse(shifted, reference) == pytest.approx(0.01 * reference.size / (reference**2).sum())
     assert metrics.psnr(shifted, reference) == pytest.approx(20.0)
     assert metrics.psnr(reference, reference) == float("inf")
     assert metrics.ssim(reference, reference) == pytest.approx(1.0)
@@ -109,5 +117,6 @@ def test_voxel_displacement_follows_spacing_direction_and_axis_order():
     field = metrics.voxel_displacement(metrics.displacement_field(sitk.TranslationTransform(3, (3.0, 4.0, 5.0)), grid))
     assert field.shape == (3, 7, 6, 5)
     index = grid.TransformPhysicalPointToContinuousIndex(
-        np.add(grid.TransformIndexToPhysicalPoint((1, 1, 1)), (3, 4, 5)).tolist())
+        np.add(grid.TransformIndexToPhysicalPoint((1, 1, 1)), (3, 4, 5)).tolist()
+    )
     assert field[:, 1, 1, 1] == pytest.approx((np.array(index) - 1)[::-1])

@@ -1,4 +1,6 @@
-"""Readers of the open data sets and the synthetic phantom: small folders, closed forms, and the real images where they are."""
+"""Readers of the open data sets and the synthetic phantom: small folders, closed forms, and the real images where they
+are."""
+
 import csv
 
 import numpy as np
@@ -10,10 +12,10 @@ from DiffuseMorphCore.errors import DiffuseMorphError
 from DiffuseMorphCore.evaluation import metrics
 from DiffuseMorphCore.evaluation.datasets import open_data_set
 from DiffuseMorphCore.evaluation.datasets.brain_oasis import VALIDATION
-from DiffuseMorphCore.evaluation.datasets.scan import read_labels
 from DiffuseMorphCore.evaluation.datasets.heart_motion import HeartMotion
 from DiffuseMorphCore.evaluation.datasets.lung_ct import read_points
 from DiffuseMorphCore.evaluation.datasets.phantom import CardiacPhantom
+from DiffuseMorphCore.evaluation.datasets.scan import read_labels
 from DiffuseMorphCore.warp.folding import folding
 from DiffuseMorphCore.warp.sampling import warp
 

@@ -1,4 +1,5 @@
 """Results that survive a kill, and the arithmetic of the tables."""
+
 import csv
 import json
 import math
@@ -21,6 +22,7 @@ def test_a_stopped_run_goes_on_where_it_was(tmp_path):
                 raise KeyboardInterrupt
             made.append(case)
             return {"case": case, "value": len(made)}
+
         return row
 
     records = Records(tmp_path, {"seed": 1})
@@ -62,10 +64,14 @@ def test_wilcoxon_pairs_the_cases_by_name():
 
 
 def test_a_table_has_a_line_for_each_method_and_a_dash_for_what_is_not_there():
-    groups = {"ours": [{"case": "a", "dice": 0.8, "folded": 0.01}, {"case": "b", "dice": 0.6, "folded": 0.0}],
-              "syn": [{"case": "a", "dice": 0.5}, {"case": "b", "dice": 0.7}]}
-    columns = [Column("dice", "Dice", 2, with_worst=True),
-               Column("folded", "folds (%)", 1, scale=100, with_spread=False)]
+    groups = {
+        "ours": [{"case": "a", "dice": 0.8, "folded": 0.01}, {"case": "b", "dice": 0.6, "folded": 0.0}],
+        "syn": [{"case": "a", "dice": 0.5}, {"case": "b", "dice": 0.7}],
+    }
+    columns = [
+        Column("dice", "Dice", 2, with_worst=True),
+        Column("folded", "folds (%)", 1, scale=100, with_spread=False),
+    ]
     lines = comparison(groups, columns, "syn", "dice").splitlines()
     assert lines[0] == "| method | cases | Dice | worst 10 % of Dice | folds (%) | p against syn |"
     assert lines[2] == "| ours | 2 | 0.70 (0.14) | 0.60 | 0.5 | – |"

@@ -1,4 +1,5 @@
 """The speed command: its lower bounds against sums done by hand, and a page for a small pair."""
+
 import csv
 from importlib.util import find_spec
 
@@ -36,12 +37,28 @@ def test_operations_of_a_network_grow_with_the_fields(small_model):
 def test_a_page_with_every_stage_and_the_command(tmp_path, pair_2d):
     for name, image in zip(("fixed", "moving"), pair_2d):
         sitk.WriteImage(sitk.Cast(image, sitk.sitkFloat32), str(tmp_path / f"{name}.nii.gz"))
-    page = run_speed(tmp_path / "out", fixed=tmp_path / "fixed.nii.gz", moving=tmp_path / "moving.nii.gz", model=None,
-                     device="cpu", threads=1, repeats=1, syn=find_spec("ants") is not None).read_text(encoding="utf-8")
+    page = run_speed(
+        tmp_path / "out",
+        fixed=tmp_path / "fixed.nii.gz",
+        moving=tmp_path / "moving.nii.gz",
+        model=None,
+        device="cpu",
+        threads=1,
+        repeats=1,
+        syn=find_spec("ants") is not None,
+    ).read_text(encoding="utf-8")
     with open(tmp_path / "out" / "speed.csv", newline="", encoding="utf-8") as file:
         rows = {row["stage"]: row for row in csv.DictReader(file)}
-    for stage in ("read both images", "prepare", "align", "refine", "deliver", "moved image", "inverse transform",
-                  "start-up"):
+    for stage in (
+        "read both images",
+        "prepare",
+        "align",
+        "refine",
+        "deliver",
+        "moved image",
+        "inverse transform",
+        "start-up",
+    ):
         assert float(rows[stage]["seconds"]) > 0 and float(rows[stage]["bound"]) > 0
         assert f"| {stage} |" in page
     assert float(rows["the whole command"]["seconds"]) > 0 and float(rows["registration"]["seconds"]) > 0

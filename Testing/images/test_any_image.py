@@ -21,8 +21,28 @@ from DiffuseMorphCore.images.geometry import shift_in_voxels
 MANY = settings(max_examples=60, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 FEW = settings(max_examples=10, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 KINDS = [np.int8, np.uint8, np.int16, np.uint16, np.int32, np.uint32, np.int64, np.uint64, np.float32, np.float64]
-FOREIGN = (".nii", ".nii.gz", ".hdr", ".img.gz", ".nrrd", ".nhdr", ".mha", ".mhd", ".vtk", ".gipl", ".gipl.gz", ".mrc", ".h5",
-           ".mnc", ".tif", ".png", ".jpg", ".bmp", ".jp2", ".lsm")
+FOREIGN = (
+    ".nii",
+    ".nii.gz",
+    ".hdr",
+    ".img.gz",
+    ".nrrd",
+    ".nhdr",
+    ".mha",
+    ".mhd",
+    ".vtk",
+    ".gipl",
+    ".gipl.gz",
+    ".mrc",
+    ".h5",
+    ".mnc",
+    ".tif",
+    ".png",
+    ".jpg",
+    ".bmp",
+    ".jp2",
+    ".lsm",
+)
 
 
 def turned(n: int, axes: list[int], signs: list[int], angle: float) -> np.ndarray:
@@ -42,7 +62,9 @@ def images(draw) -> sitk.Image:
     channels = draw(st.sampled_from([0, 0, 0, 3, 4])) if kind in (np.uint8, np.uint16) else 0
     random = np.random.default_rng(draw(st.integers(0, 2**32)))
     if np.dtype(kind).kind == "f":
-        values = random.normal(0, 10 ** draw(st.integers(-3, 30)), (*shape, channels) if channels else shape).astype(kind)
+        values = random.normal(0, 10 ** draw(st.integers(-3, 30)), (*shape, channels) if channels else shape).astype(
+            kind
+        )
     else:
         limits = np.iinfo(kind)
         values = random.integers(limits.min, limits.max, (*shape, channels) if channels else shape, kind, endpoint=True)
@@ -50,8 +72,16 @@ def images(draw) -> sitk.Image:
     image.SetSpacing([10 ** draw(st.floats(-4, 3)) for _ in range(n)])
     scale = draw(st.sampled_from([0.0, 1.0, 1e3, 1e9]))
     image.SetOrigin([scale * draw(st.floats(-1, 1)) for _ in range(n)])
-    image.SetDirection(turned(n, draw(st.permutations([0, 1, 2])), draw(st.lists(st.sampled_from([-1, 1]), min_size=3, max_size=3)),
-                              draw(st.sampled_from([0.0, 0.3, -2.0]))).ravel().tolist())
+    image.SetDirection(
+        turned(
+            n,
+            draw(st.permutations([0, 1, 2])),
+            draw(st.lists(st.sampled_from([-1, 1]), min_size=3, max_size=3)),
+            draw(st.sampled_from([0.0, 0.3, -2.0])),
+        )
+        .ravel()
+        .tolist()
+    )
     return image
 
 
@@ -61,7 +91,8 @@ def is_one_sentence(error: DiffuseMorphError) -> bool:
 
 def same_values(first: sitk.Image, second: sitk.Image) -> bool:
     return first.GetPixelID() == second.GetPixelID() and np.array_equal(
-        sitk.GetArrayFromImage(first).squeeze(), sitk.GetArrayFromImage(second).squeeze())
+        sitk.GetArrayFromImage(first).squeeze(), sitk.GetArrayFromImage(second).squeeze()
+    )
 
 
 @MANY
@@ -91,8 +122,13 @@ def test_the_format_of_a_result_keeps_it(image, source):
 
 
 @MANY
-@given(image=images(), suffix=st.sampled_from(FOREIGN), compressed=st.booleans(), share=st.floats(0.02, 0.9),
-       which=st.integers(0, 1))
+@given(
+    image=images(),
+    suffix=st.sampled_from(FOREIGN),
+    compressed=st.booleans(),
+    share=st.floats(0.02, 0.9),
+    which=st.integers(0, 1),
+)
 def test_files_of_others_are_read_whole_or_refused(image, suffix, compressed, share, which):
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / f"image{suffix}"
@@ -107,7 +143,7 @@ def test_files_of_others_are_read_whole_or_refused(image, suffix, compressed, sh
         files = sorted(Path(folder).iterdir())
         cut = files[min(which, len(files) - 1)]
         whole = cut.read_bytes()
-        cut.write_bytes(whole[:int(share * len(whole))])
+        cut.write_bytes(whole[: int(share * len(whole))])
         try:
             read = read_image(path)
         except DiffuseMorphError as error:
@@ -126,7 +162,12 @@ def phantom(size: tuple[int, ...], spacing: float, direction: np.ndarray) -> sit
     index = np.stack(np.meshgrid(*(np.arange(side) for side in reversed(size)), indexing="ij"), -1)[..., ::-1]
     points = index @ (direction * spacing).T + np.array(image.GetOrigin())
     values = np.zeros(points.shape[:-1])
-    for height, centre, radius in ((120, (0, 0, 0), 14), (80, (6, 3, -2), 6), (-60, (-5, 4, 3), 5), (60, (1, -8, 4), 4)):
+    for height, centre, radius in (
+        (120, (0, 0, 0), 14),
+        (80, (6, 3, -2), 6),
+        (-60, (-5, 4, 3), 5),
+        (60, (1, -8, 4), 4),
+    ):
         distance = np.linalg.norm((points - np.array(centre[:n])) / np.array((1.0, 0.8, 0.9)[:n]), axis=-1)
         values += height * 0.5 * (1 - np.tanh((distance - radius) / 1.5))
     result = sitk.GetImageFromArray(values)
@@ -135,11 +176,16 @@ def phantom(size: tuple[int, ...], spacing: float, direction: np.ndarray) -> sit
 
 
 @FEW
-@given(n=st.sampled_from([2, 3]), way=st.lists(st.sampled_from(["image", "nrrd", "mha", "nii.gz", "nibabel", "colour"]),
-                                               min_size=2, max_size=2),
-       kind=st.sampled_from([np.uint8, np.int16, np.float32, np.float64]), axes=st.permutations([0, 1, 2]),
-       signs=st.lists(st.sampled_from([-1, 1]), min_size=3, max_size=3), angle=st.sampled_from([0.0, 0.4]),
-       spacing=st.sampled_from([1.6, 2.0, 2.5]), masked=st.booleans())
+@given(
+    n=st.sampled_from([2, 3]),
+    way=st.lists(st.sampled_from(["image", "nrrd", "mha", "nii.gz", "nibabel", "colour"]), min_size=2, max_size=2),
+    kind=st.sampled_from([np.uint8, np.int16, np.float32, np.float64]),
+    axes=st.permutations([0, 1, 2]),
+    signs=st.lists(st.sampled_from([-1, 1]), min_size=3, max_size=3),
+    angle=st.sampled_from([0.0, 0.4]),
+    spacing=st.sampled_from([1.6, 2.0, 2.5]),
+    masked=st.booleans(),
+)
 def test_one_thing_on_two_grids_is_left_where_it_is(n, way, kind, axes, signs, angle, spacing, masked):
     """However the two images come in and lie, the transform between them is the identity, to a voxel of 2 mm."""
     grids = [((24, 22, 20)[:n], 2.0, np.eye(n)), ((26, 24, 22)[:n], spacing, turned(n, list(axes), signs, angle))]
@@ -168,17 +214,29 @@ def test_one_thing_on_two_grids_is_left_where_it_is(n, way, kind, axes, signs, a
     transform = result.transform()
     points = np.random.default_rng(0).uniform(-8, 8, (60, n))
     errors = [np.linalg.norm(np.array(transform.TransformPoint(point)) - point) for point in points.tolist()]
-    # A grid read with axes swapped or flipped would be many voxels off; inside the solid's even parts, five steps of the
-    # optimisation move points by up to half a voxel on average.
+    # A grid read with axes swapped or flipped would be many voxels off; inside the solid's even parts, five steps of
+    # the optimisation move points by up to half a voxel on average.
     assert np.mean(errors) < 2.0
 
 
 @FEW
-@given(values=st.sampled_from([np.zeros((9, 9)), np.ones((3, 9, 9)), np.full((9, 9), np.nan), np.arange(81.0).reshape(9, 9)]),
-       spacing=st.sampled_from([None, 1.0, 0.0, (1, 2), (1, 2, 3), "x"]), other=st.sampled_from([2, 3]))
+@given(
+    values=st.sampled_from(
+        [np.zeros((9, 9)), np.ones((3, 9, 9)), np.full((9, 9), np.nan), np.arange(81.0).reshape(9, 9)]
+    ),
+    spacing=st.sampled_from([None, 1.0, 0.0, (1, 2), (1, 2, 3), "x"]),
+    other=st.sampled_from([2, 3]),
+)
 def test_pairs_that_make_no_sense_are_refused(values, spacing, other):
     good = phantom((24, 22, 20)[:other], 2.0, np.eye(other))
     with pytest.raises(DiffuseMorphError) as caught:
-        register(good, image_from_array(values, spacing=spacing), model=None, align="none", refine=1, device="cpu",
-                 fixed_mask=sitk.Image(good.GetSize(), sitk.sitkUInt8))
+        register(
+            good,
+            image_from_array(values, spacing=spacing),
+            model=None,
+            align="none",
+            refine=1,
+            device="cpu",
+            fixed_mask=sitk.Image(good.GetSize(), sitk.sitkUInt8),
+        )
     assert is_one_sentence(caught.value)

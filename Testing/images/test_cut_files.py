@@ -16,22 +16,59 @@ from DiffuseMorphCore.images import read_image
 
 REFUSED = r"^[^\n]*(damaged|incomplete|missing|not an image)[^\n]*\.$"
 
-FORMATS_3D = [".nii", ".nii.gz", ".hdr", ".img", ".img.gz", ".nrrd", ".nhdr", ".mha", ".mhd", ".vtk", ".gipl", ".gipl.gz",
-              ".mrc", ".rec", ".h5", ".mnc", ".tif", ".lsm"]
-FORMATS_2D = [".nii", ".nii.gz", ".hdr", ".nrrd", ".mha", ".vtk", ".gipl", ".mrc", ".h5", ".mnc", ".tif", ".png", ".jpg",
-              ".bmp", ".jp2", ".pic", ".dcm"]
+FORMATS_3D = [
+    ".nii",
+    ".nii.gz",
+    ".hdr",
+    ".img",
+    ".img.gz",
+    ".nrrd",
+    ".nhdr",
+    ".mha",
+    ".mhd",
+    ".vtk",
+    ".gipl",
+    ".gipl.gz",
+    ".mrc",
+    ".rec",
+    ".h5",
+    ".mnc",
+    ".tif",
+    ".lsm",
+]
+FORMATS_2D = [
+    ".nii",
+    ".nii.gz",
+    ".hdr",
+    ".nrrd",
+    ".mha",
+    ".vtk",
+    ".gipl",
+    ".mrc",
+    ".h5",
+    ".mnc",
+    ".tif",
+    ".png",
+    ".jpg",
+    ".bmp",
+    ".jp2",
+    ".pic",
+    ".dcm",
+]
 
 
 def noise(shape: tuple[int, ...]) -> sitk.Image:
     """Voxels that no compression makes small, the last one not zero."""
     image = sitk.GetImageFromArray(np.random.default_rng(0).integers(1, 250, shape).astype(np.uint8))
-    image.SetSpacing((1.5, 1.25, 3.0)[:len(shape)])
+    image.SetSpacing((1.5, 1.25, 3.0)[: len(shape)])
     return image
 
 
 @pytest.mark.parametrize("compressed", [True, False], ids=["compressed", "plain"])
-@pytest.mark.parametrize(("shape", "suffix"), [((9, 16, 12), suffix) for suffix in FORMATS_3D]
-                         + [((16, 12), suffix) for suffix in FORMATS_2D])
+@pytest.mark.parametrize(
+    ("shape", "suffix"),
+    [((9, 16, 12), suffix) for suffix in FORMATS_3D] + [((16, 12), suffix) for suffix in FORMATS_2D],
+)
 def test_what_is_cut_is_refused_and_what_is_whole_is_read(tmp_path, shape, suffix, compressed):
     image, path = noise(shape), tmp_path / f"scan{suffix}"
     try:
@@ -43,7 +80,7 @@ def test_what_is_cut_is_refused_and_what_is_whole_is_read(tmp_path, shape, suffi
     for name in os.listdir(tmp_path):
         whole = (tmp_path / name).read_bytes()
         for share in (0.3, 0.55, 0.8):
-            (tmp_path / name).write_bytes(whole[:int(len(whole) * share)])
+            (tmp_path / name).write_bytes(whole[: int(len(whole) * share)])
             with pytest.raises(DiffuseMorphError, match=REFUSED):
                 read_image(path)
         (tmp_path / name).write_bytes(whole)
@@ -67,8 +104,10 @@ def test_a_pair_without_its_other_half_names_it(tmp_path):
 
 
 def test_text_files_of_vtk_are_counted(tmp_path):
-    text = ("# vtk DataFile Version 3.0\nscan\nASCII\nDATASET STRUCTURED_POINTS\nDIMENSIONS 9 8 8\nSPACING 1 1 1\n"
-            "ORIGIN 0 0 0\nPOINT_DATA 576\nSCALARS scalars float 1\nLOOKUP_TABLE default\n")
+    text = (
+        "# vtk DataFile Version 3.0\nscan\nASCII\nDATASET STRUCTURED_POINTS\nDIMENSIONS 9 8 8\nSPACING 1 1 1\n"
+        "ORIGIN 0 0 0\nPOINT_DATA 576\nSCALARS scalars float 1\nLOOKUP_TABLE default\n"
+    )
     values = [f"{number}.5" for number in range(576)]
     (tmp_path / "whole.vtk").write_text(text + " ".join(values))
     assert sitk.GetArrayFromImage(read_image(tmp_path / "whole.vtk")).max() == 575.5
@@ -99,7 +138,7 @@ def test_big_tiff_and_tiles(tmp_path):
     pages[0].save(tmp_path / "stack.tif", save_all=True, append_images=pages[1:], big_tiff=True)
     assert read_image(tmp_path / "stack.tif").GetSize() == (48, 40, 3)
     whole = (tmp_path / "stack.tif").read_bytes()
-    (tmp_path / "stack.tif").write_bytes(whole[:len(whole) * 2 // 3])
+    (tmp_path / "stack.tif").write_bytes(whole[: len(whole) * 2 // 3])
     with pytest.raises(DiffuseMorphError, match=REFUSED):
         read_image(tmp_path / "stack.tif")
 

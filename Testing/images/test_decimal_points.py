@@ -11,8 +11,9 @@ import pytest
 import SimpleITK as sitk
 
 # A locale of glibc whose only category says: decimal sign "," and thousands sign ".".
-COMMA = bytes.fromhex("14110320060000002000000022000000240000002800000" "02c00000030000000"
-                      "2c002e00030300002c0000002e0000005554462d3800")
+COMMA = bytes.fromhex(
+    "1411032006000000200000002200000024000000280000002c000000300000002c002e00030300002c0000002e0000005554462d3800"
+)
 
 CODE = """
 import locale, sys, threading
@@ -53,8 +54,13 @@ def test_numbers_in_files_have_points(tmp_path, repository):
     sitk.WriteTransform(sitk.TranslationTransform(3, (0.5, -2.75, 3.125)), str(tmp_path / "shift.tfm"))
     (tmp_path / "locales" / "comma").mkdir(parents=True)
     (tmp_path / "locales" / "comma" / "LC_NUMERIC").write_bytes(COMMA)
-    run = subprocess.run([sys.executable, "-c", CODE], cwd=tmp_path, capture_output=True, text=True,
-                         env={**os.environ, "PYTHONPATH": str(repository), "LOCPATH": str(tmp_path / "locales"), "LC_ALL": ""})
+    run = subprocess.run(
+        [sys.executable, "-c", CODE],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(repository), "LOCPATH": str(tmp_path / "locales"), "LC_ALL": ""},
+    )
     if run.returncode == 3:
         pytest.skip("this C library does not take a locale from a folder")
     assert run.returncode == 0, run.stderr

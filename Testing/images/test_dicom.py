@@ -26,17 +26,24 @@ def write_pet(folder, image: sitk.Image, slopes: list[bytes]) -> None:
     writer = sitk.ImageFileWriter()
     writer.KeepOriginalImageUIDOn()
     for k, slope in enumerate(slopes):
-        part = image[:, :, k:k + 1]
+        part = image[:, :, k : k + 1]
         position = "\\".join(f"{value:.6f}" for value in image.TransformIndexToPhysicalPoint((0, 0, k)))
-        for key, value in {"0008|0060": "PT", "0020|000e": UID, "0008|0018": f"{UID}.{k + 1}", "0020|0032": position,
-                           "0020|0037": "1\\0\\0\\0\\1\\0", "0028|1052": "0", "0028|1053": "1"}.items():
+        for key, value in {
+            "0008|0060": "PT",
+            "0020|000e": UID,
+            "0008|0018": f"{UID}.{k + 1}",
+            "0020|0032": position,
+            "0020|0037": "1\\0\\0\\0\\1\\0",
+            "0028|1052": "0",
+            "0028|1053": "1",
+        }.items():
             part.SetMetaData(key, value)
         writer.SetFileName(str(folder / f"{k}.dcm"))
         writer.Execute(part)
         data = bytearray((folder / f"{k}.dcm").read_bytes())
         at = data.find(b"\x28\x00\x53\x10")  # the slope: tag, length, and its text from the eighth byte on
-        assert at > 0 and data[at + 8:at + 10] == b"1 "
-        data[at + 8:at + 10] = slope
+        assert at > 0 and data[at + 8 : at + 10] == b"1 "
+        data[at + 8 : at + 10] = slope
         (folder / f"{k}.dcm").write_bytes(bytes(data))
 
 
@@ -54,7 +61,7 @@ def test_slices_with_one_whole_slope_stay_whole(tmp_path, volume, write_series):
 
 def test_a_series_for_every_slice_is_one_stack(tmp_path, volume, write_series):
     for number in range(9):
-        write_series(tmp_path / "dicom", volume[:, :, number:number + 1], f"{UID}{number}")
+        write_series(tmp_path / "dicom", volume[:, :, number : number + 1], f"{UID}{number}")
     notes: list[str] = []
     back = read_image(tmp_path / "dicom", notes)
     np.testing.assert_array_equal(sitk.GetArrayFromImage(back), sitk.GetArrayFromImage(volume))

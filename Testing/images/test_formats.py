@@ -66,23 +66,37 @@ def test_the_format_keeps_numbers_type_and_place(tmp_path, content, source, suff
 
 
 @pytest.mark.parametrize("suffix", DELIVERED_2D)
-@pytest.mark.parametrize("kind", [np.int8, np.uint8, np.int16, np.uint16, np.int32, np.uint32, np.int64, np.uint64,
-                                  np.float32, np.float64])
+@pytest.mark.parametrize(
+    "kind", [np.int8, np.uint8, np.int16, np.uint16, np.int32, np.uint32, np.int64, np.uint64, np.float32, np.float64]
+)
 def test_what_a_format_is_said_to_keep_it_keeps(tmp_path, suffix, kind):
     limits = np.iinfo(kind) if np.dtype(kind).kind in "iu" else np.finfo(kind)
     given = sitk.GetImageFromArray(np.array([[limits.min, limits.max, 1], [2, 3, 5]], kind))
     if keeps(suffix, given):
         write_image(given, tmp_path / f"x{suffix}")
-        np.testing.assert_array_equal(sitk.GetArrayFromImage(sitk.ReadImage(str(tmp_path / f"x{suffix}"))),
-                                      sitk.GetArrayFromImage(given))
+        np.testing.assert_array_equal(
+            sitk.GetArrayFromImage(sitk.ReadImage(str(tmp_path / f"x{suffix}"))), sitk.GetArrayFromImage(given)
+        )
     else:
         assert suffix in (".png", ".tif", ".tiff") and np.dtype(kind) not in (np.uint8, np.uint16)
 
 
-@pytest.mark.parametrize(("name", "text"), [
-    ("x.foo", "'.foo' is unknown"), ("x", "'' is unknown"), ("x.mhd", "takes two files"), ("x.hdr", "takes two files"),
-    ("x.jp2", "'.jp2' is unknown"), ("x.jpg", "choose .png"), ("x.bmp", "choose .png"), ("x.nia", "'.nia' is unknown"), ("x.png", "A volume cannot be written as 'x.png'"),
-    ("nowhere/x.nrrd", "There is no folder"), (".", "is a folder")])
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("x.foo", "'.foo' is unknown"),
+        ("x", "'' is unknown"),
+        ("x.mhd", "takes two files"),
+        ("x.hdr", "takes two files"),
+        ("x.jp2", "'.jp2' is unknown"),
+        ("x.jpg", "choose .png"),
+        ("x.bmp", "choose .png"),
+        ("x.nia", "'.nia' is unknown"),
+        ("x.png", "A volume cannot be written as 'x.png'"),
+        ("nowhere/x.nrrd", "There is no folder"),
+        (".", "is a folder"),
+    ],
+)
 def test_what_cannot_be_written_is_refused_before_the_work(tmp_path, monkeypatch, name, text):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(DiffuseMorphError, match=rf"{text}[^\n]*\.$"):
@@ -120,8 +134,13 @@ except DiffuseMorphError as error:
 def test_without_room_nothing_is_written_and_the_reason_is_said(tmp_path, repository):
     """A limit on the size of files stops every library in the midst of its file, as a full disk does."""
     (tmp_path / "x.nii").write_text("what was there")
-    run = subprocess.run([sys.executable, "-c", FULL], cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(repository)},
-                         capture_output=True, text=True)
+    run = subprocess.run(
+        [sys.executable, "-c", FULL],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(repository)},
+        capture_output=True,
+        text=True,
+    )
     assert run.returncode == 0, run.stderr
     lines = run.stdout.splitlines()
     assert len(lines) == 11

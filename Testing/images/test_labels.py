@@ -19,9 +19,18 @@ def label_map(kind, ids) -> sitk.Image:
     return sitk.GetImageFromArray(values)
 
 
-@pytest.mark.parametrize(("kind", "ids"), [(np.uint8, (1, 2)), (np.int16, (-5, 300)), (np.uint32, (4294967295, 3000000001)),
-                                           (np.int64, (2**53 + 1, -2**53 - 3)), (np.uint64, (2**64 - 1, 2**63)),
-                                           (np.float32, (3.0, 7.0)), (np.float64, (2.0**40, 1.0))])
+@pytest.mark.parametrize(
+    ("kind", "ids"),
+    [
+        (np.uint8, (1, 2)),
+        (np.int16, (-5, 300)),
+        (np.uint32, (4294967295, 3000000001)),
+        (np.int64, (2**53 + 1, -(2**53) - 3)),
+        (np.uint64, (2**64 - 1, 2**63)),
+        (np.float32, (3.0, 7.0)),
+        (np.float64, (2.0**40, 1.0)),
+    ],
+)
 def test_every_label_comes_through_exactly(kind, ids):
     labels = label_map(kind, ids)
     moved = resample_labels(labels, labels, sitk.TranslationTransform(2, (0.0, -1.0)))
@@ -50,7 +59,9 @@ def test_labels_off_whole_numbers_by_rounding_are_rounded_and_said():
     labels = label_map(np.float32, (3.00005, 2.0))
     notes: list[str] = []
     clean = check_image(labels, "seg", labels=True, notes=notes)
-    np.testing.assert_array_equal(sitk.GetArrayFromImage(clean), sitk.GetArrayFromImage(label_map(np.float32, (3.0, 2.0))))
+    np.testing.assert_array_equal(
+        sitk.GetArrayFromImage(clean), sitk.GetArrayFromImage(label_map(np.float32, (3.0, 2.0)))
+    )
     assert len(notes) == 1 and "24 voxels were off whole numbers" in notes[0]
     with pytest.raises(DiffuseMorphError, match="whole numbers"):
         check_image(label_map(np.float32, (3.4, 2.0)), "seg", labels=True)

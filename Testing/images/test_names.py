@@ -27,7 +27,8 @@ def folder():
     with complete_folder(name, True, bool): pass
 for call in (lambda: read_image(name + ".nrrd"), lambda: read_image(name), lambda: read_image("a\\0b.nrrd"),
              lambda: write_image(image, name + ".nrrd"), lambda: check_writable(name + ".nrrd"), folder,
-             lambda: read_transform(name + ".h5"), lambda: write_transform(sitk.Transform(2, sitk.sitkIdentity), name + ".h5"),
+             lambda: read_transform(name + ".h5"),
+             lambda: write_transform(sitk.Transform(2, sitk.sitkIdentity), name + ".h5"),
              lambda: register(name + ".nrrd", image), lambda: register(image, image, fixed_mask=name),
              lambda: read_image("series")):
     try:
@@ -38,8 +39,9 @@ for call in (lambda: read_image(name + ".nrrd"), lambda: read_image(name), lambd
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="file systems that take any bytes for a name")
-def test_names_that_are_not_utf8_are_refused_in_one_sentence_and_the_process_lives(tmp_path, repository, pair_3d,
-                                                                                   write_series):
+def test_names_that_are_not_utf8_are_refused_in_one_sentence_and_the_process_lives(
+    tmp_path, repository, pair_3d, write_series
+):
     image = sitk.Cast(pair_3d[0], sitk.sitkInt16)
     for suffix in (".nrrd", ".h5"):
         (tmp_path / os.fsdecode(b"M\xfcller" + os.fsencode(suffix))).write_bytes(b"something")
@@ -47,8 +49,13 @@ def test_names_that_are_not_utf8_are_refused_in_one_sentence_and_the_process_liv
     write_series(tmp_path / "series", image[:, :, :3])
     for path in list((tmp_path / "series").iterdir()):
         path.rename(path.with_name(os.fsdecode(b"\xfc") + path.name))
-    run = subprocess.run([sys.executable, "-c", CODE], cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(repository)},
-                         capture_output=True, text=True)
+    run = subprocess.run(
+        [sys.executable, "-c", CODE],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(repository)},
+        capture_output=True,
+        text=True,
+    )
     assert run.returncode == 0, run.stderr
     lines = run.stdout.splitlines()
     assert len(lines) == 11

@@ -25,8 +25,13 @@ def test_a_compressed_and_a_plain_file_of_one_name_are_two_images(tmp_path):
     for number, name in enumerate(("scan.nii", "scan.nii.gz", "scan.hdr", "scan.img.gz", "other.nii"), start=1):
         constant(number, tmp_path / name)
     (tmp_path / "other.nii").rename(tmp_path / "scan.NII")
-    assert [value(tmp_path / name) for name in ("scan.nii", "scan.nii.gz", "scan.hdr", "scan.img.gz", "scan.NII")] == \
-        [1, 2, 3, 4, 5]
+    assert [value(tmp_path / name) for name in ("scan.nii", "scan.nii.gz", "scan.hdr", "scan.img.gz", "scan.NII")] == [
+        1,
+        2,
+        3,
+        4,
+        5,
+    ]
 
 
 def test_the_content_decides_what_is_compressed(tmp_path):

@@ -1,4 +1,5 @@
 """The presets hold the published settings; impossible configurations are refused in a sentence."""
+
 import dataclasses
 from dataclasses import replace
 
@@ -6,13 +7,21 @@ import pytest
 import torch
 
 from DiffuseMorphCore.errors import DiffuseMorphError
-from DiffuseMorphCore.networks import (PRESETS, DeformationConfiguration, DiffuseMorph, DiffusionConfiguration,
-                                       ModelConfiguration, ScheduleConfiguration)
+from DiffuseMorphCore.networks import (
+    PRESETS,
+    DeformationConfiguration,
+    DiffuseMorph,
+    DiffusionConfiguration,
+    ModelConfiguration,
+    ScheduleConfiguration,
+)
 from DiffuseMorphCore.networks.architectures import DEFORMATION, DIFFUSION
 
 
-@pytest.mark.parametrize("name, ndim, weight, rate, epochs", [
-    ("face2d", 2, 2, 5e-6, 40), ("cardiac3d", 3, 20, 2e-4, 800), ("brain3d", 3, 10, 1e-4, 60)])
+@pytest.mark.parametrize(
+    "name, ndim, weight, rate, epochs",
+    [("face2d", 2, 2, 5e-6, 40), ("cardiac3d", 3, 20, 2e-4, 800), ("brain3d", 3, 10, 1e-4, 60)],
+)
 def test_presets_hold_the_published_settings(name, ndim, weight, rate, epochs):
     model, training = PRESETS[name].model, PRESETS[name].training
     assert (model.ndim, model.output, model.working_side) == (ndim, "displacement", None)
@@ -29,24 +38,27 @@ def test_configurations_survive_a_dictionary(name):
     assert ModelConfiguration.from_dict(values) == model
 
 
-@pytest.mark.parametrize("part, change, problem", [
-    (None, {"ndim": 4}, "neither 2 nor 3"),
-    (None, {"output": "flow"}, "displacement, velocity"),
-    (None, {"colour": 1}, "unknown entries colour"),
-    (None, {"working_side": 48, "finer_sides": [72, 48]}, "finer from one to the next"),
-    (None, {"finer_sides": [72]}, "finer from one to the next"),
-    (None, {"deformation": None}, "'deformation' is not a table"),
-    ("schedule", {"last": 1.0}, "betas"),
-    ("schedule", {"steps": "many"}, "malformed"),
-    ("diffusion", {"width": 10}, "no multiple"),
-    ("diffusion", {"heads": 3}, "heads"),
-    ("diffusion", {"attention_levels": [4]}, "attention is asked for"),
-    ("diffusion", {"attention": "local"}, "softmax, linear"),
-    ("diffusion", {"time_width": 5}, "timestep embedding"),
-    ("deformation", {"decoder": [8, 8]}, "as many blocks"),
-    ("deformation", {"encoder": [16], "decoder": [16]}, "two levels"),
-    ("deformation", {"initialisation": "zero"}, "normal, kaiming"),
-])
+@pytest.mark.parametrize(
+    "part, change, problem",
+    [
+        (None, {"ndim": 4}, "neither 2 nor 3"),
+        (None, {"output": "flow"}, "displacement, velocity"),
+        (None, {"colour": 1}, "unknown entries colour"),
+        (None, {"working_side": 48, "finer_sides": [72, 48]}, "finer from one to the next"),
+        (None, {"finer_sides": [72]}, "finer from one to the next"),
+        (None, {"deformation": None}, "'deformation' is not a table"),
+        ("schedule", {"last": 1.0}, "betas"),
+        ("schedule", {"steps": "many"}, "malformed"),
+        ("diffusion", {"width": 10}, "no multiple"),
+        ("diffusion", {"heads": 3}, "heads"),
+        ("diffusion", {"attention_levels": [4]}, "attention is asked for"),
+        ("diffusion", {"attention": "local"}, "softmax, linear"),
+        ("diffusion", {"time_width": 5}, "timestep embedding"),
+        ("deformation", {"decoder": [8, 8]}, "as many blocks"),
+        ("deformation", {"encoder": [16], "decoder": [16]}, "two levels"),
+        ("deformation", {"initialisation": "zero"}, "normal, kaiming"),
+    ],
+)
 def test_impossible_configuration_is_refused(part, change, problem):
     values = PRESETS["brain3d"].model.to_dict()
     (values if part is None else values[part]).update(change)

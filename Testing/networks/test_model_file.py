@@ -1,4 +1,5 @@
 """A model survives its file; damaged, foreign and unfitting files are refused, and nothing in them is executed."""
+
 import os
 import pickle
 import zipfile
@@ -8,11 +9,23 @@ import torch
 
 from DiffuseMorphCore import __version__
 from DiffuseMorphCore.errors import DiffuseMorphError
-from DiffuseMorphCore.networks import (available_models, default_model, is_non_commercial, load_model, model_entry,
-                                       model_file, save_model)
+from DiffuseMorphCore.networks import (
+    available_models,
+    default_model,
+    is_non_commercial,
+    load_model,
+    model_entry,
+    model_file,
+    save_model,
+)
 
-INFORMATION = {"version": "1", "description": "For tests.", "training_data": "Noise.", "terms": "CC0",
-               "recipe": {"steps": 10, "rates": [1e-3, 1e-4], "note": None}}
+INFORMATION = {
+    "version": "1",
+    "description": "For tests.",
+    "training_data": "Noise.",
+    "terms": "CC0",
+    "recipe": {"steps": 10, "rates": [1e-3, 1e-4], "note": None},
+}
 
 
 @pytest.fixture
@@ -36,8 +49,10 @@ def test_round_trip_through_the_disk(tmp_path, small_model, ndim):
     assert loaded.configuration == model.configuration and not loaded.training
     assert loaded.information == {**INFORMATION, "name": "small", "package_version": __version__}
     half = {name: tensor.half().float() for name, tensor in model.state_dict().items()}
-    assert all(torch.equal(tensor, half[name]) and tensor.dtype == torch.float32
-               for name, tensor in loaded.state_dict().items())
+    assert all(
+        torch.equal(tensor, half[name]) and tensor.dtype == torch.float32
+        for name, tensor in loaded.state_dict().items()
+    )
     moving, fixed = torch.rand(2, 1, 1, *(8, 9, 10)[:ndim])
     model.load_state_dict(half)
     assert torch.equal(loaded.latent(moving, fixed), model.latent(moving, fixed))
@@ -53,7 +68,7 @@ def test_loading_takes_a_path_as_text(saved):
 @pytest.mark.parametrize("keep", [0, 10, 0.3, 0.9, -1])
 def test_truncated_file_is_refused(saved, keep):
     whole = saved.read_bytes()
-    saved.write_bytes(whole[:int(keep * len(whole)) if isinstance(keep, float) else keep])
+    saved.write_bytes(whole[: int(keep * len(whole)) if isinstance(keep, float) else keep])
     with pytest.raises(DiffuseMorphError, match=r"small\.pt' cannot be used: it is damaged"):
         load_model(saved)
 
@@ -109,8 +124,12 @@ def test_newer_format_is_refused(saved):
 def test_weights_that_do_not_fit_are_refused(saved):
     content = torch.load(saved, weights_only=True)
     weights = dict(content["weights"])
-    for change in ({"diffusion.exit.weight": torch.zeros(1)}, {"surplus": torch.zeros(1)},
-                   {"diffusion.exit.bias": "text"}, {3: torch.zeros(1)}):
+    for change in (
+        {"diffusion.exit.weight": torch.zeros(1)},
+        {"surplus": torch.zeros(1)},
+        {"diffusion.exit.bias": "text"},
+        {3: torch.zeros(1)},
+    ):
         rewritten(saved, weights={**weights, **change})
         with pytest.raises(DiffuseMorphError, match=f"do not fit its configuration .*{next(iter(change))}"):
             load_model(saved)
@@ -168,17 +187,30 @@ def test_bundled_models_are_listed_and_found_by_name(tmp_path, small_model, monk
         save_model(tmp_path / f"default{ndim}d.pt", small_model(ndim), INFORMATION)
     entries = available_models()
     assert [(entry.name, entry.ndim, entry.description, entry.terms) for entry in entries] == [
-        ("default2d", 2, "For tests.", "CC0"), ("default3d", 3, "For tests.", "CC0")]
+        ("default2d", 2, "For tests.", "CC0"),
+        ("default3d", 3, "For tests.", "CC0"),
+    ]
     assert load_model("default").ndim == load_model("default", ndim=3).ndim == load_model("default3d").ndim == 3
     assert load_model("default", ndim=2).information["name"] == "default2d"
     with pytest.raises(DiffuseMorphError, match="'brain' is unknown: the package comes with default2d, default3d"):
         load_model("brain")
 
 
-@pytest.mark.parametrize("terms, forbidden", [
-    ("CC BY-NC 3.0", True), ("cc-by-nc-sa-4.0", True), ("Non-commercial research only.", True),
-    ("noncommercial", True), ("Not for commercial use", True), ("For academic use only", True),
-    ("Apache-2.0", False), ("CC BY-SA 4.0", False), ("CC0", False), ("", False)])
+@pytest.mark.parametrize(
+    "terms, forbidden",
+    [
+        ("CC BY-NC 3.0", True),
+        ("cc-by-nc-sa-4.0", True),
+        ("Non-commercial research only.", True),
+        ("noncommercial", True),
+        ("Not for commercial use", True),
+        ("For academic use only", True),
+        ("Apache-2.0", False),
+        ("CC BY-SA 4.0", False),
+        ("CC0", False),
+        ("", False),
+    ],
+)
 def test_terms_that_forbid_commercial_use_are_recognised(terms, forbidden):
     assert is_non_commercial(terms) == forbidden
 
@@ -211,4 +243,4 @@ def test_every_bundled_model_loads_and_says_where_it_comes_from():
         model = load_model(entry.name)
         assert model.ndim == entry.ndim and entry.description and entry.terms
         assert model.information["training_data"] and model.information["recipe"]
-        assert entry.path.stat().st_size <= 16 * 2 ** 20
+        assert entry.path.stat().st_size <= 16 * 2**20

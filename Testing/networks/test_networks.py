@@ -1,4 +1,5 @@
 """Published sizes and starting weights; any image size, batches, and gradients through both networks."""
+
 import dataclasses
 import math
 
@@ -7,8 +8,13 @@ import torch
 from torch import nn
 
 from DiffuseMorphCore.networks import PRESETS, DeformationNetwork, DiffuseMorph, DiffusionNetwork
-from DiffuseMorphCore.networks.blocks import (Convolution3d, LinearAttention, SoftmaxAttention, pad_to_multiple,
-                                              timestep_embedding)
+from DiffuseMorphCore.networks.blocks import (
+    Convolution3d,
+    LinearAttention,
+    SoftmaxAttention,
+    pad_to_multiple,
+    timestep_embedding,
+)
 from DiffuseMorphCore.similarity.local_correlation import local_correlation
 from DiffuseMorphCore.warp import warp
 
@@ -20,9 +26,13 @@ def parameters(network: nn.Module) -> int:
 def test_a_narrow_copy_of_the_2d_networks_runs():
     # The published ones have 90 million weights; these differ from them in width only.
     preset = PRESETS["face2d"].model
-    model = DiffuseMorph(dataclasses.replace(
-        preset, diffusion=dataclasses.replace(preset.diffusion, width=8, groups=4),
-        deformation=dataclasses.replace(preset.deformation, encoder=(4, 4, 8, 8, 8), decoder=(8, 8, 8, 4, 4))))
+    model = DiffuseMorph(
+        dataclasses.replace(
+            preset,
+            diffusion=dataclasses.replace(preset.diffusion, width=8, groups=4),
+            deformation=dataclasses.replace(preset.deformation, encoder=(4, 4, 8, 8, 8), decoder=(8, 8, 8, 4, 4)),
+        )
+    )
     latent, field = model(*torch.rand(3, 2, 1, 33, 40), torch.tensor([0, 1999]))
     assert latent.shape == (2, 1, 33, 40) and field.shape == (2, 2, 33, 40)
     assert 0 < float(field.detach().abs().max()) < 0.1  # the authors' start: next to no deformation
@@ -124,7 +134,7 @@ def test_softmax_attention_is_the_weighted_mean_it_stands_for(heads):
     query, key, value = layer.split(layer.norm(features)).flatten(2).chunk(3, dim=1)
     mixed = []
     for head in torch.arange(8).chunk(heads):
-        scores = torch.einsum("bcp,bcq->bpq", query[:, head], key[:, head]) / 8 ** 0.5
+        scores = torch.einsum("bcp,bcq->bpq", query[:, head], key[:, head]) / 8**0.5
         mixed.append(torch.einsum("bpq,bcq->bcp", scores.softmax(-1), value[:, head]))
     expected = features + layer.join(torch.cat(mixed, 1).reshape(features.shape))
     assert torch.allclose(layer(features), expected, atol=1e-5)

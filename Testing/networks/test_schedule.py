@@ -1,4 +1,5 @@
 """The noise schedule against published values, closed forms and MONAI's DDPM scheduler."""
+
 import numpy as np
 import pytest
 import torch
@@ -17,6 +18,7 @@ def schedule():
 @pytest.fixture
 def library():
     """MONAI's scheduler, its float32 tables replaced by float64 ones."""
+
     def make(clip):
         oracle = monai.DDPMScheduler(2000, "linear_beta", beta_start=1e-6, beta_end=1e-2, clip_sample=clip)
         oracle.betas = torch.from_numpy(np.linspace(1e-6, 1e-2, 2000))
@@ -82,15 +84,21 @@ def test_a_reverse_step_is_that_of_the_library(schedule, library, step, clamp):
     expected, _ = library(clamp).step(latent, step, noisy, generator=torch.Generator().manual_seed(9))
     # The step's own noise: the library draws it from the generator it is given.
     assert torch.allclose(schedule.reverse_step(noisy, step, latent, images(9, 2, 1, 5, 5), clamp), expected, atol=1e-9)
-    assert torch.allclose(float(schedule.posterior_variances[step]) * torch.ones(1, dtype=torch.float64),
-                          library(clamp)._get_variance(step), atol=1e-15)
+    assert torch.allclose(
+        float(schedule.posterior_variances[step]) * torch.ones(1, dtype=torch.float64),
+        library(clamp)._get_variance(step),
+        atol=1e-15,
+    )
 
 
 def test_clamping_changes_nothing_while_nothing_is_cut(schedule):
     clean, noise = images(0, 1, 1, 8, 8).clamp(-0.9, 0.9), images(1, 1, 1, 8, 8)
     noisy = schedule.add_noise(clean, 200, noise)
-    assert torch.allclose(schedule.posterior_mean(noisy, 200, noise, clamp=True),
-                          schedule.posterior_mean(noisy, 200, noise, clamp=False), atol=1e-12)
+    assert torch.allclose(
+        schedule.posterior_mean(noisy, 200, noise, clamp=True),
+        schedule.posterior_mean(noisy, 200, noise, clamp=False),
+        atol=1e-12,
+    )
 
 
 def test_the_posterior_is_that_of_bayes(schedule):
@@ -98,9 +106,9 @@ def test_the_posterior_is_that_of_bayes(schedule):
     step, clean, noisy = 700, 0.3, -0.8
     beta, before = float(schedule.betas[step]), float(schedule.alpha_bars[step - 1])
     precision = (1 - beta) / beta + 1 / (1 - before)
-    mean = ((1 - beta) ** 0.5 * noisy / beta + before ** 0.5 * clean / (1 - before)) / precision
+    mean = ((1 - beta) ** 0.5 * noisy / beta + before**0.5 * clean / (1 - before)) / precision
     bar = float(schedule.alpha_bars[step])
-    latent = torch.full((1, 1, 1, 1), (noisy - bar ** 0.5 * clean) / (1 - bar) ** 0.5, dtype=torch.float64)
+    latent = torch.full((1, 1, 1, 1), (noisy - bar**0.5 * clean) / (1 - bar) ** 0.5, dtype=torch.float64)
     found = schedule.posterior_mean(torch.full_like(latent, noisy), step, latent)
     assert float(found) == pytest.approx(mean, abs=1e-10)
     assert float(schedule.posterior_variances[step]) == pytest.approx(1 / precision, rel=1e-9)
@@ -123,9 +131,15 @@ def test_a_strided_schedule_can_be_thinned_again(schedule):
     assert torch.equal(again.original, schedule.strided(200, 11).original)
 
 
-@pytest.mark.parametrize("start, steps, problem", [
-    (-1, 1, "choose 0 to 1999"), (2000, 5, "choose 0 to 1999"), (200, 0, "choose 1 to 201"),
-    (200, 202, "choose 1 to 201")])
+@pytest.mark.parametrize(
+    "start, steps, problem",
+    [
+        (-1, 1, "choose 0 to 1999"),
+        (2000, 5, "choose 0 to 1999"),
+        (200, 0, "choose 1 to 201"),
+        (200, 202, "choose 1 to 201"),
+    ],
+)
 def test_impossible_strides_are_refused(schedule, start, steps, problem):
     with pytest.raises(DiffuseMorphError, match=problem):
         schedule.strided(start, steps)

@@ -1,4 +1,6 @@
-"""The canonical contrast: whatever the order of axes, the network sees one anatomy, and everything it drives keeps working."""
+"""The canonical contrast: whatever the order of axes, the network sees one anatomy, and everything it drives keeps
+working."""
+
 from __future__ import annotations
 
 from dataclasses import replace
@@ -45,22 +47,41 @@ def test_the_frame_is_lps_and_is_undone(pair_3d, code):
 
 def test_the_frame_has_cubic_voxels_within_the_learnt_range():
     grid = Grid((40, 36, 8), (0.5, 0.5, 4.0), (0.0, 0.0, 0.0), tuple(np.eye(3).ravel()))
-    assert NetworkFrame.of(grid, (1.5, 3.0)).shape == (round(28 / 1.5) + 1, round(17.5 / 1.5) + 1, round(19.5 / 1.5) + 1)
+    assert NetworkFrame.of(grid, (1.5, 3.0)).shape == (
+        round(28 / 1.5) + 1,
+        round(17.5 / 1.5) + 1,
+        round(19.5 / 1.5) + 1,
+    )
     assert NetworkFrame.of(grid, (0.1, 0.2)).shape == (141, 89, 99)
 
 
 @pytest.mark.parametrize("code", ["RAI", "PSL"])
 def test_the_order_of_the_voxels_in_memory_does_not_matter(model, pair_3d, code):
-    moved = [sitk.GetArrayFromImage(stored(register(stored(pair_3d[0], each), stored(pair_3d[1], each), model=model,
-                                                    refine=3, align="none", modality="different").warp(), "LPS"))
-             for each in ("LPS", code)]
+    moved = [
+        sitk.GetArrayFromImage(
+            stored(
+                register(
+                    stored(pair_3d[0], each),
+                    stored(pair_3d[1], each),
+                    model=model,
+                    refine=3,
+                    align="none",
+                    modality="different",
+                ).warp(),
+                "LPS",
+            )
+        )
+        for each in ("LPS", code)
+    ]
     assert np.abs(moved[0] - moved[1]).mean() < 0.02 * np.ptp(moved[0])
 
 
 def test_images_of_a_pair_get_canonical_ones_in_range(model):
     torch.manual_seed(1)
-    pair, grid = ImagePair(*torch.rand(2, 1, 1, 21, 18, 24)), Grid((24, 18, 21), (2.0,) * 3, (0.0,) * 3,
-                                                                  tuple(np.eye(3).ravel()))
+    pair, grid = (
+        ImagePair(*torch.rand(2, 1, 1, 21, 18, 24)),
+        Grid((24, 18, 21), (2.0,) * 3, (0.0,) * 3, tuple(np.eye(3).ravel())),
+    )
     seen = with_canonical(model, pair, grid)
     for image in (seen.fixed_canonical, seen.moving_canonical):
         assert image.shape == pair.fixed.shape and 0 <= float(image.min()) < float(image.max()) <= 1
@@ -97,4 +118,4 @@ def test_the_noise_estimate_is_what_is_left_of_x_t_without_the_canonical_image(m
     moving, fixed, noisy = torch.rand(3, 1, 1, 16, 16, 16) * 2 - 1
     bar = float(model.schedule.alpha_bars[500])
     clean, noise = model.latent(moving, fixed, noisy, 500), model.noise(moving, fixed, noisy, 500)
-    torch.testing.assert_close(bar ** 0.5 * clean + (1 - bar) ** 0.5 * noise, noisy, atol=1e-4, rtol=0)
+    torch.testing.assert_close(bar**0.5 * clean + (1 - bar) ** 0.5 * noise, noisy, atol=1e-4, rtol=0)

@@ -1,4 +1,5 @@
 """From a working pair to a trajectory: what becomes of the network's answer."""
+
 from __future__ import annotations
 
 import sys
@@ -44,8 +45,9 @@ def test_an_answer_that_leads_the_refinement_astray_is_dropped(striped, small_mo
     etas = even_etas(5)
     path = EtaPath(etas, torch.tensor(etas).view(-1, 1, 1, 1) * shifted(answer), GRID)
     monkeypatch.setattr(sys.modules["DiffuseMorphCore.registration.deform"], "predict", lambda *_, **__: path)
-    found = deform(striped, GRID, SHAPE, small_model(2), torch.device("cpu"), SAME, RegistrationOptions(), Stopwatch(),
-                   None)
+    found = deform(
+        striped, GRID, SHAPE, small_model(2), torch.device("cpu"), SAME, RegistrationOptions(), Stopwatch(), None
+    )
     assert found.similarity["network"] > found.similarity["aligned"]
     assert len(found.path.etas) == (5 if used else 2)
     assert any("clearly better without" in note for note in found.notes) is not used
@@ -63,8 +65,9 @@ def wild():
 @pytest.mark.parametrize("displacement, used", [(shifted(SHIFT), True), (wild(), False)])
 def test_a_displacement_that_is_given_is_the_beginning_where_it_helps(striped, displacement, used):
     given = Displacement(displacement, GRID)
-    found = deform(striped, GRID, SHAPE, None, torch.device("cpu"), SAME, RegistrationOptions(refine=0), Stopwatch(), None,
-                   given)
+    found = deform(
+        striped, GRID, SHAPE, None, torch.device("cpu"), SAME, RegistrationOptions(refine=0), Stopwatch(), None, given
+    )
     assert found.grid == GRID
     assert torch.equal(found.path.end.on(GRID).values, given.values if used else torch.zeros_like(given.values))
     assert any("given displacement" in note for note in found.notes) is not used
@@ -74,6 +77,17 @@ def test_a_repair_that_does_not_end_is_told(striped, monkeypatch):
     module = sys.modules["DiffuseMorphCore.registration.deform"]
     monkeypatch.setattr(module, "unfold", lambda *given, **more: unfold(*given, **more, rounds=0))
     monkeypatch.setattr(module, "choose_starts", lambda zero, others, *_: list(others))
-    found = deform(striped, GRID, SHAPE, None, torch.device("cpu"), SAME, RegistrationOptions(refine=0), Stopwatch(), None, Displacement(wild(), GRID))
+    found = deform(
+        striped,
+        GRID,
+        SHAPE,
+        None,
+        torch.device("cpu"),
+        SAME,
+        RegistrationOptions(refine=0),
+        Stopwatch(),
+        None,
+        Displacement(wild(), GRID),
+    )
     assert not found.repair.converged and found.repair.folded_after[1.0] > 0
     assert any("did not come to an end" in note for note in found.notes)

@@ -1,4 +1,5 @@
 """Which contrasts two aligned images have: told from the images, said in the report, and acted on."""
+
 from __future__ import annotations
 
 import math
@@ -70,8 +71,13 @@ def test_a_profile_says_how_bright_fluid_grey_and_white_matter_are():
     for name, (fluid, grey, white) in weights.items():
         image = torch.where(canonical < 0.3, fluid, torch.where(canonical < 0.8, grey, white))
         profiles[name] = tissue_profile(image, canonical)
-        assert profiles[name] == pytest.approx(((grey - fluid) / (max(weights[name]) - min(weights[name])),
-                                                (white - grey) / (max(weights[name]) - min(weights[name]))), abs=1e-5)
+        assert profiles[name] == pytest.approx(
+            (
+                (grey - fluid) / (max(weights[name]) - min(weights[name])),
+                (white - grey) / (max(weights[name]) - min(weights[name])),
+            ),
+            abs=1e-5,
+        )
     assert math.dist(profiles["T1"], profiles["FLAIR"]) > 0.3
     assert tissue_profile(canonical, torch.full_like(canonical, 0.3)) is None
     assert tissue_profile(torch.full_like(canonical, 0.5), canonical) is None
@@ -89,9 +95,15 @@ def test_the_choice_is_made_by_default_said_and_kept_with_the_result(textured_pa
     assert asked.report["modality"] == {"name": "different", "reason": "as asked for"}
 
 
-@pytest.mark.parametrize("people, moving_kind, expected", [(("04", "07"), "t1", "same"), (("07", "11"), "t1", "same"),
-                                                            (("04", "07"), "flair", "different"),
-                                                            (("11", "04"), "flair", "different")])
+@pytest.mark.parametrize(
+    "people, moving_kind, expected",
+    [
+        (("04", "07"), "t1", "same"),
+        (("07", "11"), "t1", "same"),
+        (("04", "07"), "flair", "different"),
+        (("11", "04"), "flair", "different"),
+    ],
+)
 def test_real_heads(shared_data, people, moving_kind, expected):
     folder = shared_data / "brain-t1-flair"
     if not folder.is_dir():

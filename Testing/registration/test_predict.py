@@ -1,4 +1,5 @@
 """The network's passes: grids from coarse to fine, the paper's way in the first, the identity scaled with eta."""
+
 from __future__ import annotations
 
 from dataclasses import replace
@@ -28,6 +29,7 @@ def pair():
 @pytest.fixture
 def model(small_model):
     """Makes a model with a first grid of 12 voxels and further ones."""
+
     def make(*finer):
         network = small_model()
         network.configuration = replace(network.configuration, working_side=12, finer_sides=finer)

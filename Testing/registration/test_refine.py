@@ -1,4 +1,5 @@
 """Refinement finds known deformations, whatever the contrast of the moving image, and copes with awkward images."""
+
 from __future__ import annotations
 
 import sys
@@ -13,8 +14,11 @@ from DiffuseMorphCore.similarity import MODALITIES, TERMS, ImagePair, Similarity
 from DiffuseMorphCore.warp import downsample, folding, jacobian_determinant, smooth, warp
 
 SHAPES = {2: (72, 80), 3: (30, 34, 32)}
-CONTRASTS = {"inverted": lambda x: 1 - x, "inverted, gamma": lambda x: (1 - x) ** 0.6,
-             "not monotone": lambda x: 0.2 + 2.5 * (x - 0.45) ** 2}
+CONTRASTS = {
+    "inverted": lambda x: 1 - x,
+    "inverted, gamma": lambda x: (1 - x) ** 0.6,
+    "not monotone": lambda x: 0.2 + 2.5 * (x - 0.45) ** 2,
+}
 
 
 def texture(shape):
@@ -84,8 +88,10 @@ def test_a_background_that_stays_dark_under_inversion_is_left_out(ndim):
     coarse = [downsample(part * share, SHAPES[ndim]) for part in (image, 1.05 - image)]
     tissue = downsample(share, SHAPES[ndim])
     identity = torch.zeros(1, ndim, *SHAPES[ndim])
-    told, untold = (in_moving_contrast(ImagePair(*coarse, fixed_tissue=part, moving_tissue=part), identity)
-                    for part in (tissue, None))
+    told, untold = (
+        in_moving_contrast(ImagePair(*coarse, fixed_tissue=part, moving_tissue=part), identity)
+        for part in (tissue, None)
+    )
     assert float((told.fixed - coarse[1]).abs().amax()) < 0.05 < 0.3 < float((untold.fixed - coarse[1]).abs().amax())
     assert told.moving is coarse[1] and told.fixed_tissue is None and told.moving_tissue is None
 
@@ -170,8 +176,12 @@ def test_volumes_are_evened_out_at_no_cost_in_similarity():
     pair = ImagePair(fixed, warp(fixed, known_flow(SHAPES[3])) + 0.02 * torch.randn(1, 1, *SHAPES[3]))
     spread, similarity = [], []
     for rate in (0.0, RefinementSettings.log_jacobian_diffusion):
-        found = refine(pair, torch.zeros(1, 3, *SHAPES[3]), steps=20, settings=replace(
-            RefinementSettings(), log_jacobian_diffusion=rate))
+        found = refine(
+            pair,
+            torch.zeros(1, 3, *SHAPES[3]),
+            steps=20,
+            settings=replace(RefinementSettings(), log_jacobian_diffusion=rate),
+        )
         spread.append(float(jacobian_determinant(found).clamp(min=1e-3).log().std()))
         similarity.append(MODALITIES["same"].evaluate(pair, found))
     assert spread[1] < 0.8 * spread[0] and similarity[1] > similarity[0] - 0.02

@@ -59,7 +59,9 @@ def test_eta_zero_is_the_aligned_moving_image_exactly(pair_3d, result):
     fixed, moving = pair_3d
     assert float(result.displacement(0.0).abs().max()) == 0
     expected = sitk.Resample(moving, fixed, result.alignment, sitk.sitkLinear, 0.0)
-    np.testing.assert_allclose(sitk.GetArrayFromImage(result.warp(eta=0.0)), sitk.GetArrayFromImage(expected), atol=1e-3)
+    np.testing.assert_allclose(
+        sitk.GetArrayFromImage(result.warp(eta=0.0)), sitk.GetArrayFromImage(expected), atol=1e-3
+    )
 
 
 def test_the_trajectory_is_continuous_and_fold_free_on_the_fixed_grid(result):
@@ -76,7 +78,9 @@ def test_alignment_can_follow_eta(pair_3d):
     shifted.SetOrigin([value + 6 for value in moving.GetOrigin()])
     result = register(fixed, shifted, model=None, refine=5, alignment_follows_eta=True)
     untouched = sitk.Resample(shifted, fixed, sitk.Transform(3, sitk.sitkIdentity), sitk.sitkLinear, 0.0)
-    np.testing.assert_allclose(sitk.GetArrayFromImage(result.warp(eta=0.0)), sitk.GetArrayFromImage(untouched), atol=1e-3)
+    np.testing.assert_allclose(
+        sitk.GetArrayFromImage(result.warp(eta=0.0)), sitk.GetArrayFromImage(untouched), atol=1e-3
+    )
     point = [3.0, -4.0, 5.0]
     expected = np.add(point, 6)
     assert np.linalg.norm(np.array(result.alignment.TransformPoint(point)) - expected) < 3.0
@@ -107,10 +111,10 @@ def test_ants_reads_the_transform_with_the_same_result(result, tmp_path):
     assert np.abs(theirs[inside] - ours[inside]).max() < 1e-2 * np.ptp(ours)
 
 
-@pytest.mark.parametrize("spacing, angles, size", [
-    ((1.5, 2.5, 3.0), (0.3, -0.2, 0.1), (60, 34, 26)),
-    ((3.0, 1.0, 2.0), (0.0, 0.0, np.pi / 2), (24, 84, 36)),
-])
+@pytest.mark.parametrize(
+    "spacing, angles, size",
+    [((1.5, 2.5, 3.0), (0.3, -0.2, 0.1), (60, 34, 26)), ((3.0, 1.0, 2.0), (0.0, 0.0, np.pi / 2), (24, 84, 36))],
+)
 def test_oblique_anisotropic_and_differently_sized_grids(pair_3d, spacing, angles, size):
     fixed, moving = pair_3d
     oblique = reoriented(moving, spacing, angles, size)
@@ -123,8 +127,12 @@ def test_oblique_anisotropic_and_differently_sized_grids(pair_3d, spacing, angle
 
 
 def Grid_matches(image, other):
-    return (image.GetSize() == other.GetSize() and image.GetOrigin() == other.GetOrigin()
-            and image.GetDirection() == other.GetDirection() and image.GetSpacing() == other.GetSpacing())
+    return (
+        image.GetSize() == other.GetSize()
+        and image.GetOrigin() == other.GetOrigin()
+        and image.GetDirection() == other.GetDirection()
+        and image.GetSpacing() == other.GetSpacing()
+    )
 
 
 def test_a_left_handed_grid(pair_3d):

@@ -1,4 +1,5 @@
 """Folds along a path are found on the fine grid, repaired, and what is left of them is told."""
+
 from __future__ import annotations
 
 import pytest
@@ -23,7 +24,9 @@ def path(keyframes, etas=(0.0, 1.0)):
     return EtaPath(etas, keyframes, grid)
 
 
-@pytest.mark.parametrize("shape, fine", [((30, 34), (59, 67)), ((20, 24, 22), (39, 47, 43)), ((20, 24, 22), (57, 30, 31))])
+@pytest.mark.parametrize(
+    "shape, fine", [((30, 34), (59, 67)), ((20, 24, 22), (39, 47, 43)), ((20, 24, 22), (57, 30, 31))]
+)
 @pytest.mark.parametrize("sigma, strength", [(4, 3.0), (2, 1.2)])
 def test_repaired_trajectories_have_no_fold_at_any_checked_eta(shape, fine, sigma, strength):
     end = random_field(shape, sigma, strength, 3)
@@ -59,6 +62,7 @@ def test_the_shortcut_of_the_check_misses_no_fold():
 
 def _cells_below(displacement, limit):
     from DiffuseMorphCore.warp.folding import _cells
+
     return torch.stack([value for _, value in _cells(displacement[0])]).amin(0) < limit
 
 
@@ -76,7 +80,7 @@ def test_a_check_of_some_places_finds_there_what_a_check_of_all_finds(shape, fin
     assert bool(everywhere.any())
     bad = everywhere[0, 0].nonzero()
     half, one = torch.zeros(shape, dtype=torch.bool), torch.zeros(shape, dtype=torch.bool)
-    half[:int(bad[:, 0].median()) + 1] = True
+    half[: int(bad[:, 0].median()) + 1] = True
     one[tuple(bad[0])] = True  # so little that all of its fine cells are computed
     for within in (half, one):
         some = folded(given, CHECKS, fine, within=within)[0]

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 
-from DiffuseMorphCore.displacement import Displacement
 from DiffuseMorphCore import Cancelled, DiffuseMorphError, register
+from DiffuseMorphCore.displacement import Displacement
 from DiffuseMorphCore.networks import DiffuseMorph
 from DiffuseMorphCore.registration.uncertainty import _random_displacement, _strain, inside, summary
 
@@ -32,8 +32,9 @@ def test_a_map_in_millimetres_on_the_fixed_grid_the_same_each_time(pair_2d, pair
 def test_a_model_that_draws_no_latents_adds_nothing(pair_3d, small_model):
     still = DiffuseMorph(dataclasses.replace(small_model(3).configuration, diffusion=None))
     still.deformation.exit.weight.data.zero_()
-    maps = [array(register(*pair_3d, model=model, refine=2, align="none").uncertainty(samples=2))
-            for model in (still, None)]
+    maps = [
+        array(register(*pair_3d, model=model, refine=2, align="none").uncertainty(samples=2)) for model in (still, None)
+    ]
     assert maps[0].max() > 0
     np.testing.assert_array_equal(*maps)
 
@@ -55,8 +56,9 @@ def test_images_that_contradict_each_other_are_less_certain_there(textured_pair_
     values[place] = np.random.default_rng(5).permutation(values[place].ravel()).reshape(values[place].shape)
     other = sitk.GetImageFromArray(values)
     other.CopyInformation(moving)
-    agree, contradict = (array(register(fixed, image, model=None, align="none").uncertainty())
-                         for image in (moving, other))
+    agree, contradict = (
+        array(register(fixed, image, model=None, align="none").uncertainty()) for image in (moving, other)
+    )
     assert contradict[place].mean() > 1.3 * agree[place].mean()
     elsewhere = np.ones(values.shape, bool)
     elsewhere[5:27, 8:30, 8:30] = False

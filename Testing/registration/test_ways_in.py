@@ -28,7 +28,11 @@ def test_every_way_in_gives_the_same_result(pair_3d, result, tmp_path):
     for image, name in zip(pair_3d, ("fixed.nrrd", "moving.nrrd")):
         sitk.WriteImage(image, str(tmp_path / name))
     arrays = [image_from_array(sitk.GetArrayFromImage(image), spacing=image.GetSpacing()) for image in pair_3d]
-    for pair in ([tmp_path / "fixed.nrrd", str(tmp_path / "moving.nrrd")], [as_nibabel(image) for image in pair_3d], arrays):
+    for pair in (
+        [tmp_path / "fixed.nrrd", str(tmp_path / "moving.nrrd")],
+        [as_nibabel(image) for image in pair_3d],
+        arrays,
+    ):
         np.testing.assert_allclose(sitk.GetArrayFromImage(register(*pair, **QUICK).warp()), expected, atol=0.5)
 
 
@@ -41,8 +45,10 @@ def test_points_come_back_in_the_shape_they_had(result):
     assert result.warp_points([]).shape == result.warp_points(np.zeros((0, 3))).shape == (0, 3)
 
 
-@pytest.mark.parametrize("points", [[1.0, 2.0], 5.0, [[1, 2]], "here", None, [[1, 2, float("nan")]], [[[1, 2, 3]]],
-                                    [[1, 2, 3], [4, 5]], {"x": 1}])
+@pytest.mark.parametrize(
+    "points",
+    [[1.0, 2.0], 5.0, [[1, 2]], "here", None, [[1, 2, float("nan")]], [[[1, 2, 3]]], [[1, 2, 3], [4, 5]], {"x": 1}],
+)
 def test_what_are_no_points_is_refused(result, points):
     with pytest.raises(DiffuseMorphError, match=r"^[^\n]*points[^\n]*\.$"):
         result.warp_points(points)
@@ -56,11 +62,14 @@ def test_labels_and_images_may_be_files(result, pair_3d, tmp_path):
     for source in (str(tmp_path / "labels.nii.gz"), tmp_path / "labels.nii.gz", as_nibabel(labels)):
         np.testing.assert_array_equal(sitk.GetArrayFromImage(result.warp_labels(source)), expected)
     sitk.WriteImage(pair_3d[1], str(tmp_path / "moving.nrrd"))
-    np.testing.assert_array_equal(sitk.GetArrayFromImage(result.warp(tmp_path / "moving.nrrd")),
-                                  sitk.GetArrayFromImage(result.warp()))
+    np.testing.assert_array_equal(
+        sitk.GetArrayFromImage(result.warp(tmp_path / "moving.nrrd")), sitk.GetArrayFromImage(result.warp())
+    )
 
 
-@pytest.mark.parametrize("source", [np.zeros((9, 9, 9)), "absent.nii.gz", 7, sitk.Image([9, 9], sitk.sitkUInt8), [1, 2]])
+@pytest.mark.parametrize(
+    "source", [np.zeros((9, 9, 9)), "absent.nii.gz", 7, sitk.Image([9, 9], sitk.sitkUInt8), [1, 2]]
+)
 def test_what_cannot_be_carried_along_is_refused(result, source):
     for call in (result.warp, result.warp_labels):
         with pytest.raises(DiffuseMorphError, match=r"^[^\n]*\.$"):
@@ -80,7 +89,9 @@ def test_initial_transforms_that_are_none_are_refused(pair_3d, transform):
 
 
 def colour(image: sitk.Image, channels: int = 3) -> sitk.Image:
-    parts = [sitk.Cast(sitk.Clamp(share * image, lowerBound=0, upperBound=255), sitk.sitkUInt8) for share in (1.0, 0.5, 0.8)]
+    parts = [
+        sitk.Cast(sitk.Clamp(share * image, lowerBound=0, upperBound=255), sitk.sitkUInt8) for share in (1.0, 0.5, 0.8)
+    ]
     return sitk.Compose([*parts, sitk.Image(parts[0]) * 0 + 255][:channels])
 
 

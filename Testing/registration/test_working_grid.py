@@ -10,7 +10,13 @@ from DiffuseMorphCore.grid import Grid
 from DiffuseMorphCore.registration import deform as deform_step
 from DiffuseMorphCore.registration import pipeline, working_grid
 from DiffuseMorphCore.registration.refine import levels
-from DiffuseMorphCore.registration.working_grid import DELIVERED_VOXELS, VOXELS, choose_grid, delivered_grid, working_shape
+from DiffuseMorphCore.registration.working_grid import (
+    DELIVERED_VOXELS,
+    VOXELS,
+    choose_grid,
+    delivered_grid,
+    working_shape,
+)
 from DiffuseMorphCore.similarity import MODALITIES
 
 BRAIN = Grid((224, 192, 160), (1.0, 1.0, 1.0), (0.0, 0.0, 0.0), (1, 0, 0, 0, 1, 0, 0, 0, 1))
@@ -25,7 +31,9 @@ def test_working_grid_fits_the_budget_and_spans_the_image(grid):
     assert all(size <= own for size, own in zip(shape, grid.shape))
     working = grid.resampled(shape)
     for axis in range(3):
-        assert working.spacing[axis] * (working.size[axis] - 1) == pytest.approx(grid.spacing[axis] * (grid.size[axis] - 1))
+        assert working.spacing[axis] * (working.size[axis] - 1) == pytest.approx(
+            grid.spacing[axis] * (grid.size[axis] - 1)
+        )
 
 
 def test_working_grid_is_about_isotropic_but_keeps_thick_slices():
@@ -49,12 +57,12 @@ def test_levels_halve_from_fine_to_coarse():
 
 
 def test_little_memory_means_a_coarser_grid_said_aloud(monkeypatch):
-    monkeypatch.setattr(working_grid, "free_memory", lambda device: 200 * 2 ** 20)
+    monkeypatch.setattr(working_grid, "free_memory", lambda device: 200 * 2**20)
     notes = []
     grid = choose_grid(BRAIN, torch.device("cpu"), MODALITIES["same"], notes)
     assert math.prod(grid.size) < VOXELS[3] / 2
     assert len(notes) == 1 and "coarser grid" in notes[0] and "×".join(map(str, grid.size)) in notes[0]
-    monkeypatch.setattr(working_grid, "free_memory", lambda device: 2 ** 20)
+    monkeypatch.setattr(working_grid, "free_memory", lambda device: 2**20)
     with pytest.raises(DiffuseMorphError, match="MiB are free"):
         choose_grid(BRAIN, torch.device("cpu"), MODALITIES["same"], [])
 
@@ -62,13 +70,16 @@ def test_little_memory_means_a_coarser_grid_said_aloud(monkeypatch):
 def cpu_failure():
     """What torch really raises when the system has no memory left to give."""
     with pytest.raises(RuntimeError) as caught:
-        torch.empty(2 ** 50)
+        torch.empty(2**50)
     return caught.value
 
 
-FAILURES = {"cuda": lambda: torch.cuda.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB."),
-            "cpu": cpu_failure, "numpy": lambda: MemoryError("Unable to allocate 2.00 GiB"),
-            "ITK": lambda: RuntimeError("Exception thrown in SimpleITK Resample: Failed to allocate memory for image.")}
+FAILURES = {
+    "cuda": lambda: torch.cuda.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB."),
+    "cpu": cpu_failure,
+    "numpy": lambda: MemoryError("Unable to allocate 2.00 GiB"),
+    "ITK": lambda: RuntimeError("Exception thrown in SimpleITK Resample: Failed to allocate memory for image."),
+}
 each_failure = pytest.mark.parametrize("failure", FAILURES.values(), ids=FAILURES.keys())
 
 

@@ -1,4 +1,5 @@
 """The path in eta: exact at its keyframes, linear between, and at home on any grid over the same field of view."""
+
 from __future__ import annotations
 
 import pytest
@@ -59,8 +60,10 @@ def test_on_another_grid_it_moves_the_same_points_by_the_same_millimetres():
     assert finer.at(0.5).vectors()[4, 3] == pytest.approx(path.at(0.5).vectors()[2, 2], rel=1e-5)
 
 
-@pytest.mark.parametrize("eta, expected", [(0.0, (0, 0, 0.0)), (0.1, (0, 1, 0.5)), (0.2, (1, 1, 0.0)), (0.6, (1, 2, 0.5)),
-                                           (1.0, (2, 2, 0.0))])
+@pytest.mark.parametrize(
+    "eta, expected",
+    [(0.0, (0, 0, 0.0)), (0.1, (0, 1, 0.5)), (0.2, (1, 1, 0.0)), (0.6, (1, 2, 0.5)), (1.0, (2, 2, 0.0))],
+)
 def test_bracket_finds_the_keyframes_around_an_eta(eta, expected):
     found = bracket((0.0, 0.2, 1.0), eta)
     assert found[:2] == expected[:2] and found[2] == pytest.approx(expected[2])

@@ -1,4 +1,5 @@
 """Reverse diffusion: recovers the fixed image from ideal noise estimates, is seeded, and can be cancelled."""
+
 from types import SimpleNamespace
 
 import pytest
@@ -10,9 +11,10 @@ from DiffuseMorphCore.samplers import NoiseSchedule, synthesize
 
 def ideal(schedule, visited, latents):
     """A model whose noise estimate is the true one: the noise that is in x_t if the fixed image is under it."""
+
     def noise(moving, fixed, noisy, step):
         bar = float(schedule.alpha_bars[step])
-        estimate = (noisy - bar ** 0.5 * fixed) / (1 - bar) ** 0.5
+        estimate = (noisy - bar**0.5 * fixed) / (1 - bar) ** 0.5
         visited.append(step)
         latents.append(estimate)
         return estimate
@@ -24,7 +26,7 @@ def ideal(schedule, visited, latents):
 @pytest.mark.parametrize("start, steps", [(200, 201), (200, 80), (1999, 50), (30, 1)])
 def test_ideal_noise_estimates_lead_to_the_fixed_image(start, steps, clamp):
     torch.manual_seed(0)
-    moving, fixed = (torch.rand(2, 1, 1, 24, 28, 20, dtype=torch.float64) * 2 - 1)
+    moving, fixed = torch.rand(2, 1, 1, 24, 28, 20, dtype=torch.float64) * 2 - 1
     visited, latents = [], []
     found = synthesize(ideal(NoiseSchedule(), visited, latents), moving, fixed, start, steps, clamp=clamp)
     assert torch.allclose(found, fixed, atol=1e-9)
@@ -36,11 +38,11 @@ def test_ideal_noise_estimates_lead_to_the_fixed_image(start, steps, clamp):
 @pytest.mark.parametrize("steps", [201, 80, 12])
 def test_the_noise_on_the_way_has_the_strength_of_its_index(steps):
     # From the fixed image itself, x_t must be distributed as equation 3 says at every index that is visited.
-    fixed = torch.linspace(-1, 1, 32 ** 3, dtype=torch.float64).reshape(1, 1, 32, 32, 32)
+    fixed = torch.linspace(-1, 1, 32**3, dtype=torch.float64).reshape(1, 1, 32, 32, 32)
     visited, latents = [], []
     synthesize(ideal(NoiseSchedule(), visited, latents), fixed, fixed, 200, steps, clamp=False)
     for latent in latents:
-        assert float(latent.mean()) == pytest.approx(0, abs=5 / 32 ** 1.5)
+        assert float(latent.mean()) == pytest.approx(0, abs=5 / 32**1.5)
         assert float(latent.std()) == pytest.approx(1, abs=0.02)
 
 

@@ -1,4 +1,5 @@
 """The trajectory: identity at eta = 0, the paper's field at 1, keyframes that are exact."""
+
 import pytest
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
@@ -11,6 +12,7 @@ from DiffuseMorphCore.warp import exponential, warp
 @pytest.fixture
 def pair():
     """Makes a pair of smooth images (1, 1, *spatial)."""
+
     def make(ndim):
         shape = (11, 14, 9)[:ndim]
         axes = torch.meshgrid(*(torch.linspace(-1, 1, side) for side in shape), indexing="ij")
@@ -74,8 +76,8 @@ def test_keyframes_are_exact_and_met_exactly(small_model, pair):
     frames = trajectory.keyframes(etas)
     assert frames.shape == (4, 3, 11, 14, 9)
     for index, eta in enumerate(etas):
-        assert torch.equal(frames[index:index + 1], trajectory.exact(eta))
-        assert torch.equal(interpolate(frames, etas, eta), frames[index:index + 1])
+        assert torch.equal(frames[index : index + 1], trajectory.exact(eta))
+        assert torch.equal(interpolate(frames, etas, eta), frames[index : index + 1])
 
 
 @pytest.mark.parametrize("eta", [-0.01, 1.01, float("nan")])

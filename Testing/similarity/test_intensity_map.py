@@ -1,4 +1,5 @@
 """What one image's intensities mean in another: closed forms, weights, and images without anything to learn from."""
+
 from __future__ import annotations
 
 import pytest
@@ -8,8 +9,9 @@ from DiffuseMorphCore.similarity import intensity_map, map_intensities
 
 
 @pytest.mark.parametrize("shape", [(1, 1, 90, 110), (1, 1, 24, 28, 30)])
-@pytest.mark.parametrize("change", [lambda x: 1 - x, lambda x: (1 - x) ** 0.6, lambda x: 4 * (x - 0.5) ** 2,
-                                    lambda x: 3 + 100 * x])
+@pytest.mark.parametrize(
+    "change", [lambda x: 1 - x, lambda x: (1 - x) ** 0.6, lambda x: 4 * (x - 0.5) ** 2, lambda x: 3 + 100 * x]
+)
 def test_a_function_of_the_intensity_is_found(shape, change):
     torch.manual_seed(0)
     image = torch.rand(shape)
@@ -49,4 +51,6 @@ def test_many_voxels_give_the_same_map_as_few():
     torch.manual_seed(2)
     image = torch.rand(1, 1, 120, 110, 100)
     few = image[..., :40, :40, :40]
-    torch.testing.assert_close(intensity_map(image, image.square()), intensity_map(few, few.square()), atol=2e-3, rtol=0)
+    torch.testing.assert_close(
+        intensity_map(image, image.square()), intensity_map(few, few.square()), atol=2e-3, rtol=0
+    )

@@ -1,4 +1,5 @@
 """Squared local correlation against a dense float64 reference, MONAI, and what it promises for awkward images."""
+
 from __future__ import annotations
 
 import itertools
@@ -24,7 +25,7 @@ def dense(a, b, window, mask=None):
         y = b[box] - (w * b[box]).sum(axes, keepdim=True) / size
         covariance = (w * x * y).sum(axes)
         variances = (w * x * x).sum(axes) * (w * y * y).sum(axes)
-        score = torch.where(variances > 1e-20, covariance ** 2 / variances.clamp_min(1e-20), 0.0)
+        score = torch.where(variances > 1e-20, covariance**2 / variances.clamp_min(1e-20), 0.0)
         here = weight[(slice(None), slice(None)) + centre]
         total, norm = total + (here * score).sum(), norm + here.sum() * a.shape[1]
     return total / norm
@@ -68,7 +69,8 @@ def test_agrees_with_monai_up_to_its_clamp(shape):
     # difference is MONAI's floor under each variance.
     a, b = (torch.nn.functional.pad(torch.rand(shape), (8, 8) * (len(shape) - 2)) for _ in range(2))
     oracle = losses.LocalNormalizedCrossCorrelationLoss(
-        spatial_dims=len(shape) - 2, kernel_size=5, kernel_type="rectangular", smooth_nr=0, smooth_dr=1e-5)
+        spatial_dims=len(shape) - 2, kernel_size=5, kernel_type="rectangular", smooth_nr=0, smooth_dr=1e-5
+    )
     x, y = a.clone().requires_grad_(), a.clone().requires_grad_()
     found, wanted = local_correlation(x, b, 5), -oracle(y, b)
     assert found.item() == pytest.approx(wanted.item(), rel=5e-3)
@@ -106,7 +108,7 @@ def test_windows_at_the_border_count_the_voxels_inside_only():
     a, b = torch.rand(1, 1, 3, 3), torch.rand(1, 1, 3, 3)
     correlation = torch.corrcoef(torch.stack((a.flatten(), b.flatten())))[0, 1]
     # A window wider than the image is the whole image everywhere.
-    assert float(local_correlation(a, b, 9)) == pytest.approx(float(correlation ** 2), rel=1e-3)
+    assert float(local_correlation(a, b, 9)) == pytest.approx(float(correlation**2), rel=1e-3)
 
 
 def test_what_the_mask_leaves_out_does_not_matter():

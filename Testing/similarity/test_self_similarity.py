@@ -1,4 +1,5 @@
 """Self-similarity descriptors against their definition."""
+
 from __future__ import annotations
 
 import itertools
@@ -31,7 +32,7 @@ def test_self_similarity_is_that_of_the_definition(ndim):
         for offset in itertools.product(reach, repeat=ndim):
             other = tuple(p + o for p, o in zip(place, offset))
             if other in at:
-                weight = math.exp(-0.5 * sum(o * o for o in offset) / patch ** 2)
+                weight = math.exp(-0.5 * sum(o * o for o in offset) / patch**2)
                 total += weight * (seen(other, a) - seen(other, b)) ** 2
                 norm += weight
         distance[place, (a, b)] = total / norm
@@ -43,5 +44,9 @@ def test_self_similarity_is_that_of_the_definition(ndim):
     for place in places:
         v = min(max(variance[place], 1e-3 * typical), 1e3 * typical)
         wanted = sorted(math.exp(-(distance[place, pair] - lowest[place]) / v) for pair in pairs)
-        torch.testing.assert_close(found[(0, slice(None), *place)].sort().values.double(),
-                                   torch.tensor(wanted, dtype=torch.float64), atol=2e-3, rtol=0)
+        torch.testing.assert_close(
+            found[(0, slice(None), *place)].sort().values.double(),
+            torch.tensor(wanted, dtype=torch.float64),
+            atol=2e-3,
+            rtol=0,
+        )

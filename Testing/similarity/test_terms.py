@@ -1,4 +1,5 @@
 """What every similarity term must do: a new one is tested by being registered. And sums of terms."""
+
 from __future__ import annotations
 
 import weakref
@@ -8,7 +9,7 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from DiffuseMorphCore.similarity import (TERMS, ImagePair, PreparedTerm, SimilarityTerm)
+from DiffuseMorphCore.similarity import TERMS, ImagePair, PreparedTerm, SimilarityTerm
 from DiffuseMorphCore.warp import compose, downsample, resize_displacement, smooth, warp
 
 SHAPES = {2: (40, 44), 3: (22, 20, 24)}
@@ -179,8 +180,13 @@ def test_constant_images_and_empty_masks_give_finite_values_and_no_force(name, n
     torch.manual_seed(3)
     image, identity = texture(*SHAPES[ndim]), torch.zeros(1, ndim, *SHAPES[ndim])
     flat, nowhere = torch.full_like(image, 0.3), torch.zeros_like(image)
-    for pair in (pair_of(flat, image), pair_of(image, flat), pair_of(flat, flat),
-                 pair_of(image, 1 - image, fixed_mask=nowhere), pair_of(image, 1 - image, moving_mask=nowhere)):
+    for pair in (
+        pair_of(flat, image),
+        pair_of(image, flat),
+        pair_of(flat, flat),
+        pair_of(image, 1 - image, fixed_mask=nowhere),
+        pair_of(image, 1 - image, moving_mask=nowhere),
+    ):
         value, force = TERMS[name].prepare(pair, identity, pair.shape).force(identity)
         assert bool(value.isfinite()) and bool(force.isfinite().all())
         if pair.fixed is flat or pair.moving is flat:

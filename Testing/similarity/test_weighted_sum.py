@@ -1,4 +1,5 @@
 """Sums of similarity terms, and what the modalities are made of."""
+
 from __future__ import annotations
 
 import pytest

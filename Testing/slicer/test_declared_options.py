@@ -21,7 +21,10 @@ def test_the_panel_offers_what_is_declared_and_starts_with_its_defaults(panel):
 
 @pytest.mark.parametrize(
     "options, error, text",
-    [({"align": "bspline"}, "DiffuseMorphError", "option align is 'bspline'"), ({"alignement": 1}, "TypeError", "alignement")],
+    [
+        ({"align": "bspline"}, "DiffuseMorphError", "option align is 'bspline'"),
+        ({"alignement": 1}, "TypeError", "alignement"),
+    ],
 )
 def test_options_that_do_not_exist_are_refused_at_once(panel, options, error, text):
     from ball_volumes import add_ball

@@ -19,8 +19,11 @@ def mirror(axis):
     return np.diag([-1.0 if k == AXES[axis] else 1.0 for k in range(3)])
 
 
-CASES = {f"turned {degrees} about {axis}": (turn(axis, degrees), (5.0, -7.0, 3.0))
-         for degrees in (60, 90, 180) for axis in AXES}
+CASES = {
+    f"turned {degrees} about {axis}": (turn(axis, degrees), (5.0, -7.0, 3.0))
+    for degrees in (60, 90, 180)
+    for axis in AXES
+}
 CASES |= {f"mirrored {axis}": (mirror(axis), (0.0, 0.0, 0.0)) for axis in AXES}
 CASES |= {
     "as it is": (np.eye(3), (0.0, 0.0, 0.0)),

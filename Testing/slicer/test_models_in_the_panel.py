@@ -148,8 +148,9 @@ def test_models_for_non_commercial_use_are_marked(panel, pair, small_model, tmp_
     assert "Not for commercial use" in text and "CC BY-NC 3.0" in text
     information = panel.modelPanel._information
     described = type(information).describe(model_entry(path))
-    bundled = type(information)((*information.models, ("default3d", described)), information.devices,
-                                frozenset({"default3d"}))
+    bundled = type(information)(
+        (*information.models, ("default3d", described)), information.devices, frozenset({"default3d"})
+    )
     panel.modelPanel._information = bundled
     panel.modelPanel._fill()
     box = panel.ui.modelComboBox

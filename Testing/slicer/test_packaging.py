@@ -49,13 +49,23 @@ def test_sample_data_is_packaged_with_its_terms():
 def index_faults(entry: dict) -> list[str]:
     """What the Extensions Index would find wrong with an entry; the rules, in our words, of its schema 1.0.1."""
     kinds = {
-        "$schema": str, "category": str, "scm_url": str, "scm_revision": str, "scm_type": str,
-        "build_dependencies": list, "build_subdirectory": str, "enabled": bool, "tier": int,
+        "$schema": str,
+        "category": str,
+        "scm_url": str,
+        "scm_revision": str,
+        "scm_type": str,
+        "build_dependencies": list,
+        "build_subdirectory": str,
+        "enabled": bool,
+        "tier": int,
     }
     faults = [f"{name} is missing" for name in ("$schema", "category", "scm_url") if name not in entry]
     faults += [f"{name} is not known" for name in entry if name not in kinds]
-    faults += [f"{name} is no {kinds[name].__name__}" for name in entry
-               if name in kinds and type(entry[name]) is not kinds[name]]
+    faults += [
+        f"{name} is no {kinds[name].__name__}"
+        for name in entry
+        if name in kinds and type(entry[name]) is not kinds[name]
+    ]
     if entry.get("$schema") != SCHEMA:
         faults.append("$schema is not that of an entry")
     if entry.get("scm_type", "git") not in ("git", "local"):
@@ -70,8 +80,9 @@ def index_faults(entry: dict) -> list[str]:
     return faults
 
 
-SCHEMA = ("https://raw.githubusercontent.com/Slicer/Slicer/main/Schemas/"
-          "slicer-extension-catalog-entry-schema-v1.0.1.json#")
+SCHEMA = (
+    "https://raw.githubusercontent.com/Slicer/Slicer/main/Schemas/slicer-extension-catalog-entry-schema-v1.0.1.json#"
+)
 
 
 def test_index_entry_keeps_the_rules_and_agrees_with_cmake():

@@ -64,7 +64,9 @@ def test_the_animation_is_saved_by_a_dialog_for_saving(panel):
     dialog, filters = panel.ui.animationPathLineEdit.dialog()
     assert dialog == "getSaveFileName"
     assert [pattern for pattern in ("*.gif", "*.mp4", "*.png") if any(pattern in f for f in filters)] == [
-        "*.gif", "*.mp4", "*.png",
+        "*.gif",
+        "*.mp4",
+        "*.png",
     ]
     dialog, filters = panel.ui.modelPathLineEdit.dialog()
     assert dialog == "getOpenFileName" and "*.pt" in filters[0]

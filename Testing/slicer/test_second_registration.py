@@ -68,8 +68,11 @@ def test_after_a_registration_the_moving_volumes_own_parent_is_still_no_output(l
 
 def test_the_initial_transform_is_no_output(logic):
     start = add_linear("Start")
-    text = refused(lambda: logic.startRegistration(
-        add_ball("Fixed"), add_ball("Moving"), initialTransform=start, outputTransform=start, **OPTIONS))
+    text = refused(
+        lambda: logic.startRegistration(
+            add_ball("Fixed"), add_ball("Moving"), initialTransform=start, outputTransform=start, **OPTIONS
+        )
+    )
     assert "'Start' is the initial transform" in text
 
 

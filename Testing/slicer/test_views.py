@@ -142,8 +142,12 @@ def test_a_map_belongs_to_its_registration(panel, registered):
 
     choose_view(panel, "jacobian")
     kept = slicer.util.arrayFromVolume(slicer.util.getNode("*jacobian*")).copy()
-    panel.logic.register(registered.fixedVolume, registered.movingVolume, outputTransform=registered.outputTransform,
-                         **(OPTIONS | {"refine": 0}))
+    panel.logic.register(
+        registered.fixedVolume,
+        registered.movingVolume,
+        outputTransform=registered.outputTransform,
+        **(OPTIONS | {"refine": 0}),
+    )
     wait_for(lambda: not panel.runPanel.busy and not panel.logic.running)
     assert layers()[0][:2] == ("Moving", "Moving to Fixed jacobian")
     fresh = slicer.util.arrayFromVolume(slicer.util.getNode("*jacobian*"))

@@ -1,4 +1,6 @@
-"""What the tests of training runs share: small images, settings of a run on them, and a run that was not interrupted."""
+"""What the tests of training runs share: small images, settings of a run on them, and a run that was not
+interrupted."""
+
 from __future__ import annotations
 
 import csv
@@ -18,10 +20,13 @@ def images(tmp_path_factory):
     y, x = np.mgrid[:16, :16]
     for number in range(6):
         distance = np.hypot(x - 6 - number % 3, y - 7 - number % 2)
-        sitk.WriteImage(sitk.GetImageFromArray((220 / (1 + np.exp(distance - 4 - number / 3))).astype(np.uint8)),
-                        str(folder / f"{number}.png"))
-        sitk.WriteImage(sitk.GetImageFromArray((distance < 4 + number / 3).astype(np.uint8)),
-                        str(folder / f"{number}_mask.png"))
+        sitk.WriteImage(
+            sitk.GetImageFromArray((220 / (1 + np.exp(distance - 4 - number / 3))).astype(np.uint8)),
+            str(folder / f"{number}.png"),
+        )
+        sitk.WriteImage(
+            sitk.GetImageFromArray((distance < 4 + number / 3).astype(np.uint8)), str(folder / f"{number}_mask.png")
+        )
     return folder
 
 
@@ -36,7 +41,14 @@ def settings():
             "data": {"source": "images", "folder": str(images), "label_suffix": "_mask", "held_out": 2, "flips": ["x"]},
             "geometry": {"shape": [16, 16], "spacing": 1.0},
             "loss": {"window": 5, "registration_steps": "alternate", "labels": 0.5},
-            "optimisation": {"steps": 8, "batch": 2, "learning_rate": 1e-3, "average": 0.9, "decay": "cosine", "seed": 3},
+            "optimisation": {
+                "steps": 8,
+                "batch": 2,
+                "learning_rate": 1e-3,
+                "average": 0.9,
+                "decay": "cosine",
+                "seed": 3,
+            },
             "validation": {"every": 4, "pairs": 2},
             "output": {"folder": str(folder), "log_every": 1, "checkpoint_minutes": 0.0},
         }

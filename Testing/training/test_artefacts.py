@@ -1,4 +1,5 @@
 """Artefacts of training images: where they are, how large, and that what the similarity compares is free of them."""
+
 from __future__ import annotations
 
 import pytest
@@ -43,8 +44,9 @@ def test_thick_slices_blur_one_axis_and_keep_the_mean(shape):
     image = torch.rand(1, 1, *shape, generator=generator(0, 0))
     found = thick_slices(image, generator(0, 1))
     assert found.shape == image.shape and float(found.mean()) == pytest.approx(float(image.mean()), rel=0.02)
-    roughness = [float(found.diff(dim=axis).abs().mean() / image.diff(dim=axis).abs().mean())
-                 for axis in range(2, found.dim())]
+    roughness = [
+        float(found.diff(dim=axis).abs().mean() / image.diff(dim=axis).abs().mean()) for axis in range(2, found.dim())
+    ]
     # Averaging lowers the contrast along every axis; only along one are neighbours made alike.
     assert min(roughness) < 0.6 * sorted(roughness)[1]
 
@@ -54,15 +56,19 @@ def test_a_cut_field_of_view_is_empty_from_a_plane_to_the_border():
     for index in range(10):
         found = cut_field_of_view(image, generator(0, index))
         assert 0.03 < float((found == 0).float().mean()) < 0.55 and image.all()
-        kept = [(found[0, 0] > 0).any(dim=0).any(dim=0), (found[0, 0] > 0).any(dim=0).any(dim=1),
-                (found[0, 0] > 0).any(dim=1).any(dim=1)]
+        kept = [
+            (found[0, 0] > 0).any(dim=0).any(dim=0),
+            (found[0, 0] > 0).any(dim=0).any(dim=1),
+            (found[0, 0] > 0).any(dim=1).any(dim=1),
+        ]
         assert float(found.sum()) == pytest.approx(float(torch.tensor([side.sum() for side in kept]).prod()))
 
 
 def test_the_similarity_compares_what_a_perfect_scanner_shows():
     still = AffineRange(0, 0, 0, 0)
-    geometry = Geometry((16, 16, 16), 10.0, 0.0, still, still, strength=0.0, flips=(), same_person=1.0,
-                        independent_contrast=1.0)
+    geometry = Geometry(
+        (16, 16, 16), 10.0, 0.0, still, still, strength=0.0, flips=(), same_person=1.0, independent_contrast=1.0
+    )
     shapes = RandomShapes()
     source = SyntheticPairs(shapes, None, geometry, Appearance(texture=0, bias=1, noise=0.1, lesions=1, cuts=1), seed=4)
     pair = source.draw(0, CPU)

@@ -1,4 +1,5 @@
 """The VoxelMorph control is trained beside the model, or alone."""
+
 from __future__ import annotations
 
 import numpy as np
@@ -14,8 +15,12 @@ from DiffuseMorphCore.training.validation import validate
 
 
 def test_a_voxelmorph_control_is_trained_beside_the_model(unbroken, images, tmp_path, settings, rows):
-    run = settings(images, tmp_path / "run", model={"preset": "default2d", "control": "beside"},
-                   optimisation={"steps": 2, "average": 0.0})
+    run = settings(
+        images,
+        tmp_path / "run",
+        model={"preset": "default2d", "control": "beside"},
+        optimisation={"steps": 2, "average": 0.0},
+    )
     result = train(settings_from(run), progress=lambda *_: None)
     assert np.isfinite(float(rows(result.folder)[0]["control_similarity"]))
     with pytest.raises(DiffuseMorphError, match="control"):

@@ -1,4 +1,5 @@
 """The terms of the objective against closed forms."""
+
 from __future__ import annotations
 
 from dataclasses import replace
@@ -7,8 +8,8 @@ import pytest
 import torch
 
 from DiffuseMorphCore.networks import PRESETS, DiffuseMorph
-from DiffuseMorphCore.similarity import local_correlation
 from DiffuseMorphCore.seeds import generator
+from DiffuseMorphCore.similarity import local_correlation
 from DiffuseMorphCore.training.losses import folding_penalty, known_field_loss, noise_loss, smoothness, soft_dice
 from DiffuseMorphCore.training.objective import JointObjective, LossWeights, draw
 from DiffuseMorphCore.training.pair import TrainingPair
@@ -32,7 +33,7 @@ def test_noise_loss_is_a_mean_of_squares():
 
 def square(corner):
     labels = torch.zeros(1, 1, 16, 16)
-    labels[..., corner:corner + 6, 5:11] = 2
+    labels[..., corner : corner + 6, 5:11] = 2
     return labels
 
 
@@ -97,7 +98,8 @@ def test_the_joint_objective_is_equations_7_to_9(setting):
     field = model.field(pair.moving, latent)
     warped = warp(pair.moving, model.displacement(field))
     expected = (latent - drawn.noise).square().mean() + 20 * (
-        1 - local_correlation(warped, pair.fixed, 5) + 0.5 * smoothness(field))
+        1 - local_correlation(warped, pair.fixed, 5) + 0.5 * smoothness(field)
+    )
     assert terms["loss"].item() == pytest.approx(expected.item(), rel=1e-5)
     assert set(terms) == {"loss", "noise", "similarity", "smoothness"}
 
@@ -136,13 +138,14 @@ def test_handed_networks_learn_apart(setting):
     handle = model.deformation.register_forward_hook(lambda module, inputs, output: seen.append(inputs))
     terms = JointObjective(model, weights)(pair, drawn)
     handle.remove()
-    (moving, latent), = seen
+    ((moving, latent),) = seen
     assert torch.equal(moving, pair.moving) and torch.equal(latent, pair.fixed)
     given = model.latent(pair.moving, pair.fixed)
     assert terms["warm_up"].item() == pytest.approx((given - pair.fixed).square().mean().item(), rel=1e-5)
     assert "noise" not in terms
-    gradient, = torch.autograd.grad(terms["loss"] - terms["warm_up"], model.diffusion.exit.weight, allow_unused=True,
-                                    retain_graph=True)
+    (gradient,) = torch.autograd.grad(
+        terms["loss"] - terms["warm_up"], model.diffusion.exit.weight, allow_unused=True, retain_graph=True
+    )
     assert gradient is None or gradient.abs().max() < 1e-6  # the registration does not reach the diffusion network
 
 

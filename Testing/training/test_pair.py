@@ -1,4 +1,5 @@
 """A pair keeps all its parts, those of subclasses too, and every part is treated as what it holds."""
+
 from __future__ import annotations
 
 from dataclasses import dataclass
@@ -52,7 +53,9 @@ def test_augmentation_interpolates_labels_as_labels_wherever_they_stand(monkeypa
     shape = (12, 14, 10)[:ndim]
     image, labels = torch.rand(1, 1, *shape), torch.randint(0, 5, (1, 1, *shape)).float() * 7
     pair = Extended(image, image, fixed_labels=labels, frame=image, frame_labels=labels)
-    source = ImagePairs([(ScanFiles(Path("a")), ScanFiles(Path("b")))], [], ImageGrid(shape, (1.0,) * ndim), ("x",), affine=1.0)
+    source = ImagePairs(
+        [(ScanFiles(Path("a")), ScanFiles(Path("b")))], [], ImageGrid(shape, (1.0,) * ndim), ("x",), affine=1.0
+    )
     monkeypatch.setattr(image_pairs.ImagePairs, "_load", lambda *_: pair)
     drawn = source.draw(0, torch.device("cpu"))
     assert type(drawn) is Extended and drawn.moving_labels is None

@@ -1,4 +1,5 @@
 """Pairs of real images: found, paired, refused in clear sentences, and brought to one grid with their labels."""
+
 from __future__ import annotations
 
 import numpy as np
@@ -7,8 +8,17 @@ import SimpleITK as sitk
 import torch
 
 from DiffuseMorphCore.errors import DiffuseMorphError
-from DiffuseMorphCore.training.pairs import (ImageGrid, ImagePairs, ScanFiles, every_pair, find_scans, group_by_subject,
-                                             pairs_to_atlas, prepare_image, read_table)
+from DiffuseMorphCore.training.pairs import (
+    ImageGrid,
+    ImagePairs,
+    ScanFiles,
+    every_pair,
+    find_scans,
+    group_by_subject,
+    pairs_to_atlas,
+    prepare_image,
+    read_table,
+)
 
 CPU = torch.device("cpu")
 
@@ -77,17 +87,22 @@ def test_an_atlas_is_fixed_and_not_paired_with_itself(folder):
 def test_a_table_lists_pairs_relative_to_itself(folder):
     table = folder / "pairs.csv"
     table.write_text("moving,fixed,moving_labels,fixed_labels\na_1_img.png,a_2_img.png,a_1_seg.png,\n")
-    (moving, fixed), = read_table(table)
-    assert moving == ScanFiles(folder / "a_1_img.png", folder / "a_1_seg.png") and fixed == ScanFiles(folder / "a_2_img.png")
+    ((moving, fixed),) = read_table(table)
+    assert moving == ScanFiles(folder / "a_1_img.png", folder / "a_1_seg.png") and fixed == ScanFiles(
+        folder / "a_2_img.png"
+    )
 
 
-@pytest.mark.parametrize(("text", "sentence"), [
-    ("moving\na_1_img.png\n", "no column 'fixed'"),
-    ("moving,fixed\na_1_img.png,gone.png\n", "line 2 .*gone.png.*'fixed'"),
-    ("moving,fixed\na_1_img.png,\n", "line 2"),
-    ("moving,fixed\n", "no line"),
-    ("", "no column"),
-])
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("moving\na_1_img.png\n", "no column 'fixed'"),
+        ("moving,fixed\na_1_img.png,gone.png\n", "line 2 .*gone.png.*'fixed'"),
+        ("moving,fixed\na_1_img.png,\n", "line 2"),
+        ("moving,fixed\n", "no line"),
+        ("", "no column"),
+    ],
+)
 def test_bad_tables_are_refused_in_one_sentence(folder, text, sentence):
     (folder / "bad.csv").write_text(text)
     with pytest.raises(DiffuseMorphError, match=sentence):

@@ -1,4 +1,5 @@
 """Settings: what TOML says arrives, what is wrong is named in one sentence, and the examples are valid."""
+
 from __future__ import annotations
 
 from pathlib import Path
@@ -21,10 +22,12 @@ def test_defaults_follow_the_preset():
 
 def test_values_of_every_kind_arrive(tmp_path):
     file = tmp_path / "run.toml"
-    file.write_text('device = "cpu"\n[geometry]\nshape = [16, 16, 16]\nflips = ["x", "z"]\npermute = true\n'
-                    '[geometry.own]\nrotation = 7\n[data]\nwhole_head = 0.3\n'
-                    '[optimisation]\nbetas = [0.5, 0.99]\nsteps = 12\n'
-                    '[[stages]]\nuntil = 5\nshape = [8, 8, 8]\nspacing = 9\n')
+    file.write_text(
+        'device = "cpu"\n[geometry]\nshape = [16, 16, 16]\nflips = ["x", "z"]\npermute = true\n'
+        "[geometry.own]\nrotation = 7\n[data]\nwhole_head = 0.3\n"
+        "[optimisation]\nbetas = [0.5, 0.99]\nsteps = 12\n"
+        "[[stages]]\nuntil = 5\nshape = [8, 8, 8]\nspacing = 9\n"
+    )
     run = read_settings(file)
     assert run.device == "cpu" and run.geometry.shape == (16, 16, 16) and run.geometry.flips == ("x", "z")
     assert run.geometry.own.rotation == 7.0 and run.data.whole_head == 0.3
@@ -45,8 +48,10 @@ WRONG = [
     ("[geometry]\nflips = ['w']", "allowed are x, y, z"),
     ("[appearance]\nblur = [1.0]", "two values"),
     ("[[stages]]\nuntil = 3", "'stages.shape' is missing"),
-    ("[[stages]]\nuntil = 9\nshape = [8, 8, 8]\nspacing = 5\n[[stages]]\nuntil = 3\nshape = [8, 8, 8]\nspacing = 5",
-     "sort"),
+    (
+        "[[stages]]\nuntil = 9\nshape = [8, 8, 8]\nspacing = 5\n[[stages]]\nuntil = 3\nshape = [8, 8, 8]\nspacing = 5",
+        "sort",
+    ),
     ("data = 3", "'data' must be a table"),
     ("[data", "no valid TOML"),
 ]
@@ -77,5 +82,11 @@ def test_examples_are_valid_and_commented(path):
 
 
 def test_there_is_an_example_for_every_need():
-    assert {path.stem for path in CONFIGURATIONS} >= {"face2d", "cardiac3d", "brain3d", "default2d", "default3d",
-                                                        "own_images"}
+    assert {path.stem for path in CONFIGURATIONS} >= {
+        "face2d",
+        "cardiac3d",
+        "brain3d",
+        "default2d",
+        "default3d",
+        "own_images",
+    }

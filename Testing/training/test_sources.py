@@ -1,4 +1,5 @@
 """What every source of training pairs must do: a new one is tested by being registered in the settings."""
+
 from __future__ import annotations
 
 import csv
@@ -36,7 +37,7 @@ def world(tmp_path_factory):
             sitk.WriteImage(image, str(place / f"{number}.png"))
             sitk.WriteImage(labels, str(place / f"{number}_mask.png"))
         axes = np.indices((28, 28, 28)) - 13.5
-        radius = np.sqrt((axes ** 2).sum(axis=0)) + number / 4
+        radius = np.sqrt((axes**2).sum(axis=0)) + number / 4
         structures = np.select([radius < 4, radius < 8, radius < 12], [17, 2, 3]).astype(np.uint8)
         (folder / "labelmaps").mkdir(exist_ok=True)
         sitk.WriteImage(sitk.GetImageFromArray(structures), str(folder / "labelmaps" / f"{number}.nii.gz"))
@@ -51,23 +52,39 @@ def run_of(name, world):
     """The settings of a run with this source."""
     images = world / "images"
     maps = name == "labelmaps"
-    data = {"source": name, "folder": str(world / KINDS.get(name, "images")), "held_out": 1 if name == "subjects" else 2,
-            "table": str(images / "pairs.csv"), "atlas": str(images / "0.png"), "atlas_labels": str(images / "0_mask.png"),
-            "label_suffix": "" if maps else "_mask", "flips": [] if maps or name == "shapes" else ["x"], "affine": 0.5}
-    return settings_from({"device": "cpu", "model": {"preset": "default3d" if maps else "default2d"}, "data": data,
-                          "geometry": {"shape": [16, 16, 16] if maps else list(SHAPE), "spacing": 1.5},
-                          "validation": {"pairs": 2}, "optimisation": {"seed": 5}})
+    data = {
+        "source": name,
+        "folder": str(world / KINDS.get(name, "images")),
+        "held_out": 1 if name == "subjects" else 2,
+        "table": str(images / "pairs.csv"),
+        "atlas": str(images / "0.png"),
+        "atlas_labels": str(images / "0_mask.png"),
+        "label_suffix": "" if maps else "_mask",
+        "flips": [] if maps or name == "shapes" else ["x"],
+        "affine": 0.5,
+    }
+    return settings_from(
+        {
+            "device": "cpu",
+            "model": {"preset": "default3d" if maps else "default2d"},
+            "data": data,
+            "geometry": {"shape": [16, 16, 16] if maps else list(SHAPE), "spacing": 1.5},
+            "validation": {"pairs": 2},
+            "optimisation": {"seed": 5},
+        }
+    )
 
 
 def source_of(name, world):
-    (_, source), = build_sources(run_of(name, world))
+    ((_, source),) = build_sources(run_of(name, world))
     return source
 
 
 def equal(one, other):
     """Whether two pairs agree to the last bit; a displacement is not a number where it is not known."""
-    return all(a is b is None or torch.equal(a.nan_to_num(1e9), b.nan_to_num(1e9))
-               for a, b in zip(one.parts(), other.parts()))
+    return all(
+        a is b is None or torch.equal(a.nan_to_num(1e9), b.nan_to_num(1e9)) for a, b in zip(one.parts(), other.parts())
+    )
 
 
 @every_source

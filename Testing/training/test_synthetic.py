@@ -1,4 +1,5 @@
 """Synthetic pairs: anatomy read right, geometry consistent, appearance bounded, all decided by seed and index."""
+
 from __future__ import annotations
 
 import math
@@ -12,7 +13,14 @@ import torch
 from DiffuseMorphCore.errors import DiffuseMorphError
 from DiffuseMorphCore.seeds import generator
 from DiffuseMorphCore.training.appearance import Appearance, degrade, random_contrast, render, scaled
-from DiffuseMorphCore.training.augmentation import AffineRange, grid_points, random_affine, random_displacement, random_orientation, sample_affine
+from DiffuseMorphCore.training.augmentation import (
+    AffineRange,
+    grid_points,
+    random_affine,
+    random_displacement,
+    random_orientation,
+    sample_affine,
+)
 from DiffuseMorphCore.training.labelmaps import EXTRA_CEREBRAL, find_label_maps, load_label_maps
 from DiffuseMorphCore.training.shapes import RandomShapes, _Organ
 from DiffuseMorphCore.training.synthetic import Geometry, People, SyntheticPairs, slice_of
@@ -123,8 +131,9 @@ def test_the_known_field_warps_the_moving_image_onto_the_fixed_one(maps, shape):
 @pytest.mark.parametrize("shape", [(64, 64), (32, 32, 32)])
 def test_a_local_pair_differs_in_one_region_only(shape):
     shapes = RandomShapes(ndim=len(shape))
-    pairs = SyntheticPairs(shapes, None, Geometry(shape=shape, spacing=3.0, strength=0.15, same_person=1.0, local=1.0),
-                           CLEAN)
+    pairs = SyntheticPairs(
+        shapes, None, Geometry(shape=shape, spacing=3.0, strength=0.15, same_person=1.0, local=1.0), CLEAN
+    )
     ways = [pairs.draw(index, CPU).displacement.norm(dim=1) for index in range(8)]
     known = [way[~way.isnan()] for way in ways]
     assert all(float((way < 0.05).float().mean()) > 0.3 for way in known)
@@ -174,7 +183,7 @@ def test_random_shapes_are_related_but_not_equal(shape):
         assert (one.labels > 0).float().mean() > 0.1
         shares.append((one.labels == other.labels)[(one.labels > 0) & (other.labels > 0)].float().mean())
     assert 0.35 < torch.stack(shares).mean() < 0.99
-    alone, = shapes.choose(1, generator(0, 0))
+    (alone,) = shapes.choose(1, generator(0, 0))
     assert torch.equal(alone.labels, shapes.choose(1, generator(0, 0))[0].labels)
     source = SyntheticPairs(shapes, None, Geometry(shape, 9.0))
     assert max(len(source.draw(index, CPU).fixed_labels.unique()) for index in range(4)) > 3
@@ -189,7 +198,7 @@ def test_organs_have_walls_and_tubes_are_unbroken():
         if len(organ.curve) == 1:  # the area of an ellipse whose middle is in the picture
             area = math.pi / float(torch.linalg.det(organ.stretch).abs())
             wide = grid_points((400, 400)) / 100
-            assert float((organ.distance(wide) < 1).sum()) / 100 ** 2 == pytest.approx(area, rel=0.05)
+            assert float((organ.distance(wide) < 1).sum()) / 100**2 == pytest.approx(area, rel=0.05)
         else:  # halfway between two balls is still within the wall
             between = (organ.curve[1:] + organ.curve[:-1]) / 2
             assert organ.distance(between).max() < 0.95
@@ -214,8 +223,10 @@ def test_a_slice_of_a_map_shows_the_plane_of_the_view(maps):
 def test_random_displacements_reach_as_far_as_asked_without_folding():
     field = random_displacement((32, 32, 32), (16.0, 8.0), 0.1, generator(0, 3))
     assert 0.1 < field.abs().max() < 10
-    folded = [float(determinant_minimum(random_displacement((24, 24), (8.0,), 0.05, generator(0, k))).min()) <= 0
-              for k in range(20)]
+    folded = [
+        float(determinant_minimum(random_displacement((24, 24), (8.0,), 0.05, generator(0, k))).min()) <= 0
+        for k in range(20)
+    ]
     assert not any(folded)
 
 
@@ -235,7 +246,8 @@ def test_sampling_with_a_turn_by_a_right_angle_is_a_turn_of_the_array():
     image = torch.rand(1, 1, 9, 9)
     turned = sample_affine(image, torch.tensor([[0.0, -1.0], [1.0, 0.0]]), torch.zeros(2))
     assert torch.allclose(turned, image.rot90(-1, (2, 3)), atol=1e-5) or torch.allclose(
-        turned, image.rot90(1, (2, 3)), atol=1e-5)
+        turned, image.rot90(1, (2, 3)), atol=1e-5
+    )
 
 
 def test_a_pair_from_real_label_maps_is_quick(shared_data):

@@ -1,4 +1,6 @@
-"""Synthetic heads of any contrast: tissues from labels, what is shown at which point, contrasts, and training on them."""
+"""Synthetic heads of any contrast: tissues from labels, what is shown at which point, contrasts, and training on
+them."""
+
 from __future__ import annotations
 
 import numpy as np
@@ -57,8 +59,10 @@ def test_every_label_has_one_tissue_and_the_preset_has_their_intensities():
     assert PRESETS["canonical3d"].model.diffusion.tissues == CANONICAL
     found = tissue_indices(np.array([[0, 41, 507], [24, 9999, 99]]))
     names = [[TISSUES[index].name for index in row] for row in found]
-    assert names == [["background", "white matter", "muscle and fat"],
-                     ["cerebrospinal fluid", "other parts of the head", "other parts of the brain"]]
+    assert names == [
+        ["background", "white matter", "muscle and fat"],
+        ["cerebrospinal fluid", "other parts of the head", "other parts of the brain"],
+    ]
 
 
 def test_a_map_is_looked_up_in_millimetres_about_the_middle_of_the_brain(maps):
@@ -81,8 +85,10 @@ def test_the_order_of_axes_in_the_file_does_not_matter(maps, heads, tmp_path):
 
 @pytest.mark.parametrize("breadth", [0.0, 1.0])
 def test_contrasts_keep_the_order_of_tissues_of_their_families(breadth):
-    white, grey, fluid = (next(i for i, tissue in enumerate(TISSUES) if tissue.name == name)
-                          for name in ("white matter", "cortex", "lateral ventricle"))
+    white, grey, fluid = (
+        next(i for i, tissue in enumerate(TISSUES) if tissue.name == name)
+        for name in ("white matter", "cortex", "lateral ventricle")
+    )
     drawn = torch.stack([draw_contrast(breadth, generator(3, index))[0] for index in range(300)])
     t1 = ((drawn[:, white] > drawn[:, grey]) & (drawn[:, grey] > drawn[:, fluid])).float().mean()
     flair = ((drawn[:, grey] > drawn[:, white]) & (drawn[:, white] > drawn[:, fluid])).float().mean()
@@ -93,7 +99,9 @@ def test_contrasts_keep_the_order_of_tissues_of_their_families(breadth):
 
 
 def test_a_pair_shows_one_view_in_two_contrasts_with_the_tissue_of_every_voxel(maps):
-    geometry = Geometry(shape=(24, 24, 24), spacing=4.0, zoom=0.0, common=STILL, own=STILL, strength=0.0, same_person=1.0)
+    geometry = Geometry(
+        shape=(24, 24, 24), spacing=4.0, zoom=0.0, common=STILL, own=STILL, strength=0.0, same_person=1.0
+    )
     source = TissuePairs(maps, [], geometry, Appearance(texture=0.0, bias=0.0, gamma=0.0, noise=0.0, blur=(0.0, 0.0)))
     pair = source.draw(0, CPU)
     assert torch.equal(pair.moving_tissue, pair.fixed_tissue) and torch.equal(pair.moving_anatomy, pair.fixed_anatomy)
@@ -109,7 +117,9 @@ def test_pairs_depend_on_seed_and_number_alone_and_widen_with_them(maps):
     geometry = Geometry(shape=(16, 16, 16), spacing=5.0)
     first, again = (TissuePairs(maps, maps, geometry, seed=2, validation_pairs=2) for _ in range(2))
     again.draw(0, CPU)
-    assert all(torch.equal(a, b) for a, b in zip(first.draw(7, CPU).parts(), again.draw(7, CPU).parts()) if a is not None)
+    assert all(
+        torch.equal(a, b) for a, b in zip(first.draw(7, CPU).parts(), again.draw(7, CPU).parts()) if a is not None
+    )
     assert not torch.equal(first.draw(7, CPU).fixed, first.draw(8, CPU).fixed)
     assert len(first.validation(CPU)) == 2
     slow = TissuePairs(maps, [], geometry, seed=2, curriculum=(10, 20))
@@ -130,13 +140,18 @@ def test_perfect_shares_have_no_loss_and_the_order_of_blocks_is_the_networks():
 
 @pytest.mark.parametrize("registration", [0.0, 10.0])
 def test_a_canonical_model_learns_is_exported_and_used(heads, tmp_path, registration, pair_3d):
-    settings = settings_from({
-        "model": {"preset": "canonical3d"},
-        "data": {"source": "tissues", "folder": str(heads), "held_out": 1},
-        "geometry": {"shape": [16, 16, 16], "spacing": 6.0, "zoom": 0.1, "common": {"shift": 4.0}},
-        "loss": {"registration": registration, "zero_share": 0.5, "labels": 1.0},
-        "optimisation": {"steps": 3, "batch": 1}, "validation": {"every": 3, "pairs": 1, "choose": "dice"},
-        "output": {"folder": str(tmp_path / "run"), "terms": "none"}, "device": "cpu"})
+    settings = settings_from(
+        {
+            "model": {"preset": "canonical3d"},
+            "data": {"source": "tissues", "folder": str(heads), "held_out": 1},
+            "geometry": {"shape": [16, 16, 16], "spacing": 6.0, "zoom": 0.1, "common": {"shift": 4.0}},
+            "loss": {"registration": registration, "zero_share": 0.5, "labels": 1.0},
+            "optimisation": {"steps": 3, "batch": 1},
+            "validation": {"every": 3, "pairs": 1, "choose": "dice"},
+            "output": {"folder": str(tmp_path / "run"), "terms": "none"},
+            "device": "cpu",
+        }
+    )
     result = train(settings, progress=lambda stage, fraction: True)
     assert result.finished and 0 < result.validation["canonical_error"] < 2
     model = load_model(export_model(tmp_path / "run", tmp_path / "model.pt"))

@@ -1,4 +1,5 @@
 """Training runs as people make them: started, cut, killed, resumed, shared between processes, exported."""
+
 from __future__ import annotations
 
 import json
@@ -32,9 +33,14 @@ def test_a_run_leaves_logs_checkpoints_and_figures(unbroken, rows):
 
 
 def test_training_learns(images, tmp_path, settings, rows):
-    run = settings(images, tmp_path / "run", optimisation={"steps": 120, "decay": "constant", "average": 0.0},
-                   loss={"zero_share": 0.8}, validation={"every": 120},
-                   output={"log_every": 20, "checkpoint_minutes": 9.0})
+    run = settings(
+        images,
+        tmp_path / "run",
+        optimisation={"steps": 120, "decay": "constant", "average": 0.0},
+        loss={"zero_share": 0.8},
+        validation={"every": 120},
+        output={"log_every": 20, "checkpoint_minutes": 9.0},
+    )
     result = train(settings_from(run), progress=lambda *_: None)
     first, last = rows(result.folder)[0], rows(result.folder)[-1]
     assert float(last["loss"]) < 0.9 * float(first["loss"])
@@ -68,8 +74,12 @@ def progress(stage, fraction):
 train(settings_from(json.loads(sys.argv[1])), progress=progress)
 """)
     environment = os.environ | {"PYTHONPATH": str(REPOSITORY), "OMP_NUM_THREADS": str(torch.get_num_threads())}
-    process = subprocess.Popen([sys.executable, str(script), json.dumps(settings(images, folder))], env=environment,
-                               stdout=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        [sys.executable, str(script), json.dumps(settings(images, folder))],
+        env=environment,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
     assert process.stdout.readline() == "four steps\n"
     process.send_signal(signal.SIGKILL)
     process.communicate()
@@ -113,12 +123,27 @@ def test_accumulated_batches_are_what_two_processes_share(images, tmp_path, sett
         torch.set_num_threads(threads)
     changes["optimisation"] |= {"accumulation": 1}
     script = tmp_path / "run.py"
-    script.write_text("import json, sys\nfrom DiffuseMorphCore.training import settings_from, train\n"
-                      "result = train(settings_from(json.loads(sys.argv[1])))\nassert result.step == 3\n")
+    script.write_text(
+        "import json, sys\nfrom DiffuseMorphCore.training import settings_from, train\n"
+        "result = train(settings_from(json.loads(sys.argv[1])))\nassert result.step == 3\n"
+    )
     shared = settings(images, tmp_path / "shared", **changes)
     environment = os.environ | {"PYTHONPATH": str(REPOSITORY), "OMP_NUM_THREADS": "1"}
-    subprocess.run([sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", str(script),
-                    json.dumps(shared)], env=environment, check=True, capture_output=True)
+    subprocess.run(
+        [
+            sys.executable,
+            "-m",
+            "torch.distributed.run",
+            "--standalone",
+            "--nproc-per-node",
+            "2",
+            str(script),
+            json.dumps(shared),
+        ],
+        env=environment,
+        check=True,
+        capture_output=True,
+    )
     one, other = (read_checkpoint(folder / "last.pt") for folder in (alone.folder, tmp_path / "shared"))
     for name, value in one["model"].items():
         torch.testing.assert_close(other["model"][name], value, rtol=1e-3, atol=2e-5)
@@ -141,16 +166,21 @@ def test_the_model_file_holds_the_averaged_weights_and_the_recipe(unbroken, tmp_
 
 def test_training_goes_on_from_a_model(unbroken, images, tmp_path, settings):
     start = export_model(unbroken.folder / "last.pt", tmp_path / "start.pt")
-    run = settings(images, tmp_path / "run", model={"preset": "default2d", "start": str(start)},
-                   optimisation={"steps": 1, "learning_rate": 1e-9, "average": 0.0})
+    run = settings(
+        images,
+        tmp_path / "run",
+        model={"preset": "default2d", "start": str(start)},
+        optimisation={"steps": 1, "learning_rate": 1e-9, "average": 0.0},
+    )
     train(settings_from(run), progress=lambda *_: None)
     name, weight = next(iter(load_model(start).state_dict().items()))
     assert torch.allclose(read_checkpoint(tmp_path / "run" / "last.pt")["model"][name], weight, atol=1e-6)
 
 
 def test_stages_train_on_grids_of_their_own(tmp_path, settings, rows):
-    values = settings(tmp_path, tmp_path / "run", optimisation={"steps": 3, "batch": 1, "average": 0.0},
-                      validation={"pairs": 1})
+    values = settings(
+        tmp_path, tmp_path / "run", optimisation={"steps": 3, "batch": 1, "average": 0.0}, validation={"pairs": 1}
+    )
     values["data"] = {"source": "shapes"}
     values["geometry"] = {"shape": [24, 24], "spacing": 8.0}
     values["stages"] = [{"until": 2, "shape": [16, 16], "spacing": 12.0, "scales": [3.0], "warm_up": True}]

@@ -1,4 +1,5 @@
 """Runs that cannot work are refused, and what is damaged or missing is named."""
+
 from __future__ import annotations
 
 import sys
@@ -10,15 +11,18 @@ from DiffuseMorphCore.errors import DiffuseMorphError
 from DiffuseMorphCore.training import read_checkpoint, settings_from, train
 
 
-@pytest.mark.parametrize(("changes", "sentence"), [
-    ({"data": {"folder": "", "source": "images"}}, "data.folder"),
-    ({"data": {"held_out": 6}}, "nothing is left to train on"),
-    ({"data": {"source": "labelmaps", "folder": "nowhere"}}, "nowhere"),
-    ({"data": {"source": "pairs"}}, "data.table"),
-    ({"data": {"source": "atlas"}}, "data.atlas"),
-    ({"data": {"spacing": [1.0]}}, "data.spacing"),
-    ({"model": {"preset": "default3d"}, "geometry": {"shape": [16, 16, 16]}}, "2 dimensions"),
-])
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({"data": {"folder": "", "source": "images"}}, "data.folder"),
+        ({"data": {"held_out": 6}}, "nothing is left to train on"),
+        ({"data": {"source": "labelmaps", "folder": "nowhere"}}, "nowhere"),
+        ({"data": {"source": "pairs"}}, "data.table"),
+        ({"data": {"source": "atlas"}}, "data.atlas"),
+        ({"data": {"spacing": [1.0]}}, "data.spacing"),
+        ({"model": {"preset": "default3d"}, "geometry": {"shape": [16, 16, 16]}}, "2 dimensions"),
+    ],
+)
 def test_runs_that_cannot_work_are_refused_in_one_sentence(images, tmp_path, changes, sentence, settings):
     with pytest.raises(DiffuseMorphError, match=sentence) as caught:
         train(settings_from(settings(images, tmp_path / "run", **changes)), progress=lambda *_: None)

@@ -110,7 +110,11 @@ def test_unknown_interpolation_is_refused():
 @pytest.mark.parametrize("shape", SHAPES)
 def test_filters_keep_constants_up_to_the_border(shape):
     constant = torch.full((1, 2, *shape), 3.0)
-    for filtered in (smooth(constant, 2.0), box_mean(constant, 5), downsample(constant, [max(2, n // 3) for n in shape])):
+    for filtered in (
+        smooth(constant, 2.0),
+        box_mean(constant, 5),
+        downsample(constant, [max(2, n // 3) for n in shape]),
+    ):
         torch.testing.assert_close(filtered, torch.full_like(filtered, 3.0), atol=1e-5, rtol=0)
 
 
@@ -130,6 +134,7 @@ def test_gaussian_and_box_equal_direct_sums():
 
 def test_matrices_for_gpus_and_shifted_sums_for_cpus_agree():
     from DiffuseMorphCore.warp.filters import _apply_matrix, _filter, _filter_matrix, gaussian_weights
+
     torch.manual_seed(4)
     image = torch.rand(2, 1, 9, 21, 10)
     weights = gaussian_weights(1.7)

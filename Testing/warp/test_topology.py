@@ -8,8 +8,18 @@ import pytest
 import SimpleITK as sitk
 import torch
 
-from DiffuseMorphCore.warp import (compose, determinant_minimum, exponential, folding, invert, invert_evenly,
-                                   jacobian_determinant, resize_displacement, smooth, warp_points)
+from DiffuseMorphCore.warp import (
+    compose,
+    determinant_minimum,
+    exponential,
+    folding,
+    invert,
+    invert_evenly,
+    jacobian_determinant,
+    resize_displacement,
+    smooth,
+    warp_points,
+)
 
 
 def random_field(shape, sigma, strength, seed):
@@ -80,8 +90,10 @@ def test_an_even_inverse_is_better_between_the_voxels(shape):
     displacement = exponential(random_field(shape, 2, 1.0, 0))
     points = 5 + torch.rand(20_000, len(shape), generator=torch.Generator().manual_seed(1)) * (torch.tensor(shape) - 11)
     forward = warp_points(points, displacement)
-    errors = [float((warp_points(forward, inverse) - points).norm(dim=1).mean())
-              for inverse in (invert(displacement), invert_evenly(displacement))]
+    errors = [
+        float((warp_points(forward, inverse) - points).norm(dim=1).mean())
+        for inverse in (invert(displacement), invert_evenly(displacement))
+    ]
     assert errors[1] < 0.8 * errors[0]
 
 
@@ -103,10 +115,12 @@ def test_jacobian_equals_itk_for_central_differences():
 @pytest.mark.parametrize("shape", [(9, 8), (7, 9, 8)])
 def test_determinants_of_affine_maps_are_their_determinant(shape):
     x = coordinates(shape)
-    matrix = torch.tensor([[1.2, 0.1, 0.0], [-0.2, 0.9, 0.1], [0.05, 0.0, 1.1]])[:len(shape), :len(shape)]
+    matrix = torch.tensor([[1.2, 0.1, 0.0], [-0.2, 0.9, 0.1], [0.05, 0.0, 1.1]])[: len(shape), : len(shape)]
     displacement = torch.einsum("ij,bj...->bi...", matrix - torch.eye(len(shape)), x)
     expected = float(torch.linalg.det(matrix))
-    torch.testing.assert_close(determinant_minimum(displacement), torch.full((1, 1, *shape), expected), atol=1e-4, rtol=0)
+    torch.testing.assert_close(
+        determinant_minimum(displacement), torch.full((1, 1, *shape), expected), atol=1e-4, rtol=0
+    )
     result = folding(displacement)
     assert result.share == 0 and result.volume == 0 and result.minimum == pytest.approx(expected, abs=1e-4)
 
@@ -119,7 +133,7 @@ def test_a_reflection_is_folded_everywhere_with_its_whole_volume():
     result = folding(displacement)
     assert result.share == 1.0
     assert result.minimum == pytest.approx(-1, abs=1e-5)
-    assert result.volume == pytest.approx(7 ** 3 / 8 ** 3, rel=1e-4)  # every cell, inside out
+    assert result.volume == pytest.approx(7**3 / 8**3, rel=1e-4)  # every cell, inside out
 
 
 def test_ten_determinants_see_what_central_differences_overlook():
@@ -141,7 +155,9 @@ def test_slabs_change_nothing():
     assert whole.minimum == pytest.approx(float(minimum.min()), rel=1e-5)
 
 
-@pytest.mark.parametrize("shape, fine", [((30, 34), (61, 50)), ((20, 24, 22), (47, 30, 31)), ((20, 24, 22), (20, 24, 43))])
+@pytest.mark.parametrize(
+    "shape, fine", [((30, 34), (61, 50)), ((20, 24, 22), (47, 30, 31)), ((20, 24, 22), (20, 24, 43))]
+)
 def test_folds_on_a_finer_grid_are_those_of_the_resized_field(monkeypatch, shape, fine):
     monkeypatch.setattr(sys.modules["DiffuseMorphCore.warp.folding"], "_SLAB", {"cpu": 3000})
     field = random_field(shape, 2, 1.2, 6)

@@ -2,13 +2,14 @@
 
 `open_data_set("brain-oasis", folder)` gives the reader of that name; `DATA_SETS` lists what there is.
 """
+
 from __future__ import annotations
 
 from importlib import import_module
 from pathlib import Path
 
 from DiffuseMorphCore.errors import DiffuseMorphError
-from DiffuseMorphCore.evaluation.datasets.scan import DataSet, ScanPair, Scan
+from DiffuseMorphCore.evaluation.datasets.scan import DataSet, Scan, ScanPair
 
 DATA_SETS = {
     "acdc": ("acdc", "Acdc"),

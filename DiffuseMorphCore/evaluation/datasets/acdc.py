@@ -5,6 +5,7 @@ patient folders directly in the given folder or in its subfolder `training`. Pre
 and, where it is silent, its authors' practice: B-spline resampling to 1.5 x 1.5 x 3.15 mm, each whole volume scaled to
 [-1, 1] before cropping, 128 x 128 x 32 voxels around the middle, missing planes padded with the darkest value.
 """
+
 from __future__ import annotations
 
 from functools import partial
@@ -14,7 +15,7 @@ import SimpleITK as sitk
 
 from DiffuseMorphCore.errors import DiffuseMorphError
 from DiffuseMorphCore.evaluation.datasets.geometry import centre_crop_or_pad, resample_spacing, scale_whole
-from DiffuseMorphCore.evaluation.datasets.scan import DataSet, ScanPair, Scan, read_file
+from DiffuseMorphCore.evaluation.datasets.scan import DataSet, Scan, ScanPair, read_file
 
 SPACING = (1.5, 1.5, 3.15)
 SIZE = (128, 128, 32)
@@ -43,12 +44,13 @@ class Acdc(DataSet):
         if len(self.patients) != patients:
             raise DiffuseMorphError(
                 f"The folder '{self.folder}' holds {len(self.patients)} patients, but ACDC has {patients} with labels, "
-                f"patient001 onwards: give its folder 'training' with --data.")
+                f"patient001 onwards: give its folder 'training' with --data."
+            )
         self.test_patients = test_patients
 
     def pairs(self, split: str) -> list[ScanPair]:
         self.check_split(split)
-        chosen = self.patients[:-self.test_patients] if split == "train" else self.patients[-self.test_patients:]
+        chosen = self.patients[: -self.test_patients] if split == "train" else self.patients[-self.test_patients :]
         return [self._pair(patient) for patient in chosen]
 
     def _pair(self, patient: str) -> ScanPair:
@@ -57,9 +59,11 @@ class Acdc(DataSet):
         series = self.required(f"{patient}/{patient}_4d.nii.gz")
         steps = (last - first) % count
         moving, fixed = self._labelled(patient, first, 0.0), self._labelled(patient, last, 1.0)
-        between = [Scan(f"{patient}_frame{number:02d}", patient, partial(read_frame, series, number, count),
-                        time=step / steps)
-                   for step in range(1, steps) for number in [(first + step - 1) % count + 1]]
+        between = [
+            Scan(f"{patient}_frame{number:02d}", patient, partial(read_frame, series, number, count), time=step / steps)
+            for step in range(1, steps)
+            for number in [(first + step - 1) % count + 1]
+        ]
         return ScanPair(moving, fixed, (moving, *between, fixed))
 
     def _phases(self, patient: str) -> dict[str, int]:
@@ -69,10 +73,12 @@ class Acdc(DataSet):
             found = {name: int(entries[name]) for name in ("ED", "ES", "NbFrame")}
         except (KeyError, ValueError):
             raise DiffuseMorphError(
-                f"The file '{path}' needs whole numbers for ED, ES and NbFrame: get a new copy of it.") from None
+                f"The file '{path}' needs whole numbers for ED, ES and NbFrame: get a new copy of it."
+            ) from None
         if found["ED"] == found["ES"] or not all(1 <= found[name] <= found["NbFrame"] for name in ("ED", "ES")):
-            raise DiffuseMorphError(f"The file '{path}' names frames that are equal or not there: get a new copy of "
-                                    "it.")
+            raise DiffuseMorphError(
+                f"The file '{path}' names frames that are equal or not there: get a new copy of it."
+            )
         return found
 
     def _labelled(self, patient: str, frame: int, time: float) -> Scan:
@@ -92,8 +98,9 @@ def read_volume(path: Path) -> sitk.Image:
     """Read and prepare a volume. Raises DiffuseMorphError where it is not 3-D."""
     image = read_file(path)
     if image.GetDimension() != 3:
-        raise DiffuseMorphError(f"The file '{path}' has {image.GetDimension()} dimensions instead of 3: get a new "
-                                "copy.")
+        raise DiffuseMorphError(
+            f"The file '{path}' has {image.GetDimension()} dimensions instead of 3: get a new copy."
+        )
     return prepare_image(image)
 
 
@@ -102,7 +109,8 @@ def read_labels(path: Path, image_path: Path) -> sitk.Image:
     labels, image = read_file(path), read_file(image_path)
     if labels.GetSize() != image.GetSize():
         raise DiffuseMorphError(
-            f"The labels '{path}' have the size {labels.GetSize()} and their image {image.GetSize()}: get new copies.")
+            f"The labels '{path}' have the size {labels.GetSize()} and their image {image.GetSize()}: get new copies."
+        )
     labels.CopyInformation(image)
     resampled = resample_spacing(sitk.Cast(labels, sitk.sitkUInt8), SPACING, sitk.sitkNearestNeighbor)
     return centre_crop_or_pad(resampled, SIZE, 0)
@@ -112,6 +120,7 @@ def read_frame(path: Path, number: int, count: int) -> sitk.Image:
     """Read and prepare frame `number`, from 1, of a 4-D series. Raises DiffuseMorphError for another frame count."""
     series = read_file(path)
     if series.GetDimension() != 4 or series.GetSize()[3] != count:
-        raise DiffuseMorphError(f"The file '{path}' is not a 4-D series of {count} frames, as Info.cfg says: get a new "
-                                "copy.")
+        raise DiffuseMorphError(
+            f"The file '{path}' is not a 4-D series of {count} frames, as Info.cfg says: get a new copy."
+        )
     return prepare_image(series[:, :, :, number - 1])

@@ -1,11 +1,12 @@
 """Twenty brains of OASIS with manual labels: `NNNN_t1.nii.gz`, `NNNN_labels.nii.gz` and `labels.csv`."""
+
 from __future__ import annotations
 
 import csv
 from pathlib import Path
 
 from DiffuseMorphCore.errors import DiffuseMorphError
-from DiffuseMorphCore.evaluation.datasets.scan import DataSet, ScanPair, Scan, file_scan, ordered_pairs
+from DiffuseMorphCore.evaluation.datasets.scan import DataSet, Scan, ScanPair, file_scan, ordered_pairs
 
 VALIDATION = ("1003", "1004", "1005", "1018", "1019")
 
@@ -31,8 +32,9 @@ class BrainOasis(DataSet):
         self.structures = {label: text for label, text in names.items() if label not in NOT_IN_EVERYBODY}
 
     def scan(self, subject: str) -> Scan:
-        return file_scan(subject, subject, self.required(f"{subject}_t1.nii.gz"),
-                         self.required(f"{subject}_labels.nii.gz"))
+        return file_scan(
+            subject, subject, self.required(f"{subject}_t1.nii.gz"), self.required(f"{subject}_labels.nii.gz")
+        )
 
     def scans(self, split: str) -> list[Scan]:
         self.check_split(split)
@@ -42,7 +44,8 @@ class BrainOasis(DataSet):
         people = [self.scan(subject) for subject in subjects if subject not in VALIDATION]
         if len(people) < 2:
             raise DiffuseMorphError(
-                f"The folder '{self.folder}' has fewer than two people to train on: it needs files NNNN_t1.nii.gz.")
+                f"The folder '{self.folder}' has fewer than two people to train on: it needs files NNNN_t1.nii.gz."
+            )
         return people
 
     def pairs(self, split: str) -> list[ScanPair]:

@@ -1,4 +1,5 @@
 """Seven whole heads with T1 and FLAIR of one session: `NN_t1.nii.gz`, `NN_flair.nii.gz` and labels on each."""
+
 from __future__ import annotations
 
 from pathlib import Path
@@ -40,8 +41,12 @@ class BrainT1Flair(DataSet):
     def pairs(self, split: str) -> list[ScanPair]:
         scans = self.scans(split)
         half = len(scans) // 2
-        pairs = [ScanPair(moving, fixed) for fixed in scans[:half] for moving in scans[half:]
-                 if fixed.subject != moving.subject]
+        pairs = [
+            ScanPair(moving, fixed)
+            for fixed in scans[:half]
+            for moving in scans[half:]
+            if fixed.subject != moving.subject
+        ]
         if split == "validation":
             pairs = [pair for pair in pairs if {pair.fixed.subject, pair.moving.subject} != ONE_PERSON_TWICE]
         if not pairs:
@@ -50,5 +55,9 @@ class BrainT1Flair(DataSet):
 
     def _scan(self, person: str, kind: str) -> Scan:
         labels = "labels" if kind == "t1" else "labels_flair"
-        return file_scan(f"{person}_{kind}", person, self.required(f"{person}_{kind}.nii.gz"),
-                         self.required(f"{person}_{labels}.nii.gz"))
+        return file_scan(
+            f"{person}_{kind}",
+            person,
+            self.required(f"{person}_{kind}.nii.gz"),
+            self.required(f"{person}_{labels}.nii.gz"),
+        )

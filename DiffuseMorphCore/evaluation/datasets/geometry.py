@@ -1,4 +1,5 @@
 """Resampling, cropping and scaling that several data sets are prepared with."""
+
 from __future__ import annotations
 
 from collections.abc import Sequence
@@ -10,8 +11,17 @@ import SimpleITK as sitk
 def resample_spacing(image: sitk.Image, spacing: Sequence[float], interpolator: int) -> sitk.Image:
     """The image at another spacing (x, y, z; mm): same origin and direction, the extent kept to half a voxel."""
     size = [max(1, round(count * old / new)) for count, old, new in zip(image.GetSize(), image.GetSpacing(), spacing)]
-    return sitk.Resample(image, size, sitk.Transform(), interpolator, image.GetOrigin(), list(spacing),
-                         image.GetDirection(), 0, image.GetPixelID())
+    return sitk.Resample(
+        image,
+        size,
+        sitk.Transform(),
+        interpolator,
+        image.GetOrigin(),
+        list(spacing),
+        image.GetDirection(),
+        0,
+        image.GetPixelID(),
+    )
 
 
 def centre_crop_or_pad(image: sitk.Image, size: Sequence[int], fill: float) -> sitk.Image:
@@ -50,5 +60,14 @@ def resize(image: sitk.Image, size: Sequence[int], interpolator: int) -> sitk.Im
         # A Gaussian of half the new voxel keeps fine detail from aliasing into the coarser grid.
         sigma = np.where(spacing > old_spacing, 0.4 * spacing, 1e-3 * old_spacing)
         image = sitk.SmoothingRecursiveGaussian(sitk.Cast(image, sitk.sitkFloat32), sigma.tolist())
-    return sitk.Resample(image, list(map(int, size)), sitk.Transform(), interpolator, origin.tolist(), spacing.tolist(),
-                         image.GetDirection(), 0, image.GetPixelID())
+    return sitk.Resample(
+        image,
+        list(map(int, size)),
+        sitk.Transform(),
+        interpolator,
+        origin.tolist(),
+        spacing.tolist(),
+        image.GetDirection(),
+        0,
+        image.GetPixelID(),
+    )

@@ -1,4 +1,5 @@
 """Short-axis slices of cine MR at end-diastole and end-systole, listed in `pairs.csv`: real 2-D motion."""
+
 from __future__ import annotations
 
 import csv
@@ -37,6 +38,13 @@ class HeartCine(DataSet):
         return [self._pair(row) for row in rows if row["person"] in chosen]
 
     def _pair(self, row: dict[str, str]) -> ScanPair:
-        ends = [file_scan(self.required(row[phase]).stem, row["person"], self.required(row[phase]),
-                          self.required(row[f"{phase}_label"])) for phase in ("end_diastole", "end_systole")]
+        ends = [
+            file_scan(
+                self.required(row[phase]).stem,
+                row["person"],
+                self.required(row[phase]),
+                self.required(row[f"{phase}_label"]),
+            )
+            for phase in ("end_diastole", "end_systole")
+        ]
         return ScanPair(moving=ends[0], fixed=ends[1])

@@ -4,6 +4,7 @@ Coordinates here are (x, y, z) in mm from the middle of the field of view, z fro
 time t is the end-diastolic image seen through `to_reference`: I_t(p) = I_0(to_reference(p, t)). That is the pull
 convention of the warp module, with end-diastole as the moving image: u_t(p) = to_reference(p, t) - p.
 """
+
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
@@ -42,12 +43,21 @@ def draw_anatomy(seed: int) -> Anatomy:
     cavity, wall = draw.uniform(21, 28), draw.uniform(8, 12)
     distance = cavity + wall + draw.uniform(8, 13)
     return Anatomy(
-        cavity=cavity, wall=wall, length=draw.uniform(62, 76), base=draw.uniform(24, 34),
-        right_offset=(distance * np.cos(angle), distance * np.sin(angle)), right_radius=draw.uniform(26, 33),
-        centre=(draw.uniform(-8, 8), draw.uniform(-8, 8)), squeeze=draw.uniform(0.4, 0.85),
-        right_squeeze=draw.uniform(0.2, 0.45), twist=draw.uniform(0.08, 0.25), shortening=draw.uniform(5, 11),
-        tempo=draw.uniform(0.8, 1.25), lag=draw.uniform(0.0, 0.5),
-        papillary=(draw.uniform(0.3, 1.2), draw.uniform(3.4, 4.6)))
+        cavity=cavity,
+        wall=wall,
+        length=draw.uniform(62, 76),
+        base=draw.uniform(24, 34),
+        right_offset=(distance * np.cos(angle), distance * np.sin(angle)),
+        right_radius=draw.uniform(26, 33),
+        centre=(draw.uniform(-8, 8), draw.uniform(-8, 8)),
+        squeeze=draw.uniform(0.4, 0.85),
+        right_squeeze=draw.uniform(0.2, 0.45),
+        twist=draw.uniform(0.08, 0.25),
+        shortening=draw.uniform(5, 11),
+        tempo=draw.uniform(0.8, 1.25),
+        lag=draw.uniform(0.0, 0.5),
+        papillary=(draw.uniform(0.3, 1.2), draw.uniform(3.4, 4.6)),
+    )
 
 
 class HeartMotion:
@@ -76,26 +86,27 @@ class HeartMotion:
         body = self.anatomy
         left, right = self.progress(time), self.progress(time, body.lag)
         # As in people, the twist leads the contraction and the shortening follows it.
-        turning, lowering = left ** 0.7, left ** 1.3
+        turning, lowering = left**0.7, left**1.3
         x, y, z = (points[..., axis] for axis in range(3))
         # Shortening: the base moves towards the apex, so tissue seen at z was higher at end-diastole.
         depth = np.clip((z + body.length - body.base) / body.length, -0.5, 1.5)
-        envelope = np.exp(-((z - body.base) / 45) ** 2)
+        envelope = np.exp(-(((z - body.base) / 45) ** 2))
         z0 = z + body.shortening * lowering * envelope * 0.8
         x, y = x - body.centre[0], y - body.centre[1]
         x, y = self._contract(x, y, body.right_offset, body.right_squeeze * right, 0.8 * body.right_radius)
         x, y = self._contract(x, y, (0.0, 0.0), body.squeeze * left, 0.95 * body.cavity)
-        near = np.exp(-(x ** 2 + y ** 2) / (1.6 * (body.cavity + body.wall)) ** 2)
+        near = np.exp(-(x**2 + y**2) / (1.6 * (body.cavity + body.wall)) ** 2)
         angle = body.twist * turning * (1 - 2 * depth) * near
         turned = x * np.cos(angle) - y * np.sin(angle), x * np.sin(angle) + y * np.cos(angle)
         return np.stack([turned[0] + body.centre[0], turned[1] + body.centre[1], z0], axis=-1)
 
     @staticmethod
-    def _contract(x: np.ndarray, y: np.ndarray, middle: tuple[float, float], strength: float,
-                  width: float) -> tuple[np.ndarray, np.ndarray]:
+    def _contract(
+        x: np.ndarray, y: np.ndarray, middle: tuple[float, float], strength: float, width: float
+    ) -> tuple[np.ndarray, np.ndarray]:
         # r (1 + s exp(-q)) with q = (r / w)^2 grows with r as long as s < 0.5 e^1.5 = 2.24.
         dx, dy = x - middle[0], y - middle[1]
-        factor = 1 + strength * np.exp(-(dx ** 2 + dy ** 2) / width ** 2)
+        factor = 1 + strength * np.exp(-(dx**2 + dy**2) / width**2)
         return middle[0] + dx * factor, middle[1] + dy * factor
 
     def _distances(self, points: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -126,8 +137,9 @@ class HeartMotion:
             return 0.5 * (1 - np.tanh(distance / blur))
 
         chest = inside(np.hypot(x / 88, y / 70) * 80 - 80)
-        lungs = np.maximum(inside(np.hypot((x - 62) / 26, y / 40) * 30 - 30),
-                           inside(np.hypot((x + 66) / 20, y / 34) * 25 - 25))
+        lungs = np.maximum(
+            inside(np.hypot((x - 62) / 26, y / 40) * 30 - 30), inside(np.hypot((x + 66) / 20, y / 34) * 25 - 25)
+        )
         value = chest * (TISSUE + 0.10 * texture)
         value = value * (1 - lungs) + LUNG * lungs
         heart = inside(right - 3.5)

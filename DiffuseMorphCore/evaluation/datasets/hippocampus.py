@@ -1,8 +1,9 @@
 """Hippocampus, Medical Segmentation Decathlon: `hippocampus_NNN_t1.nii.gz` and `hippocampus_NNN_labels.nii.gz`."""
+
 from __future__ import annotations
 
 from DiffuseMorphCore.errors import DiffuseMorphError
-from DiffuseMorphCore.evaluation.datasets.scan import DataSet, ScanPair, Scan, file_scan
+from DiffuseMorphCore.evaluation.datasets.scan import DataSet, Scan, ScanPair, file_scan
 
 VALIDATION_PEOPLE = 30
 # Every person is registered to the next one and to the seventh after it in a ring: twice moving and twice fixed.
@@ -26,11 +27,23 @@ class Hippocampus(DataSet):
             raise DiffuseMorphError(
                 f"The folder '{self.folder}' has fewer than two {split} people: it needs files "
                 "hippocampus_NNN_t1.nii.gz "
-                f"of more than {VALIDATION_PEOPLE} people.")
-        return [file_scan(name.removeprefix("hippocampus_"), name, self.required(f"{name}_t1.nii.gz"),
-                          self.required(f"{name}_labels.nii.gz")) for name in names]
+                f"of more than {VALIDATION_PEOPLE} people."
+            )
+        return [
+            file_scan(
+                name.removeprefix("hippocampus_"),
+                name,
+                self.required(f"{name}_t1.nii.gz"),
+                self.required(f"{name}_labels.nii.gz"),
+            )
+            for name in names
+        ]
 
     def pairs(self, split: str) -> list[ScanPair]:
         scans = self.scans(split)
-        return [ScanPair(scan, scans[(index + step) % len(scans)])
-                for step in RING_STEPS for index, scan in enumerate(scans) if step % len(scans)]
+        return [
+            ScanPair(scan, scans[(index + step) % len(scans)])
+            for step in RING_STEPS
+            for index, scan in enumerate(scans)
+            if step % len(scans)
+        ]

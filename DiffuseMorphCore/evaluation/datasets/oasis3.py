@@ -5,6 +5,7 @@ Preparation follows the paper's section 4: 256 cubed voxels of 1 mm and brain ex
 affine normalisation is its Talairach transform; every image is cut to 160 x 192 x 224 voxels in the order L-R, I-S,
 A-P.
 """
+
 from __future__ import annotations
 
 import re
@@ -15,19 +16,42 @@ import numpy as np
 import SimpleITK as sitk
 
 from DiffuseMorphCore.errors import DiffuseMorphError
-from DiffuseMorphCore.evaluation.datasets.scan import DataSet, ScanPair, Scan
+from DiffuseMorphCore.evaluation.datasets.scan import DataSet, Scan, ScanPair
 
 # Shares of the paper's 1027, 93 and 129 scans, cut between people so that nobody is in two splits.
 SHARES = {"train": 1027, "validation": 93, "test": 129}
 
 STRUCTURES = {
-    2: "left cerebral white matter", 41: "right cerebral white matter", 3: "left cerebral cortex",
-    42: "right cerebral cortex", 4: "left lateral ventricle", 43: "right lateral ventricle",
-    7: "left cerebellum white matter", 46: "right cerebellum white matter", 8: "left cerebellum cortex",
-    47: "right cerebellum cortex", 10: "left thalamus", 49: "right thalamus", 11: "left caudate", 50: "right caudate",
-    12: "left putamen", 51: "right putamen", 13: "left pallidum", 52: "right pallidum", 14: "third ventricle",
-    15: "fourth ventricle", 16: "brain stem", 17: "left hippocampus", 53: "right hippocampus", 18: "left amygdala",
-    54: "right amygdala", 26: "left accumbens", 58: "right accumbens", 28: "left ventral DC", 60: "right ventral DC"}
+    2: "left cerebral white matter",
+    41: "right cerebral white matter",
+    3: "left cerebral cortex",
+    42: "right cerebral cortex",
+    4: "left lateral ventricle",
+    43: "right lateral ventricle",
+    7: "left cerebellum white matter",
+    46: "right cerebellum white matter",
+    8: "left cerebellum cortex",
+    47: "right cerebellum cortex",
+    10: "left thalamus",
+    49: "right thalamus",
+    11: "left caudate",
+    50: "right caudate",
+    12: "left putamen",
+    51: "right putamen",
+    13: "left pallidum",
+    52: "right pallidum",
+    14: "third ventricle",
+    15: "fourth ventricle",
+    16: "brain stem",
+    17: "left hippocampus",
+    53: "right hippocampus",
+    18: "left amygdala",
+    54: "right amygdala",
+    26: "left accumbens",
+    58: "right accumbens",
+    28: "left ventral DC",
+    60: "right ventral DC",
+}
 
 # FreeSurfer works on cubes of 256 voxels of 1 mm.
 SIDE = 256
@@ -57,22 +81,31 @@ class Oasis3(DataSet):
         sessions = {path.parents[1]: self._session(path) for path in self.folder.rglob("mri/brain.mgz")}
         self.sessions = sorted((name, path) for path, name in sessions.items())
         if len(self.sessions) < 4:
-            raise DiffuseMorphError(f"The folder '{self.folder}' holds {len(self.sessions)} FreeSurfer results with "
-                                    "mri/brain.mgz, and at least 4 are needed: give the folder of OASIS-3 with "
-                                    "--data.")
+            raise DiffuseMorphError(
+                f"The folder '{self.folder}' holds {len(self.sessions)} FreeSurfer results with "
+                "mri/brain.mgz, and at least 4 are needed: give the folder of OASIS-3 with "
+                "--data."
+            )
 
     def _session(self, path: Path) -> str:
         for parent in path.relative_to(self.folder).parents:
             if re.match(r"OAS3\d{4}", parent.name):
                 return parent.name
-        raise DiffuseMorphError(f"The file '{path}' is in no folder named OAS3NNNN_FreesurferVV_dDDDD: keep OASIS-3's "
-                                "names.")
+        raise DiffuseMorphError(
+            f"The file '{path}' is in no folder named OAS3NNNN_FreesurferVV_dDDDD: keep OASIS-3's names."
+        )
 
     def scan(self, name: str, folder: Path) -> Scan:
-        files = [self.required(folder.relative_to(self.folder) / file)
-                 for file in ("mri/brain.mgz", "mri/aseg.mgz", "mri/transforms/talairach.xfm")]
-        return Scan(name, name[:8], partial(read_normalised, files[0], files[2], self.size, sitk.sitkLinear, self.side),
-                    partial(read_normalised, files[1], files[2], self.size, sitk.sitkNearestNeighbor, self.side))
+        files = [
+            self.required(folder.relative_to(self.folder) / file)
+            for file in ("mri/brain.mgz", "mri/aseg.mgz", "mri/transforms/talairach.xfm")
+        ]
+        return Scan(
+            name,
+            name[:8],
+            partial(read_normalised, files[0], files[2], self.size, sitk.sitkLinear, self.side),
+            partial(read_normalised, files[1], files[2], self.size, sitk.sitkNearestNeighbor, self.side),
+        )
 
     def atlas(self) -> Scan:
         return self.scan(*self.sessions[0])
@@ -85,7 +118,7 @@ class Oasis3(DataSet):
         shares = np.cumsum([SHARES[name] for name in self.splits]) / sum(SHARES.values())
         ends = np.round(shares * len(people)).astype(int)
         where = self.splits.index(split)
-        chosen = people[ends[where - 1] if where else 0:ends[where]]
+        chosen = people[ends[where - 1] if where else 0 : ends[where]]
         return [ScanPair(self.scan(*entry), atlas) for entry in others if entry[0][:8] in chosen]
 
 
@@ -104,8 +137,9 @@ def read_mgz(path: Path) -> sitk.Image:
     try:
         import nibabel
     except ImportError as error:
-        raise DiffuseMorphError("FreeSurfer volumes (.mgz) need the package nibabel: install it and run "
-                                "again.") from error
+        raise DiffuseMorphError(
+            "FreeSurfer volumes (.mgz) need the package nibabel: install it and run again."
+        ) from error
     try:
         volume = nibabel.load(path)
         array = np.asanyarray(volume.dataobj)
@@ -126,8 +160,9 @@ def read_talairach(path: Path) -> sitk.AffineTransform:
     found = re.search(r"Linear_Transform\s*=\s*([^;]+);", path.read_text(encoding="utf-8"))
     values = found.group(1).split() if found else []
     if len(values) != 12:
-        raise DiffuseMorphError(f"The file '{path}' holds no linear transform of 12 numbers: run FreeSurfer again for "
-                                "it.")
+        raise DiffuseMorphError(
+            f"The file '{path}' holds no linear transform of 12 numbers: run FreeSurfer again for it."
+        )
     matrix = np.array(values, dtype=float).reshape(3, 4)
     flip = np.diag([-1.0, -1.0, 1.0])
     transform = sitk.AffineTransform(3)
@@ -136,14 +171,18 @@ def read_talairach(path: Path) -> sitk.AffineTransform:
     return transform
 
 
-def read_normalised(path: Path, talairach: Path, size: tuple[int, int, int], interpolator: int,
-                    side: int = SIDE) -> sitk.Image:
+def read_normalised(
+    path: Path, talairach: Path, size: tuple[int, int, int], interpolator: int, side: int = SIDE
+) -> sitk.Image:
     """A FreeSurfer volume on the common grid. Raises DiffuseMorphError unless it is a cube of `side` voxels of 1 mm."""
     image = read_mgz(path)
     if image.GetSize() != (side,) * 3 or not np.allclose(image.GetSpacing(), 1, atol=1e-3):
-        raise DiffuseMorphError(f"The file '{path}' is not the cube of {side} voxels of 1 mm that FreeSurfer makes: "
-                                "take the one in its own folder mri.")
+        raise DiffuseMorphError(
+            f"The file '{path}' is not the cube of {side} voxels of 1 mm that FreeSurfer makes: "
+            "take the one in its own folder mri."
+        )
     if interpolator == sitk.sitkLinear:
         image = sitk.Cast(image, sitk.sitkFloat32)
-    return sitk.Resample(image, common_grid(size), read_talairach(talairach).GetInverse(), interpolator, 0,
-                         image.GetPixelID())
+    return sitk.Resample(
+        image, common_grid(size), read_talairach(talairach).GetInverse(), interpolator, 0, image.GetPixelID()
+    )

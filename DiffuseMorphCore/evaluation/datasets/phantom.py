@@ -1,4 +1,5 @@
 """Made cardiac cine MR with true frames and true displacements, so that claims about motion can be tested."""
+
 from __future__ import annotations
 
 from functools import partial
@@ -7,7 +8,7 @@ import numpy as np
 import SimpleITK as sitk
 
 from DiffuseMorphCore.evaluation.datasets.heart_motion import HeartMotion
-from DiffuseMorphCore.evaluation.datasets.scan import DataSet, ScanPair, Scan
+from DiffuseMorphCore.evaluation.datasets.scan import DataSet, Scan, ScanPair
 
 SHAPE = (32, 128, 128)
 FIELD_OF_VIEW = (100.8, 192.0, 192.0)
@@ -18,7 +19,7 @@ FIRST_SEED = {"train": 0, "validation": 100000, "test": 200000}
 
 def spacing(shape: tuple[int, ...]) -> np.ndarray:
     """Voxel size in mm ([z,] y, x) of a grid of `shape` that covers the field of view; 3.15 x 1.5 x 1.5 for `SHAPE`."""
-    return np.array(FIELD_OF_VIEW[-len(shape):]) / np.array(shape)
+    return np.array(FIELD_OF_VIEW[-len(shape) :]) / np.array(shape)
 
 
 def grid_points(shape: tuple[int, ...], slab: slice = slice(None)) -> np.ndarray:
@@ -57,10 +58,12 @@ def frame(seed: int, shape: tuple[int, ...], time: float, noise: float = NOISE) 
     array = _by_planes(shape, lambda points: heart.tissue(heart.to_reference(points, time), blur).astype(np.float32))
     draw = np.random.default_rng((seed, 13))
     slopes = draw.uniform(-BIAS, BIAS, len(shape))
-    ramps = [np.linspace(-1, 1, size).reshape([-1 if other == axis else 1 for other in range(len(shape))])
-             for axis, size in enumerate(shape)]
+    ramps = [
+        np.linspace(-1, 1, size).reshape([-1 if other == axis else 1 for other in range(len(shape))])
+        for axis, size in enumerate(shape)
+    ]
     array = array * np.exp(sum(slope * ramp for slope, ramp in zip(slopes, ramps)))
-    noise *= float(np.sqrt(np.prod(spacing(SHAPE[-len(shape):])) / np.prod(spacing(shape))))
+    noise *= float(np.sqrt(np.prod(spacing(SHAPE[-len(shape) :])) / np.prod(spacing(shape))))
     draw = np.random.default_rng((seed, 14, round(time * 1e6)))
     parts = [draw.normal(0, noise, shape) for _ in range(2)]
     return _geometry(np.clip(np.hypot(array + parts[0], parts[1]), 0, 1).astype(np.float32), shape)
@@ -76,7 +79,7 @@ def true_displacement(seed: int, shape: tuple[int, ...], time: float) -> np.ndar
     """(ndim, *shape) float32 displacement in voxels that pulls the end-diastolic image into the frame at `time`."""
     heart = _heart(seed, shape)
     moved = _by_planes(shape, lambda points: (heart.to_reference(points, time) - points).astype(np.float32))
-    in_axis_order = moved[..., len(shape) - 1::-1]
+    in_axis_order = moved[..., len(shape) - 1 :: -1]
     return np.ascontiguousarray(np.moveaxis(in_axis_order / spacing(shape).astype(np.float32), -1, 0))
 
 
@@ -101,8 +104,13 @@ class CardiacPhantom(DataSet):
 
     def scan(self, seed: int, time: float) -> Scan:
         name = f"heart{seed:06d}_t{time:.3f}"
-        return Scan(name, f"heart{seed:06d}", partial(frame, seed, self.shape, time),
-                    partial(frame_labels, seed, self.shape, time), time=time)
+        return Scan(
+            name,
+            f"heart{seed:06d}",
+            partial(frame, seed, self.shape, time),
+            partial(frame_labels, seed, self.shape, time),
+            time=time,
+        )
 
     def pairs(self, split: str) -> list[ScanPair]:
         self.check_split(split)

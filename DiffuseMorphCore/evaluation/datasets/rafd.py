@@ -2,6 +2,7 @@
 
 Preparation follows the paper's section 4: 640 x 640 pixels from the middle, 128 x 128, grey.
 """
+
 from __future__ import annotations
 
 import re
@@ -12,7 +13,7 @@ import numpy as np
 import SimpleITK as sitk
 
 from DiffuseMorphCore.errors import DiffuseMorphError
-from DiffuseMorphCore.evaluation.datasets.scan import DataSet, ScanPair, Scan, ordered_pairs, read_file
+from DiffuseMorphCore.evaluation.datasets.scan import DataSet, Scan, ScanPair, ordered_pairs, read_file
 
 CROP, SIDE = 640, 128
 EXPRESSIONS = ("angry", "contemptuous", "disgusted", "fearful", "happy", "neutral", "sad", "surprised")
@@ -48,7 +49,8 @@ class Rafd(DataSet):
         if len(self.files) != wanted:
             raise DiffuseMorphError(
                 f"The folder '{folder}' holds frontal images of {len(self.files)} subjects, but RaFD has {wanted}: "
-                f"give the folder of its Rafd090 files with --data.")
+                f"give the folder of its Rafd090 files with --data."
+            )
 
     def scans(self, subject: int) -> list[Scan]:
         """The 24 images of one subject. Raises DiffuseMorphError naming the one that is missing."""
@@ -57,8 +59,10 @@ class Rafd(DataSet):
             for gaze in GAZES:
                 path = self.files[subject].get((expression, gaze))
                 if path is None:
-                    raise DiffuseMorphError(f"Subject {subject} of RaFD in '{self.folder}' has no image '{expression}, "
-                                            f"gaze {gaze}': check that all Rafd090 files are there.")
+                    raise DiffuseMorphError(
+                        f"Subject {subject} of RaFD in '{self.folder}' has no image '{expression}, "
+                        f"gaze {gaze}': check that all Rafd090 files are there."
+                    )
                 scans.append(Scan(f"{subject:02d}_{expression}_{gaze}", f"{subject:02d}", partial(read_grey, path)))
         return scans
 
@@ -70,7 +74,7 @@ class Rafd(DataSet):
             if name == split:
                 break
             start += self.split_sizes[name]
-        chosen = subjects[start:start + self.split_sizes[split]]
+        chosen = subjects[start : start + self.split_sizes[split]]
         return [pair for subject in chosen for pair in ordered_pairs(self.scans(subject))]
 
     def colour_channels(self, scan: Scan) -> list[sitk.Image]:
@@ -86,10 +90,11 @@ def read_face(path: Path) -> np.ndarray:
 
     array = sitk.GetArrayFromImage(read_file(path))
     if array.ndim != 3 or array.shape[2] != 3 or min(array.shape[:2]) < CROP:
-        raise DiffuseMorphError(f"The file '{path}' is not a colour image of at least {CROP} x {CROP} pixels: "
-                                f"use the original RaFD files.")
+        raise DiffuseMorphError(
+            f"The file '{path}' is not a colour image of at least {CROP} x {CROP} pixels: use the original RaFD files."
+        )
     top, left = ((size - CROP) // 2 for size in array.shape[:2])
-    middle = array[top:top + CROP, left:left + CROP].astype(np.float32) / 255
+    middle = array[top : top + CROP, left : left + CROP].astype(np.float32) / 255
     return resize(middle, (SIDE, SIDE, 3), order=1, anti_aliasing=True).astype(np.float32)
 
 

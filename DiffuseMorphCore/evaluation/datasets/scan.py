@@ -1,4 +1,5 @@
 """What every data set offers: scans, and pairs of them to register."""
+
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
@@ -57,10 +58,10 @@ class ScanPair:
 class DataSet(ABC):
     """A data set with its structures and its split by person.
 
-    `structures` maps a label value to the name of the structure; only these labels are scored. `length_unit` is the unit of the images' spacing.
-    `intensities` are the values that stand for black and white in all images, None where every image has its own.
-    `mirrored_axes` are the axes (array order) along which a pair may be mirrored for training. `splits` are the splits
-    that have pairs.
+    `structures` maps a label value to the name of the structure; only these labels are scored. `length_unit` is the
+    unit of the images' spacing. `intensities` are the values that stand for black and white in all images, None where
+    every image has its own. `mirrored_axes` are the axes (array order) along which a pair may be mirrored for training.
+    `splits` are the splits that have pairs.
     """
 
     name: str
@@ -87,7 +88,8 @@ class DataSet(ABC):
         """Raise DiffuseMorphError where `split` is not one of this data set's."""
         if split not in self.splits:
             raise DiffuseMorphError(
-                f"The data set {self.name} has no split '{split}': choose one of {', '.join(self.splits)}.")
+                f"The data set {self.name} has no split '{split}': choose one of {', '.join(self.splits)}."
+            )
 
     def required(self, relative: str | Path) -> Path:
         """The path of a file that has to be there; DiffuseMorphError names it where it is missing."""
@@ -95,7 +97,8 @@ class DataSet(ABC):
         if not path.exists():
             raise DiffuseMorphError(
                 f"The file '{path}' of {self.title} is missing: check that the folder is complete and given with "
-                "--data.")
+                "--data."
+            )
         return path
 
 
@@ -104,8 +107,9 @@ def read_file(path: Path) -> sitk.Image:
     try:
         return sitk.ReadImage(str(path))
     except RuntimeError as error:
-        raise DiffuseMorphError(f"The file '{path}' cannot be read as an image: replace it by a complete "
-                                "copy.") from error
+        raise DiffuseMorphError(
+            f"The file '{path}' cannot be read as an image: replace it by a complete copy."
+        ) from error
 
 
 def read_labels(path: Path, image_path: Path) -> sitk.Image:
@@ -114,11 +118,14 @@ def read_labels(path: Path, image_path: Path) -> sitk.Image:
     Raises DiffuseMorphError where they do not lie on the voxels of that image.
     """
     labels, image = read_file(path), read_file(image_path)
-    apart = [np.abs(np.subtract(one, other)).max() if len(one) == len(other) else np.inf
-             for one, other in zip(_place(labels), _place(image))]
+    apart = [
+        np.abs(np.subtract(one, other)).max() if len(one) == len(other) else np.inf
+        for one, other in zip(_place(labels), _place(image))
+    ]
     if labels.GetSize() != image.GetSize() or max(apart) > 1e-2:
-        raise DiffuseMorphError(f"The labels '{path}' do not lie on the voxels of their image '{image_path}': get new "
-                                "copies of both.")
+        raise DiffuseMorphError(
+            f"The labels '{path}' do not lie on the voxels of their image '{image_path}': get new copies of both."
+        )
     return sitk.Cast(labels, sitk.sitkInt32) if labels.GetPixelID() in (sitk.sitkFloat32, sitk.sitkFloat64) else labels
 
 
@@ -128,8 +135,9 @@ def _place(image: sitk.Image) -> tuple[tuple[float, ...], ...]:
 
 def file_scan(name: str, subject: str, image: Path, labels: Path | None = None) -> Scan:
     """A scan that is one image file, with its label file where there is one."""
-    return Scan(name, subject, partial(read_file, image),
-                None if labels is None else partial(read_labels, labels, image))
+    return Scan(
+        name, subject, partial(read_file, image), None if labels is None else partial(read_labels, labels, image)
+    )
 
 
 def ordered_pairs(scans: list[Scan]) -> list[ScanPair]:

@@ -1,4 +1,5 @@
 """What each table and figure of the paper needs: data, networks, budget; and the choice of data that is at hand."""
+
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
@@ -11,11 +12,7 @@ from DiffuseMorphCore.evaluation.datasets.phantom import CardiacPhantom, Cardiac
 from DiffuseMorphCore.evaluation.paper.comparison import Comparison
 from DiffuseMorphCore.evaluation.paper.fitting import Budget
 from DiffuseMorphCore.evaluation.paper.preparation import PreparedData
-from DiffuseMorphCore.networks.configuration import (
-    DeformationConfiguration,
-    DiffusionConfiguration,
-    ModelConfiguration,
-)
+from DiffuseMorphCore.networks.configuration import DeformationConfiguration, DiffusionConfiguration, ModelConfiguration
 from DiffuseMorphCore.networks.presets import PRESETS
 from DiffuseMorphCore.training.objective import LossWeights
 
@@ -24,11 +21,16 @@ SIZES = ("full", "small", "tiny")
 # Networks that two CPU core train in about an hour; "tiny" is for trying a command out.
 SMALL_NETWORKS = {
     2: ModelConfiguration(
-        ndim=2, diffusion=DiffusionConfiguration(width=16, groups=4, attention="softmax", heads=1),
-        deformation=DeformationConfiguration(encoder=(16, 32, 32, 64, 64), decoder=(64, 64, 32, 16, 16),
-                                             initialisation="kaiming")),
-    3: replace(PRESETS["cardiac3d"].model,
-               deformation=replace(PRESETS["cardiac3d"].model.deformation, initialisation="kaiming")),
+        ndim=2,
+        diffusion=DiffusionConfiguration(width=16, groups=4, attention="softmax", heads=1),
+        deformation=DeformationConfiguration(
+            encoder=(16, 32, 32, 64, 64), decoder=(64, 64, 32, 16, 16), initialisation="kaiming"
+        ),
+    ),
+    3: replace(
+        PRESETS["cardiac3d"].model,
+        deformation=replace(PRESETS["cardiac3d"].model.deformation, initialisation="kaiming"),
+    ),
 }
 SMALL_STEPS = {2: 3000, 3: 1000}
 SMALL_RATE = 4e-4
@@ -44,17 +46,38 @@ class Experiment:
 
 
 # Grids (array order) on which two cores train a 3-D network in reasonable time; other data sets keep their own.
-SMALL_GRIDS = {"acdc": (16, 64, 64), "phantom": (16, 64, 64), "oasis3": (56, 48, 40), "neurite-oasis": (56, 48, 40),
-               "brain-oasis": (48, 56, 40)}
+SMALL_GRIDS = {
+    "acdc": (16, 64, 64),
+    "phantom": (16, 64, 64),
+    "oasis3": (56, 48, 40),
+    "neurite-oasis": (56, 48, 40),
+    "brain-oasis": (48, 56, 40),
+}
 
-FACES = Experiment(("rafd", "heart-cine"), "face2d",
-                   ("initial", "voxelmorph", "voxelmorph-diff", "diffusemorph", "diffusemorph-velocity"))
-HEARTS = Experiment(("acdc", "phantom"), "cardiac3d",
-                    ("initial", "voxelmorph", "voxelmorph-diff", "diffusemorph", "diffusemorph-anchored",
-                     "diffusemorph-velocity"))
-BRAINS = Experiment(("oasis3", "neurite-oasis", "brain-oasis"), "brain3d",
-                    ("initial", "syn", "voxelmorph", "voxelmorph-diff", "symnet", "cyclemorph", "diffusemorph",
-                     "diffusemorph-velocity"))
+FACES = Experiment(
+    ("rafd", "heart-cine"),
+    "face2d",
+    ("initial", "voxelmorph", "voxelmorph-diff", "diffusemorph", "diffusemorph-velocity"),
+)
+HEARTS = Experiment(
+    ("acdc", "phantom"),
+    "cardiac3d",
+    ("initial", "voxelmorph", "voxelmorph-diff", "diffusemorph", "diffusemorph-anchored", "diffusemorph-velocity"),
+)
+BRAINS = Experiment(
+    ("oasis3", "neurite-oasis", "brain-oasis"),
+    "brain3d",
+    (
+        "initial",
+        "syn",
+        "voxelmorph",
+        "voxelmorph-diff",
+        "symnet",
+        "cyclemorph",
+        "diffusemorph",
+        "diffusemorph-velocity",
+    ),
+)
 
 
 @dataclass(frozen=True)
@@ -96,8 +119,9 @@ def find_data(experiment: Experiment, request: ComparisonRequest) -> DataSet:
             refusals.append(f"{name}: {refusal}")
     if not refusals:
         raise DiffuseMorphError(f"Give the folder of {' or '.join(experiment.data_sets)} with --data.")
-    raise DiffuseMorphError(f"The folder '{request.data}' is none of {', '.join(experiment.data_sets)} "
-                            f"({' '.join(refusals)}).")
+    raise DiffuseMorphError(
+        f"The folder '{request.data}' is none of {', '.join(experiment.data_sets)} ({' '.join(refusals)})."
+    )
 
 
 def _opened(name: str, request: ComparisonRequest) -> DataSet:
@@ -106,12 +130,14 @@ def _opened(name: str, request: ComparisonRequest) -> DataSet:
     if request.size == "tiny" and name in ("phantom", "phantom-2d"):
         people = {"train": 2, "validation": 1, "test": 2}
         flat = name == "phantom-2d"
-        return (CardiacPhantomSlices((24, 24), people, 3) if flat else CardiacPhantom((12, 24, 24), people, 3))
+        return CardiacPhantomSlices((24, 24), people, 3) if flat else CardiacPhantom((12, 24, 24), people, 3)
     return open_data_set(name, request.data)
 
 
 def _phantom(name: str, request: ComparisonRequest) -> DataSet:
-    """The synthetic phantom on the grid asked for: a formula needs no resampling, and its true displacement fits exactly."""
+    """The synthetic phantom on the grid asked for: a formula needs no resampling, and its true displacement fits
+    exactly.
+    """
     grid = request.grid or (SMALL_GRIDS.get(name) if request.size == "small" else None)
     kind = CardiacPhantomSlices if name == "phantom-2d" else CardiacPhantom
     if grid is not None and len(grid) != kind.ndim:
@@ -140,22 +166,37 @@ def arrange(experiment: Experiment, request: ComparisonRequest, weights: LossWei
         if request.size == "tiny":
             configuration, steps = tiny_networks(data_set.ndim), 3
     if configuration.ndim != data_set.ndim:
-        raise DiffuseMorphError(f"{data_set.title} is {data_set.ndim}-D, but this table's networks are "
-                                f"{configuration.ndim}-D: choose another --data-set.")
+        raise DiffuseMorphError(
+            f"{data_set.title} is {data_set.ndim}-D, but this table's networks are "
+            f"{configuration.ndim}-D: choose another --data-set."
+        )
     if weights is None:
-        weights = LossWeights(registration=preset.training.registration_weight,
-                              smoothness=preset.training.smoothness_weight)
+        weights = LossWeights(
+            registration=preset.training.registration_weight, smoothness=preset.training.smoothness_weight
+        )
     if request.smoothness is not None:
         weights = replace(weights, smoothness=request.smoothness)
     budget = Budget(request.steps or steps, request.rate or rate, preset.training.betas, request.batch)
     split = "test" if "test" in data_set.splits else "validation"
-    return Comparison(PreparedData(data_set, request.out / "prepared", grid), configuration, weights, budget,
-                      request.methods or experiment.methods, request.seeds, split, request.cases, request.out,
-                      choose_device(request.device), request.quiet)
+    return Comparison(
+        PreparedData(data_set, request.out / "prepared", grid),
+        configuration,
+        weights,
+        budget,
+        request.methods or experiment.methods,
+        request.seeds,
+        split,
+        request.cases,
+        request.out,
+        choose_device(request.device),
+        request.quiet,
+    )
 
 
 def tiny_networks(ndim: int) -> ModelConfiguration:
     """Networks of a few thousand weights, with which a command can be tried out in seconds."""
     return ModelConfiguration(
-        ndim=ndim, diffusion=DiffusionConfiguration(width=4, multipliers=(1, 2), groups=2, heads=1, attention="linear"),
-        deformation=DeformationConfiguration(encoder=(4, 8, 8), decoder=(8, 8, 4), initialisation="kaiming"))
+        ndim=ndim,
+        diffusion=DiffusionConfiguration(width=4, multipliers=(1, 2), groups=2, heads=1, attention="linear"),
+        deformation=DeformationConfiguration(encoder=(4, 8, 8), decoder=(8, 8, 4), initialisation="kaiming"),
+    )

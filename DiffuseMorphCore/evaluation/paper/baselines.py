@@ -3,6 +3,7 @@
 VoxelMorph is M given the moving and the fixed image (its latent input); VoxelMorph-diff reads its output as a velocity;
 CycleMorph adds the way back and the cycle to the loss; SYMNet is trained on both halves of a symmetric path.
 """
+
 from __future__ import annotations
 
 from collections.abc import Callable
@@ -11,11 +12,11 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor, nn
 
+from DiffuseMorphCore.evaluation.paper.trajectory_objectives import FrameTrajectory, StraightTrajectory
 from DiffuseMorphCore.networks.configuration import ModelConfiguration
 from DiffuseMorphCore.networks.deformation import DeformationNetwork
 from DiffuseMorphCore.networks.model import DiffuseMorph
 from DiffuseMorphCore.samplers.trajectory import Trajectory
-from DiffuseMorphCore.evaluation.paper.trajectory_objectives import StraightTrajectory, FrameTrajectory
 from DiffuseMorphCore.similarity import local_correlation
 from DiffuseMorphCore.training.losses import folding_penalty, smoothness
 from DiffuseMorphCore.training.objective import Draw, JointObjective, LossWeights
@@ -41,18 +42,21 @@ class Method:
     form: str = "anchored"
 
 
-COMPARED = {method.key: method for method in (
-    Method("voxelmorph", "VoxelMorph, scaled field", "voxelmorph"),
-    Method("voxelmorph-diff", "VoxelMorph-diff, integration time", "voxelmorph-diff"),
-    Method("cyclemorph", "CycleMorph (cycle loss), scaled field", "cyclemorph"),
-    Method("symnet", "SYMNet (symmetric training), integration time", "symnet"),
-    Method("diffusemorph", "DiffuseMorph, as in the paper", "diffusemorph", "faithful"),
-    Method("diffusemorph-anchored", "DiffuseMorph, anchored", "diffusemorph", "anchored"),
-    Method("diffusemorph-velocity", "DiffuseMorph, velocity, anchored", "diffusemorph-velocity", "anchored"),
-    Method("diffusemorph-clean", "DiffuseMorph, clean latent", "diffusemorph-clean", "anchored"),
-    Method("diffusemorph-path", "DiffuseMorph, clean latent, straight trajectory", "diffusemorph-path", "anchored"),
-    Method("diffusemorph-frames", "DiffuseMorph, clean latent, true frames", "diffusemorph-frames", "faithful"),
-)}
+COMPARED = {
+    method.key: method
+    for method in (
+        Method("voxelmorph", "VoxelMorph, scaled field", "voxelmorph"),
+        Method("voxelmorph-diff", "VoxelMorph-diff, integration time", "voxelmorph-diff"),
+        Method("cyclemorph", "CycleMorph (cycle loss), scaled field", "cyclemorph"),
+        Method("symnet", "SYMNet (symmetric training), integration time", "symnet"),
+        Method("diffusemorph", "DiffuseMorph, as in the paper", "diffusemorph", "faithful"),
+        Method("diffusemorph-anchored", "DiffuseMorph, anchored", "diffusemorph", "anchored"),
+        Method("diffusemorph-velocity", "DiffuseMorph, velocity, anchored", "diffusemorph-velocity", "anchored"),
+        Method("diffusemorph-clean", "DiffuseMorph, clean latent", "diffusemorph-clean", "anchored"),
+        Method("diffusemorph-path", "DiffuseMorph, clean latent, straight trajectory", "diffusemorph-path", "anchored"),
+        Method("diffusemorph-frames", "DiffuseMorph, clean latent, true frames", "diffusemorph-frames", "faithful"),
+    )
+}
 
 
 class FieldObjective(nn.Module):
@@ -97,8 +101,10 @@ class CycleObjective(FieldObjective):
         back, _, returned = self._one_way(pair.fixed, pair.moving, self.network(pair.fixed, pair.moving))
         cycles = (warp(moved, self.network(moved, pair.moving)) - pair.moving).abs().mean()
         cycles = cycles + (warp(returned, self.network(returned, pair.fixed)) - pair.fixed).abs().mean()
-        same = sum(1 - local_correlation(warp(image, self.network(image, image)), image, self.weights.window)
-                   for image in (pair.moving, pair.fixed))
+        same = sum(
+            1 - local_correlation(warp(image, self.network(image, image)), image, self.weights.window)
+            for image in (pair.moving, pair.fixed)
+        )
         return loss + (back + CYCLE_WEIGHT * cycles + IDENTITY_WEIGHT * same), similarity
 
 
@@ -129,7 +135,8 @@ class TrainedNetwork:
     """How a network is trained.
 
     objective : what is minimised. velocity : whether its output is one. clean : registered in training as at inference,
-    from step 0, where there is no noise (the noise loss is unchanged). frames : its pairs come with a true image on the trajectory.
+    from step 0, where there is no noise (the noise loss is unchanged). frames : its pairs come with a true image on the
+    trajectory.
     """
 
     objective: type[nn.Module]

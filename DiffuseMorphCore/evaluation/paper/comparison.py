@@ -1,4 +1,5 @@
 """One comparison: networks trained on the same data by the same budget, every method on every case, with seeds."""
+
 from __future__ import annotations
 
 import time
@@ -48,15 +49,32 @@ class Comparison:
     def settings(self) -> dict:
         """What decides the results, for the records and the page."""
         configuration = self.configuration
-        return {"data set": self.data.data_set.name, "grid": list(self.data.grid or ()), "split": self.split,
-                "networks": configuration.to_dict(), "weights": asdict(self.weights), "budget": asdict(self.budget)}
+        return {
+            "data set": self.data.data_set.name,
+            "grid": list(self.data.grid or ()),
+            "split": self.split,
+            "networks": configuration.to_dict(),
+            "weights": asdict(self.weights),
+            "budget": asdict(self.budget),
+        }
 
     def network(self, name: str, seed: int) -> torch.nn.Module:
         """The trained network, from the first use on in memory."""
         if (name, seed) not in self._networks:
             pairs = TrainingPairs(self.data, seed)
-            self._networks = {(name, seed): fit(name, self.configuration, self.weights, self.budget, pairs, seed,
-                                                self.device, self.out / "networks", self.quiet)}
+            self._networks = {
+                (name, seed): fit(
+                    name,
+                    self.configuration,
+                    self.weights,
+                    self.budget,
+                    pairs,
+                    seed,
+                    self.device,
+                    self.out / "networks",
+                    self.quiet,
+                )
+            }
         return self._networks[name, seed]
 
     def judged(self) -> list[Case]:
@@ -80,7 +98,8 @@ class Comparison:
         if method not in COMPARED:
             raise DiffuseMorphError(
                 f"There is no method '{method}' in the paper's tables: choose from initial, syn, "
-                f"{', '.join((*TRUTHS, *COMPARED))}.")
+                f"{', '.join((*TRUTHS, *COMPARED))}."
+            )
         row = COMPARED[method]
         network = self.network(row.network, seed)
         moving, fixed = case.moving.to(self.device), case.fixed.to(self.device)
@@ -92,8 +111,9 @@ class Comparison:
     def _true_motion(self, case: Case, scaled: bool) -> TrajectoryAt:
         data_set = self.data.data_set
         if not hasattr(data_set, "true_displacement"):
-            raise DiffuseMorphError(f"The true motion of {data_set.title} is not known: leave 'true' and 'true-scaled' "
-                                    "out of --methods.")
+            raise DiffuseMorphError(
+                f"The true motion of {data_set.title} is not known: leave 'true' and 'true-scaled' out of --methods."
+            )
         person = int(case.pair.fixed.subject.removeprefix("heart"))
 
         def at(eta: float) -> torch.Tensor:
@@ -104,18 +124,27 @@ class Comparison:
 
     def _score(self, method: str, seed: int, case: Case) -> dict:
         at, seconds = self.path(method, seed, case)
-        return {"case": f"{case.name}/seed{seed}", "pair": case.name, "method": method, "seed": seed,
-                "seconds": seconds, **score_case(case, at, self.data)}
+        return {
+            "case": f"{case.name}/seed{seed}",
+            "pair": case.name,
+            "method": method,
+            "seed": seed,
+            "seconds": seconds,
+            **score_case(case, at, self.data),
+        }
 
     def rows(self) -> dict[str, list[dict]]:
-        """method -> one row a case and seed; what the folder already holds is not run again."""
+        """Method -> one row a case and seed; what the folder already holds is not run again."""
         records = Records(self.out, self.settings())
         cases = self.judged()
         found: dict[str, list[dict]] = {}
         for method in self.methods:
             # Nothing is random about the initial state and SyN is given a fixed seed: once is enough.
             seeds = self.seeds if method.removesuffix(REFINED) in COMPARED else self.seeds[:1]
-            found[method] = [records.row((method, f"seed{seed}", case.name), partial(self._score, method, seed, case))
-                             for seed in seeds for case in cases]
+            found[method] = [
+                records.row((method, f"seed{seed}", case.name), partial(self._score, method, seed, case))
+                for seed in seeds
+                for case in cases
+            ]
         records.write_csv("cases.csv", [row for rows in found.values() for row in rows])
         return found

@@ -1,4 +1,5 @@
 """Figures 6, 7, 8 and 10 of the paper: `figN.png`, `figN.md` with the figures in it, and a CSV of the cases."""
+
 from __future__ import annotations
 
 from dataclasses import replace
@@ -9,7 +10,7 @@ import torch
 
 from DiffuseMorphCore.evaluation import metrics
 from DiffuseMorphCore.evaluation.machine import machine
-from DiffuseMorphCore.evaluation.paper.arrangement import BRAINS, FACES, HEARTS, Experiment, ComparisonRequest, arrange
+from DiffuseMorphCore.evaluation.paper.arrangement import BRAINS, FACES, HEARTS, ComparisonRequest, Experiment, arrange
 from DiffuseMorphCore.evaluation.paper.comparison import Comparison
 from DiffuseMorphCore.evaluation.paper.pictures import (
     boxes,
@@ -34,31 +35,65 @@ TRAJECTORY_METHODS = ("voxelmorph", "voxelmorph-diff", "diffusemorph", "diffusem
 COLOURS = {1: "lime", 2: "red", 3: "deepskyblue", 255: "deepskyblue"}
 START, STEPS = 200, (80, 200)
 # Structures of Figure 10: left and right are pooled, and these words pick them out of a long list.
-SHOWN = ("hippocampus", "thalamus", "caudate", "putamen", "pallidum", "amygdala", "lateral ventricle", "brain stem",
-         "3rd ventricle", "third ventricle", "4th ventricle", "fourth ventricle", "cerebral white", "cerebral cortex",
-         "cerebellum exterior", "cerebellum cortex", "anterior", "posterior", "right ventricle", "myocardium", "cavity")
+SHOWN = (
+    "hippocampus",
+    "thalamus",
+    "caudate",
+    "putamen",
+    "pallidum",
+    "amygdala",
+    "lateral ventricle",
+    "brain stem",
+    "3rd ventricle",
+    "third ventricle",
+    "4th ventricle",
+    "fourth ventricle",
+    "cerebral white",
+    "cerebral cortex",
+    "cerebellum exterior",
+    "cerebellum cortex",
+    "anterior",
+    "posterior",
+    "right ventricle",
+    "myocardium",
+    "cavity",
+)
 
 
 def picture_page(path: Path, title: str, parts: list[str], work: Comparison) -> Path:
-    information = {"data": work.data.data_set.title, "seeds": ", ".join(map(str, work.seeds)),
-                   "grid": "x".join(map(str, work.judged()[0].moving.shape[2:])),
-                   "training": f"{work.budget.steps} steps of {work.budget.batch} pair{'s' * (work.budget.batch > 1)}",
-                   "rate": work.budget.learning_rate, **machine()}
+    """Write a page with pictures, and what it was measured on at its end."""
+    information = {
+        "data": work.data.data_set.title,
+        "seeds": ", ".join(map(str, work.seeds)),
+        "grid": "x".join(map(str, work.judged()[0].moving.shape[2:])),
+        "training": f"{work.budget.steps} steps of {work.budget.batch} pair{'s' * (work.budget.batch > 1)}",
+        "rate": work.budget.learning_rate,
+        **machine(),
+    }
     write_text(path, "\n\n".join([f"# {title}", *parts, "## Made with", facts(information)]) + "\n")
     return path
 
 
 def fig6(request: ComparisonRequest) -> Path:
-    """The trajectory of one 2-D pair: scaled field, integrated velocity, eta; image, grid, distance to the fixed outline."""
+    """The trajectory of one 2-D pair: scaled field, integrated velocity, eta; image, grid, distance to the fixed
+    outline.
+    """
     work = arrange(FACES, replace(request, methods=request.methods or TRAJECTORY_METHODS))
     cases = work.judged()
     records = Records(request.out, work.settings())
-    rows = [records.row(("fig6", method, f"seed{seed}", case.name), lambda: _way(work, method, seed, case))
-            for method in work.methods for seed in work.seeds for case in cases]
+    rows = [
+        records.row(("fig6", method, f"seed{seed}", case.name), lambda: _way(work, method, seed, case))
+        for method in work.methods
+        for seed in work.seeds
+        for case in cases
+    ]
     records.write_csv("fig6.csv", rows)
     columns = [Column(f"eta {eta:g}", f"eta = {eta:g}", 2, higher_is_better=False) for eta in ETAS]
-    table = comparison({method: [row for row in rows if row["method"] == method] for method in work.methods}, columns,
-                       name_of=lambda key: NAMES.get(key, key))
+    table = comparison(
+        {method: [row for row in rows if row["method"] == method] for method in work.methods},
+        columns,
+        name_of=lambda key: NAMES.get(key, key),
+    )
     measure = rows[0]["measure"]
     figure, axes = canvas(2 * len(work.methods), len(ETAS) + 2)
     case = cases[len(cases) // 2]
@@ -75,8 +110,16 @@ def fig6(request: ComparisonRequest) -> Path:
             grid_lines(axes[2 * index + 1][column], displacement[0].numpy())
     save(figure, request.out / "fig6.png")
     title = f"Figure 6: continuous deformation of {work.data.data_set.title}"
-    return picture_page(request.out / "fig6.md", title, [f"{measure}, mean (standard deviation) over {len(cases)} pairs and "
-                                                  f"the seeds, on the trajectory.", table, "![the trajectory](fig6.png)"], work)
+    return picture_page(
+        request.out / "fig6.md",
+        title,
+        [
+            f"{measure}, mean (standard deviation) over {len(cases)} pairs and the seeds, on the trajectory.",
+            table,
+            "![the trajectory](fig6.png)",
+        ],
+        work,
+    )
 
 
 def _way(work: Comparison, method: str, seed: int, case: Case) -> dict:
@@ -101,15 +144,20 @@ def fig7(request: ComparisonRequest) -> Path:
     if name in ("hippocampus", "phantom", "phantom-2d", "acdc"):
         experiment = Experiment((name,), "cardiac3d", ("diffusemorph",))
     work = arrange(experiment, replace(request, methods=("diffusemorph",)))
-    cases = work.judged()[:request.cases or 10]
+    cases = work.judged()[: request.cases or 10]
     records = Records(request.out, work.settings())
-    rows = [records.row(("fig7", f"seed{seed}", case.name), lambda: _synthesis(work, seed, case))
-            for seed in work.seeds for case in cases]
+    rows = [
+        records.row(("fig7", f"seed{seed}", case.name), lambda: _synthesis(work, seed, case))
+        for seed in work.seeds
+        for case in cases
+    ]
     records.write_csv("fig7.csv", rows)
     kinds = ("moving", "warped", *(f"synthetic, {steps} steps" for steps in STEPS))
     columns = [Column("psnr", "PSNR to the fixed image (dB)", 2), Column("ssim", "SSIM to the fixed image")]
-    groups = {kind: [{"case": row["case"], **{column.key: row[f"{kind} {column.key}"] for column in columns}}
-                     for row in rows] for kind in kinds}
+    groups = {
+        kind: [{"case": row["case"], **{column.key: row[f"{kind} {column.key}"] for column in columns}} for row in rows]
+        for kind in kinds
+    }
     shown = cases[:3]
     figure, axes = canvas(len(shown), 2 + len(kinds) - 1)
     for line, case in zip(axes, shown):
@@ -119,10 +167,18 @@ def fig7(request: ComparisonRequest) -> Path:
             show(axis, middle_slice(unit(image)), kind)
         show(line[-1], middle_slice(unit(case.fixed)), "fixed")
     save(figure, request.out / "fig7.png")
-    return picture_page(request.out / "fig7.md", f"Figure 7: synthetic images of {work.data.data_set.title}",
-                 [comparison(groups, columns), f"Reverse diffusion from noise level {START}; a synthetic image need "
-                                               "not "
-                  "be a warped one: it may show what the moving image lacks.", "![synthetic images](fig7.png)"], work)
+    return picture_page(
+        request.out / "fig7.md",
+        f"Figure 7: synthetic images of {work.data.data_set.title}",
+        [
+            comparison(groups, columns),
+            f"Reverse diffusion from noise level {START}; a synthetic image need "
+            "not "
+            "be a warped one: it may show what the moving image lacks.",
+            "![synthetic images](fig7.png)",
+        ],
+        work,
+    )
 
 
 def _synthetic_images(work: Comparison, seed: int, case: Case) -> dict[str, torch.Tensor]:
@@ -153,12 +209,14 @@ def fig8(request: ComparisonRequest) -> Path:
     plane = None
     if case.fixed_labels is not None:
         plane = int(np.argmax([(part > 0).sum() for part in on_grid(case.fixed_labels, sides)]))
-    frames = case.frames[::max(1, len(case.frames) // 4)][:4]
+    frames = case.frames[:: max(1, len(case.frames) // 4)][:4]
     figure, axes = canvas(len(methods) + 1, len(frames) + 2)
     for axis, scan in zip(axes[0][1:], frames):
         show(axis, middle_slice(unit(work.data.tensor(scan)), plane), f"true frame, time {scan.time:.2f}")
-    for axis, image, labels, name in ((axes[0][0], case.moving, case.moving_labels, "moving"),
-                                      (axes[0][-1], case.fixed, case.fixed_labels, "fixed")):
+    for axis, image, labels, name in (
+        (axes[0][0], case.moving, case.moving_labels, "moving"),
+        (axes[0][-1], case.fixed, case.fixed_labels, "fixed"),
+    ):
         show(axis, middle_slice(unit(image), plane), name)
         if labels is not None:
             contours(axis, middle_slice(on_grid(labels, sides), plane), COLOURS)
@@ -179,11 +237,19 @@ def fig8(request: ComparisonRequest) -> Path:
             contours(line[-1], middle_slice(on_grid(labels, sides), plane), COLOURS)
     save(figure, request.out / "fig8.png")
     Records(request.out, work.settings()).write_csv("frames.csv", rows)
-    table = markdown_table(["method", *(f"PSNR at time {scan.time:.2f}" for scan in frames)],
-                           [[NAMES.get(method, method),
-                             *(f"{row['psnr']:.2f}" for row in rows if row["method"] == method)] for method in methods])
-    return picture_page(request.out / "fig8.md", f"Figure 8: one case of {work.data.data_set.title}, {case.name}",
-                 [table, "Green: right ventricle, red: myocardium, blue: left cavity.", "![frames](fig8.png)"], work)
+    table = markdown_table(
+        ["method", *(f"PSNR at time {scan.time:.2f}" for scan in frames)],
+        [
+            [NAMES.get(method, method), *(f"{row['psnr']:.2f}" for row in rows if row["method"] == method)]
+            for method in methods
+        ],
+    )
+    return picture_page(
+        request.out / "fig8.md",
+        f"Figure 8: one case of {work.data.data_set.title}, {case.name}",
+        [table, "Green: right ventricle, red: myocardium, blue: left cavity.", "![frames](fig8.png)"],
+        work,
+    )
 
 
 def fig10(request: ComparisonRequest) -> Path:
@@ -192,18 +258,32 @@ def fig10(request: ComparisonRequest) -> Path:
     rows = work.rows()
     groups: dict[str, dict[str, np.ndarray]] = {}
     for structure, labels in _grouped(work.data.data_set.structures).items():
-        found = {NAMES.get(method, method): np.array([np.mean([row[key] for key in keys]) for row in cases
-                                                      if (keys := [f"label_{label}" for label in labels
-                                                                   if f"label_{label}" in row])])
-                 for method, cases in rows.items()}
+        found = {
+            NAMES.get(method, method): np.array(
+                [
+                    np.mean([row[key] for key in keys])
+                    for row in cases
+                    if (keys := [f"label_{label}" for label in labels if f"label_{label}" in row])
+                ]
+            )
+            for method, cases in rows.items()
+        }
         groups[structure] = found
     boxes(groups, request.out / "fig10.png")
     methods = list(next(iter(groups.values())))
-    table = markdown_table(["median Dice", *methods],
-                           [[structure, *(f"{np.median(found[method]):.3f}" if len(found[method]) else "–"
-                                          for method in methods)] for structure, found in groups.items()])
-    return picture_page(request.out / "fig10.md", f"Figure 10: Dice by structure, {work.data.data_set.title}",
-                 [table, "![boxes](fig10.png)"], work)
+    table = markdown_table(
+        ["median Dice", *methods],
+        [
+            [structure, *(f"{np.median(found[method]):.3f}" if len(found[method]) else "–" for method in methods)]
+            for structure, found in groups.items()
+        ],
+    )
+    return picture_page(
+        request.out / "fig10.md",
+        f"Figure 10: Dice by structure, {work.data.data_set.title}",
+        [table, "![boxes](fig10.png)"],
+        work,
+    )
 
 
 def _grouped(structures: dict[int, str]) -> dict[str, list[int]]:

@@ -1,4 +1,5 @@
 """What the latent of a trained model holds: noise, registration, or both; and what anchoring does to the trajectory."""
+
 from __future__ import annotations
 
 from dataclasses import replace
@@ -17,9 +18,9 @@ from DiffuseMorphCore.evaluation.paper.preparation import Case
 from DiffuseMorphCore.evaluation.paper.scoring import moved_labels, unit
 from DiffuseMorphCore.evaluation.records import Records, write_text
 from DiffuseMorphCore.evaluation.report import facts, markdown_table, values
-from DiffuseMorphCore.seeds import standard_normal
 from DiffuseMorphCore.networks.model import DiffuseMorph
 from DiffuseMorphCore.samplers.trajectory import Trajectory, latent_at
+from DiffuseMorphCore.seeds import standard_normal
 from DiffuseMorphCore.training.losses import noise_loss
 from DiffuseMorphCore.warp.folding import folding
 from DiffuseMorphCore.warp.sampling import warp
@@ -38,35 +39,67 @@ def latent_page(request: ComparisonRequest) -> Path:
     work = arrange(experiment, replace(request, methods=("diffusemorph",)))
     records = Records(request.out, work.settings())
     cases = work.judged()
-    rows = [records.row(("latent", f"seed{seed}", case.name), partial(_measure, work, seed, case))
-            for seed in work.seeds for case in cases]
+    rows = [
+        records.row(("latent", f"seed{seed}", case.name), partial(_measure, work, seed, case))
+        for seed in work.seeds
+        for case in cases
+    ]
     records.write_csv("latent.csv", rows)
     last = len(work.network("diffusemorph", work.seeds[0]).model.schedule) - 1
     steps = [round(share * last) for share in SHARES]
     parts = [
         "## By the time step of the latent",
-        markdown_table(["time step", *map(str, steps)],
-                       [[text, *(_mean(rows, f"{key}_{step}") for step in steps)] for key, text in (
-                           ("noise", "error of the noise estimate (1: useless)"),
-                           ("nmse", "NMSE of the registration"), ("dice", "Dice of the registration"))]),
+        markdown_table(
+            ["time step", *map(str, steps)],
+            [
+                [text, *(_mean(rows, f"{key}_{step}") for step in steps)]
+                for key, text in (
+                    ("noise", "error of the noise estimate (1: useless)"),
+                    ("nmse", "NMSE of the registration"),
+                    ("dice", "Dice of the registration"),
+                )
+            ],
+        ),
         "A useless noise estimate at step 0 is expected: there is next to no noise to find. A registration that is "
         "equally good at all steps says that the code for it does not depend on the noise.",
         "## What the latent of step 0 looks like",
-        markdown_table(["correlation of the latent with", "mean"],
-                       [[text, _mean(rows, key)] for key, text in (
-                           ("with_difference", "fixed - moving"), ("with_fixed", "fixed"), ("with_moving", "moving"),
-                           ("with_size", "length of the final field"))]),
+        markdown_table(
+            ["correlation of the latent with", "mean"],
+            [
+                [text, _mean(rows, key)]
+                for key, text in (
+                    ("with_difference", "fixed - moving"),
+                    ("with_fixed", "fixed"),
+                    ("with_moving", "moving"),
+                    ("with_size", "length of the final field"),
+                )
+            ],
+        ),
         "## Along eta",
-        markdown_table(["eta", *(f"{eta:g}" for eta in ETAS)],
-                       [[text, *(_mean(rows, f"{key}_{eta:g}") for eta in ETAS)] for key, text in (
-                           ("faithful", "mean length of the field, as in the paper (voxels)"),
-                           ("anchored", "the same, anchored"), ("folded", "folded voxels, anchored (%)"))]),
+        markdown_table(
+            ["eta", *(f"{eta:g}" for eta in ETAS)],
+            [
+                [text, *(_mean(rows, f"{key}_{eta:g}") for eta in ETAS)]
+                for key, text in (
+                    ("faithful", "mean length of the field, as in the paper (voxels)"),
+                    ("anchored", "the same, anchored"),
+                    ("folded", "folded voxels, anchored (%)"),
+                )
+            ],
+        ),
         "The paper's form leaves a field at eta 0; anchored, it is exactly zero there and the paper's at eta 1.",
-        "![latent](latent.png)"]
+        "![latent](latent.png)",
+    ]
     _picture(work, cases[0], request.out / "latent.png")
-    information = {"data": work.data.data_set.title, "pairs": len(cases), "seeds": ", ".join(map(str, work.seeds)),
-                   "training steps": work.budget.steps, "rate": work.budget.learning_rate,
-                   "lambda": work.weights.registration, **machine()}
+    information = {
+        "data": work.data.data_set.title,
+        "pairs": len(cases),
+        "seeds": ", ".join(map(str, work.seeds)),
+        "training steps": work.budget.steps,
+        "rate": work.budget.learning_rate,
+        "lambda": work.weights.registration,
+        **machine(),
+    }
     title = f"# What the latent holds: {work.data.data_set.title}"
     write_text(request.out / "latent.md", "\n\n".join([title, *parts, "## Made with", facts(information)]) + "\n")
     return request.out / "latent.md"
@@ -110,9 +143,12 @@ def _measured(model: DiffuseMorph, work: Comparison, seed: int, case: Case) -> d
             row[f"{form}_{eta:g}"] = float(trajectory.exact(eta).norm(dim=1).mean())
         row[f"folded_{eta:g}"] = 100 * folding(trajectories["anchored"].exact(eta)).share
     latent = trajectories["faithful"].latent
-    row.update(with_difference=_correlation(latent, fixed - moving), with_fixed=_correlation(latent, fixed),
-               with_moving=_correlation(latent, moving),
-               with_size=_correlation(latent, trajectories["faithful"].exact(1.0).norm(dim=1, keepdim=True)))
+    row.update(
+        with_difference=_correlation(latent, fixed - moving),
+        with_fixed=_correlation(latent, fixed),
+        with_moving=_correlation(latent, moving),
+        with_size=_correlation(latent, trajectories["faithful"].exact(1.0).norm(dim=1, keepdim=True)),
+    )
     return row
 
 

@@ -1,4 +1,5 @@
 """Pictures of tables and figures, with matplotlib, drawn without a screen."""
+
 from __future__ import annotations
 
 from collections.abc import Sequence
@@ -57,8 +58,14 @@ def boxes(groups: dict[str, dict[str, np.ndarray]], path: Path, label: str = "Di
     for index, method in enumerate(methods):
         data = [groups[structure].get(method, np.array([])) for structure in groups]
         where = np.arange(len(groups)) + (index - (len(methods) - 1) / 2) * width
-        drawn = axis.boxplot([array[np.isfinite(array)] for array in data], positions=where, widths=width * 0.9,
-                             patch_artist=True, manage_ticks=False, flierprops={"markersize": 2})
+        drawn = axis.boxplot(
+            [array[np.isfinite(array)] for array in data],
+            positions=where,
+            widths=width * 0.9,
+            patch_artist=True,
+            manage_ticks=False,
+            flierprops={"markersize": 2},
+        )
         for box in drawn["boxes"]:
             box.set_facecolor(f"C{index}")
         axis.plot([], [], color=f"C{index}", lw=6, label=method)

@@ -1,4 +1,5 @@
 """Data sets as tensors on one grid: what the networks of a comparison are trained and judged on."""
+
 from __future__ import annotations
 
 import math
@@ -13,21 +14,20 @@ import torch
 from torch import Tensor
 
 from DiffuseMorphCore.errors import DiffuseMorphError
-from DiffuseMorphCore.evaluation.datasets import DataSet, ScanPair, Scan
+from DiffuseMorphCore.evaluation.datasets import DataSet, Scan, ScanPair
 from DiffuseMorphCore.evaluation.datasets.geometry import centre_crop_or_pad, resize, scale_whole
 from DiffuseMorphCore.evaluation.paper.trajectory_objectives import PairWithFrame
 from DiffuseMorphCore.files import completed
 from DiffuseMorphCore.seeds import generator
 from DiffuseMorphCore.training.augmentation import integer, uniform
-from DiffuseMorphCore.training.pair import TrainingPair
-from DiffuseMorphCore.training.pair import stack
+from DiffuseMorphCore.training.pair import TrainingPair, stack
 
 Recipe = Callable[[Scan, sitk.Image, int], sitk.Image]
 """(scan, its image or labels, interpolator) -> the same on the data set's common grid."""
 
 # Percentile that becomes white where a data set has no intensities of its own; a few bright voxels must not darken all.
 BRIGHTEST = 99.5
-CACHE_BYTES = 4 * 2 ** 30
+CACHE_BYTES = 4 * 2**30
 
 # Sides (x, y, z) of the common grids. Hippocampus volumes reach 43 x 59 x 47 voxels, the heart lies in the middle of
 # its slices, and brains are taken at half resolution, as the results page says.
@@ -156,11 +156,17 @@ class TrainingPairs:
         if not with_frame:
             return TrainingPair(moving, fixed)
         if not pair.frames:
-            raise DiffuseMorphError(f"{self.data.data_set.title} has no frames between its two images to train on: "
-                                    "leave 'diffusemorph-frames' out of --methods.")
+            raise DiffuseMorphError(
+                f"{self.data.data_set.title} has no frames between its two images to train on: "
+                "leave 'diffusemorph-frames' out of --methods."
+            )
         frame = pair.frames[integer(len(pair.frames), random)]
-        return PairWithFrame(moving, fixed, frame=self.data.tensor(frame).flip(flips).to(device),
-                            time=torch.tensor([frame.time], device=device))
+        return PairWithFrame(
+            moving,
+            fixed,
+            frame=self.data.tensor(frame).flip(flips).to(device),
+            time=torch.tensor([frame.time], device=device),
+        )
 
     def batch(self, index: int, size: int, device: torch.device, with_frames: bool = False) -> TrainingPair:
         """Batch number `index` of `size` pairs."""

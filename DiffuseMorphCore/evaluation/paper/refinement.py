@@ -1,4 +1,5 @@
 """The product's refinement on top of a compared network's field, so that what it changes can be told apart."""
+
 from __future__ import annotations
 
 import torch

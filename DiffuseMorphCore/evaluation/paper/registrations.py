@@ -1,4 +1,5 @@
 """Figures 5 and 9 of the paper: registered images by every method, with the deformed grid beneath each."""
+
 from __future__ import annotations
 
 from dataclasses import replace
@@ -7,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from DiffuseMorphCore.evaluation import metrics
-from DiffuseMorphCore.evaluation.paper.arrangement import BRAINS, FACES, Experiment, ComparisonRequest, arrange
+from DiffuseMorphCore.evaluation.paper.arrangement import BRAINS, FACES, ComparisonRequest, Experiment, arrange
 from DiffuseMorphCore.evaluation.paper.figures import picture_page
 from DiffuseMorphCore.evaluation.paper.pictures import canvas, contours, grid_lines, middle_slice, on_grid, save, show
 from DiffuseMorphCore.evaluation.paper.preparation import Case
@@ -18,9 +19,12 @@ from DiffuseMorphCore.evaluation.report import markdown_table
 from DiffuseMorphCore.warp.sampling import warp
 
 # The structures that the paper outlines in Figure 9, by the words in their names, and their colours there.
-OUTLINED = (("ventricles", ("lateral ventricle",), "deepskyblue"), ("thalami", ("thalamus",), "lime"),
-            ("third ventricle", ("3rd ventricle", "third ventricle"), "orange"),
-            ("hippocampi", ("hippocampus",), "violet"))
+OUTLINED = (
+    ("ventricles", ("lateral ventricle",), "deepskyblue"),
+    ("thalami", ("thalamus",), "lime"),
+    ("third ventricle", ("3rd ventricle", "third ventricle"), "orange"),
+    ("hippocampi", ("hippocampus",), "violet"),
+)
 
 
 def fig5(request: ComparisonRequest) -> Path:
@@ -62,19 +66,30 @@ def _figure(number: int, experiment: Experiment, request: ComparisonRequest, cou
     save(figure, request.out / f"fig{number}.png")
     Records(request.out, work.settings()).write_csv(f"fig{number}.csv", rows)
     measures = [name for name in rows[0] if name not in ("case", "method")]
-    table = markdown_table(["case", "method", *measures],
-                           [[row["case"], NAMES.get(row["method"], row["method"]),
-                             *(f"{row[name]:.3f}" for name in measures)] for row in rows])
-    return picture_page(request.out / f"fig{number}.md", f"Figure {number}: registrations of {work.data.data_set.title}",
-                [table, f"![registered images and fields](fig{number}.png)"], work)
+    table = markdown_table(
+        ["case", "method", *measures],
+        [
+            [row["case"], NAMES.get(row["method"], row["method"]), *(f"{row[name]:.3f}" for name in measures)]
+            for row in rows
+        ],
+    )
+    return picture_page(
+        request.out / f"fig{number}.md",
+        f"Figure {number}: registrations of {work.data.data_set.title}",
+        [table, f"![registered images and fields](fig{number}.png)"],
+        work,
+    )
 
 
 def _outlined(structures: dict[int, str]) -> dict[str, tuple[list[int], str]]:
     """Name -> labels and colour of the paper's structures, where the data set has them; else of all of a short list."""
     found = {}
     for name, words, colour in OUTLINED:
-        labels = [label for label, text in structures.items()
-                  if any(word in text.lower().replace("-", " ") for word in words) and "inf lat" not in text.lower()]
+        labels = [
+            label
+            for label, text in structures.items()
+            if any(word in text.lower().replace("-", " ") for word in words) and "inf lat" not in text.lower()
+        ]
         if labels:
             found[name] = (labels, colour)
     if not found and len(structures) <= len(OUTLINED):

@@ -1,4 +1,5 @@
 """The paper's measures, and the field's of today, for one registered pair."""
+
 from __future__ import annotations
 
 import time
@@ -48,13 +49,19 @@ def moved_labels(case: Case, displacement: Tensor) -> np.ndarray | None:
 def score_final(case: Case, displacement: Tensor, data: PreparedData) -> dict:
     """Measures of a final registration: images, labels, topology. `displacement` is (1, ndim, *spatial) in voxels."""
     displacement = displacement.cpu()
-    distances = [metrics.image_distances(unit(warp(moving, displacement)), unit(fixed))
-                 for moving, fixed in zip(data.channels(case.pair.moving), data.channels(case.pair.fixed))]
+    distances = [
+        metrics.image_distances(unit(warp(moving, displacement)), unit(fixed))
+        for moving, fixed in zip(data.channels(case.pair.moving), data.channels(case.pair.fixed))
+    ]
     row = {name: float(np.mean([found[name] for found in distances])) for name in distances[0]}
     counted = folding(displacement)
     central = jacobian_determinant(displacement)[0, 0].numpy()
-    row.update(folded_central=float((central <= 0).mean()), folded=counted.share, folded_volume=counted.volume,
-               sd_log_jacobian=metrics.sd_log_jacobian(central))
+    row.update(
+        folded_central=float((central <= 0).mean()),
+        folded=counted.share,
+        folded_volume=counted.volume,
+        sd_log_jacobian=metrics.sd_log_jacobian(central),
+    )
     if case.fixed_labels is not None and case.moving_labels is not None:
         row.update(_score_labels(case, displacement, data.data_set.structures))
     return row
@@ -64,8 +71,9 @@ def _score_labels(case: Case, displacement: Tensor, structures: dict[int, str]) 
     moved = moved_labels(case, displacement)
     shared = metrics.shared_labels(case.fixed_labels, case.moving_labels, structures)
     scores = metrics.dice(case.fixed_labels, moved, shared)
-    distances = [metrics.surface_distance_95(case.fixed_labels, moved, label, case.label_spacing)
-                 for label in shared[:10]]
+    distances = [
+        metrics.surface_distance_95(case.fixed_labels, moved, label, case.label_spacing) for label in shared[:10]
+    ]
     row = {"dice": float(np.mean(list(scores.values())))}
     row.update({f"label_{label}": score for label, score in scores.items()})
     if np.isfinite(distances).any() and len(shared) <= 10:
@@ -78,7 +86,8 @@ def _score_labels(case: Case, displacement: Tensor, structures: dict[int, str]) 
 
 
 def score_path(case: Case, at: TrajectoryAt, data: PreparedData) -> dict:
-    """Measures of the trajectory: the moved image at eta = time against the true image, mean over the frames between the ends.
+    """Measures of the trajectory: the moved image at eta = time against the true image, mean over the frames between
+    the ends.
 
     Where the data set knows the true displacement, also the mean length in voxels of the error of the field, inside the
     structures of both images; and the largest share of folded voxels on the trajectory.

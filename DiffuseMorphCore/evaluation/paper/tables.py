@@ -1,4 +1,5 @@
 """Tables 1 to 4 of the paper: trains or loads, evaluates, and writes `cases.csv`, `tableN.md` and `tableN.png`."""
+
 from __future__ import annotations
 
 from collections.abc import Sequence
@@ -11,15 +12,20 @@ from DiffuseMorphCore.evaluation.paper.baselines import COMPARED
 from DiffuseMorphCore.evaluation.paper.comparison import TRUTHS, Comparison
 from DiffuseMorphCore.evaluation.paper.fitting import training_seconds
 from DiffuseMorphCore.evaluation.paper.pictures import bars
-from DiffuseMorphCore.evaluation.paper.refinement import REFINED
 from DiffuseMorphCore.evaluation.paper.published import REMARKS, TABLE_1, TABLE_2, TABLE_3, TABLE_4
+from DiffuseMorphCore.evaluation.paper.refinement import REFINED
 from DiffuseMorphCore.evaluation.records import Records, write_text
 from DiffuseMorphCore.evaluation.report import Column, comparison, facts, markdown_table, values
 from DiffuseMorphCore.training.objective import LossWeights
 
 LAMBDAS = (2, 5, 10)
-NAMES = {"initial": "Initial", "true": "The true motion", "true-scaled": "The true motion's end, scaled",
-         "syn": "ANTs SyN", **{key: method.title for key, method in COMPARED.items()}}
+NAMES = {
+    "initial": "Initial",
+    "true": "The true motion",
+    "true-scaled": "The true motion's end, scaled",
+    "syn": "ANTs SyN",
+    **{key: method.title for key, method in COMPARED.items()},
+}
 NAMES |= {f"{key}{REFINED}": f"{title}, refined" for key, title in NAMES.items()}
 NAMES[f"initial{REFINED}"] = "Refinement alone"
 
@@ -46,35 +52,57 @@ def by_seed(rows: dict[str, list[dict]], column: Column) -> str:
     lines = []
     for name, group in rows.items():
         means = [values([row for row in group if row["seed"] == seed], column.key) for seed in seeds]
-        lines.append([NAMES.get(name, name),
-                      *(f"{found.mean():.{column.digits}f}" if len(found) else "–" for found in means)])
+        lines.append(
+            [NAMES.get(name, name), *(f"{found.mean():.{column.digits}f}" if len(found) else "–" for found in means)]
+        )
     return markdown_table([column.heading, *(f"seed {seed}" for seed in seeds)], lines)
 
 
-def table_page(title: str, work: Comparison, rows: dict[str, list[dict]], columns: Sequence[Column], published: tuple,
-         tested: str, rival: str, remarks: Sequence[str] = ()) -> str:
+def table_page(
+    title: str,
+    work: Comparison,
+    rows: dict[str, list[dict]],
+    columns: Sequence[Column],
+    published: tuple,
+    tested: str,
+    rival: str,
+    remarks: Sequence[str] = (),
+) -> str:
     """The Markdown page of a table: ours, the paper's, what each seed gave, and what all was made on."""
     everything = [row for group in rows.values() for row in group]
     columns = [column for column in columns if any(row.get(column.key) is not None for row in everything)]
     tested_column = next((column for column in columns if column.key == tested), columns[0])
-    ours = comparison(rows, columns, rival if rival in rows else None, tested_column.key,
-                      lambda key: NAMES.get(key, key))
+    ours = comparison(
+        rows, columns, rival if rival in rows else None, tested_column.key, lambda key: NAMES.get(key, key)
+    )
     budget, case = work.budget, work.judged()[0]
     labels = {} if case.fixed_labels is None else {"grid of the labels": "x".join(map(str, case.fixed_labels.shape))}
     trained = dict.fromkeys(COMPARED[name].network for name in rows if name in COMPARED)
     times = {f"training of {network}": f"{_training_time(work, network):.0f} s a seed" for network in trained}
-    information = {"data": work.data.data_set.title, "pairs judged": len({row["pair"] for row in everything}),
-                   "training pairs": len(work.data.pairs("train")),
-                   "grid": "x".join(map(str, case.moving.shape[2:])), **labels,
-                   "seeds": ", ".join(map(str, work.seeds)),
-                   "training": f"{budget.steps} steps of {budget.batch} pair{'s' * (budget.batch > 1)}, Adam, rate "
-                               f"{budget.learning_rate:g}, betas {budget.betas}",
-                   "lambda": work.weights.registration, "weight of smoothness": work.weights.smoothness, **times,
-                   "device": str(work.device), **machine()}
-    parts = [f"# {title}", "## This run", ours,
-             "Mean (standard deviation) over cases and seeds, images in [0, 1]. p: Wilcoxon signed-rank test on "
-             f"{tested_column.heading}. The same deformation network, pairs, steps and rates for every trained method.",
-             *_paper(columns, published), *filter(None, remarks)]
+    information = {
+        "data": work.data.data_set.title,
+        "pairs judged": len({row["pair"] for row in everything}),
+        "training pairs": len(work.data.pairs("train")),
+        "grid": "x".join(map(str, case.moving.shape[2:])),
+        **labels,
+        "seeds": ", ".join(map(str, work.seeds)),
+        "training": f"{budget.steps} steps of {budget.batch} pair{'s' * (budget.batch > 1)}, Adam, rate "
+        f"{budget.learning_rate:g}, betas {budget.betas}",
+        "lambda": work.weights.registration,
+        "weight of smoothness": work.weights.smoothness,
+        **times,
+        "device": str(work.device),
+        **machine(),
+    }
+    parts = [
+        f"# {title}",
+        "## This run",
+        ours,
+        "Mean (standard deviation) over cases and seeds, images in [0, 1]. p: Wilcoxon signed-rank test on "
+        f"{tested_column.heading}. The same deformation network, pairs, steps and rates for every trained method.",
+        *_paper(columns, published),
+        *filter(None, remarks),
+    ]
     if len(work.seeds) > 1:
         parts += ["## Seed by seed", by_seed(rows, tested_column)]
     return "\n\n".join([*parts, "## Made with", facts(information)]) + "\n"
@@ -85,9 +113,13 @@ def _paper(columns: Sequence[Column], published: tuple) -> list[str]:
     known = [column for column in columns if any(column.key in figures for _, figures in published)]
     if not known:
         return []
-    return ["## The paper", markdown_table(["the paper", *(column.heading for column in known)],
-                                           [[name, *(figures.get(column.key, "–") for column in known)]
-                                            for name, figures in published])]
+    return [
+        "## The paper",
+        markdown_table(
+            ["the paper", *(column.heading for column in known)],
+            [[name, *(figures.get(column.key, "–") for column in known)] for name, figures in published],
+        ),
+    ]
 
 
 def _training_time(work: Comparison, network: str) -> float:
@@ -98,8 +130,12 @@ def _training_time(work: Comparison, network: str) -> float:
 
 def _finish(number: int, work: Comparison, rows: dict[str, list[dict]], text: str, shown: Sequence[Column]) -> Path:
     write_text(work.out / f"table{number}.md", text)
-    bars(rows, [column for column in shown if any(column.key in row for group in rows.values() for row in group)],
-         NAMES, work.out / f"table{number}.png")
+    bars(
+        rows,
+        [column for column in shown if any(column.key in row for group in rows.values() for row in group)],
+        NAMES,
+        work.out / f"table{number}.png",
+    )
     return work.out / f"table{number}.md"
 
 
@@ -116,7 +152,9 @@ def table1(request: ComparisonRequest) -> Path:
 
 
 def table2(request: ComparisonRequest) -> Path:
-    """3-D cardiac registration and its trajectory: ACDC where it is present, else the synthetic phantom, whose motion is known."""
+    """3-D cardiac registration and its trajectory: ACDC where it is present, else the synthetic phantom, whose motion
+    is known.
+    """
     work = arrange(HEARTS, request)
     rows = work.rows()
     title = f"Table 2: cardiac registration and continuous deformation of {work.data.data_set.title}"
@@ -135,18 +173,25 @@ def _verdict(rows: dict[str, list[dict]]) -> str:
     """The paper's claim about the trajectory, in one sentence per measure, as this run found it."""
     said = []
     for key, name, higher in (("path_psnr", "PSNR of the frames", True), ("path_error", "error of the field", False)):
-        means = {method: values(group, key).mean() for method, group in rows.items()
-                 if method not in ("initial", *TRUTHS) and not method.endswith(REFINED) and len(values(group, key))}
-        ours = [method for method in means if method in COMPARED and COMPARED[method].network.startswith("diffusemorph")]
+        means = {
+            method: values(group, key).mean()
+            for method, group in rows.items()
+            if method not in ("initial", *TRUTHS) and not method.endswith(REFINED) and len(values(group, key))
+        }
+        ours = [
+            method for method in means if method in COMPARED and COMPARED[method].network.startswith("diffusemorph")
+        ]
         others = [method for method in means if method not in ours]
         if not ours or not others:
             continue
         best = max if higher else min
         mine, theirs = best(ours, key=means.get), best(others, key=means.get)
         better = means[mine] > means[theirs] if higher else means[mine] < means[theirs]
-        said.append(f"By the {name}, the best eta trajectory ({NAMES[mine]}, {means[mine]:.3f}) is "
-                    f"{'closer to' if better else 'no closer to'} the true motion than the best rival "
-                    f"({NAMES[theirs]}, {means[theirs]:.3f}).")
+        said.append(
+            f"By the {name}, the best eta trajectory ({NAMES[mine]}, {means[mine]:.3f}) is "
+            f"{'closer to' if better else 'no closer to'} the true motion than the best rival "
+            f"({NAMES[theirs]}, {means[theirs]:.3f})."
+        )
     return " ".join(said)
 
 
@@ -155,8 +200,16 @@ def table3(request: ComparisonRequest) -> Path:
     work = arrange(BRAINS, request)
     rows = work.rows()
     columns = (DICE, CENTRAL, FOLDED, SPREAD, NMSE, SECONDS)
-    text = table_page(f"Table 3: brain registration of {work.data.data_set.title}", work, rows, columns, TABLE_3, "dice",
-                "syn", [REMARKS["MSDIRNet"], REMARKS["uniGradICON"], REMARKS["folded_central"]])
+    text = table_page(
+        f"Table 3: brain registration of {work.data.data_set.title}",
+        work,
+        rows,
+        columns,
+        TABLE_3,
+        "dice",
+        "syn",
+        [REMARKS["MSDIRNet"], REMARKS["uniGradICON"], REMARKS["folded_central"]],
+    )
     return _finish(3, work, rows, text, (DICE, CENTRAL))
 
 

@@ -3,6 +3,7 @@
 Both terms look at the field of the share eta of the latent, M(m, eta * latent), at one random eta a step. The latent is
 the one of inference, of step 0 and without noise: it is the one whose shares make the trajectory.
 """
+
 from __future__ import annotations
 
 from dataclasses import dataclass

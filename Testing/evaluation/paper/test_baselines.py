@@ -1,4 +1,5 @@
 """The compared networks: their trajectories, their losses, and training that can be interrupted."""
+
 import csv
 from dataclasses import replace
 from functools import partial
@@ -10,7 +11,7 @@ import SimpleITK as sitk
 import torch
 
 from DiffuseMorphCore.errors import DiffuseMorphError
-from DiffuseMorphCore.evaluation.datasets import DataSet, ScanPair, Scan
+from DiffuseMorphCore.evaluation.datasets import DataSet, Scan, ScanPair
 from DiffuseMorphCore.evaluation.paper import fitting
 from DiffuseMorphCore.evaluation.paper.arrangement import tiny_networks
 from DiffuseMorphCore.evaluation.paper.baselines import COMPARED, build_objective, trajectory
@@ -39,8 +40,10 @@ class Discs(DataSet):
     def pairs(self, split):
         pairs = []
         for person, x in (("one", 11), ("two", 13)):
-            frames = tuple(Scan(f"{person}{radius}", person, partial(disc, x, radius), time=(9 - radius) / 3)
-                           for radius in (9, 7, 6))
+            frames = tuple(
+                Scan(f"{person}{radius}", person, partial(disc, x, radius), time=(9 - radius) / 3)
+                for radius in (9, 7, 6)
+            )
             pairs.append(ScanPair(frames[0], frames[-1], frames))
         return pairs
 
@@ -48,7 +51,7 @@ class Discs(DataSet):
 def disc(x, radius):
     grid = np.indices((24, 26))
     texture = 0.2 * np.sin(grid[0] / 3 + x) * np.cos(grid[1] / 2)
-    inside = (grid[0] - 12) ** 2 + (grid[1] - x) ** 2 < radius ** 2
+    inside = (grid[0] - 12) ** 2 + (grid[1] - x) ** 2 < radius**2
     return sitk.GetImageFromArray((inside + texture).astype(np.float32))
 
 
@@ -110,8 +113,9 @@ def test_training_makes_images_more_similar(network, data, tmp_path):
     torch.manual_seed(0)
     untrained = build_objective(*arguments)
     case = data.case(data.pairs("train")[0])
-    moved = [warp(case.moving, trajectory(objective, case.moving, case.fixed)(1.0))
-             for objective in (untrained, trained)]
+    moved = [
+        warp(case.moving, trajectory(objective, case.moving, case.fixed)(1.0)) for objective in (untrained, trained)
+    ]
     similarity = [float(local_correlation(image, case.fixed)) for image in moved]
     assert similarity[1] > similarity[0] + 0.02
     with open(tmp_path / f"{network}_seed0.csv", newline="") as file:
@@ -126,7 +130,9 @@ def test_the_straight_way_costs_what_strays_from_it():
     field = objective.model.field(pair.moving, latent)
     drawn = draw(pair, LossWeights(), 2000, torch.Generator().manual_seed(0))
     with torch.no_grad():
-        assert float(objective.on_trajectory(pair, replace(drawn, eta=1.0), latent, field)) == pytest.approx(0, abs=1e-10)
+        assert float(objective.on_trajectory(pair, replace(drawn, eta=1.0), latent, field)) == pytest.approx(
+            0, abs=1e-10
+        )
         stray = (objective.model.field(pair.moving, 0 * latent)).square().mean()
         cost = objective.on_trajectory(pair, replace(drawn, eta=0.0), latent, field)
     assert float(cost) == pytest.approx(STRAIGHTNESS * float(stray), rel=1e-5) and float(cost) > 0
@@ -169,8 +175,17 @@ def test_an_interrupted_training_ends_as_an_unbroken_one(data, tmp_path, monkeyp
         assert torch.equal(one, two)
     assert training_seconds("diffusemorph", 3, tmp_path / "two") > 0
     with pytest.raises(DiffuseMorphError, match="other settings"):
-        fit("diffusemorph", tiny_networks(2), LossWeights(registration=2.0), BUDGET, TrainingPairs(data, 3), 3,
-            torch.device("cpu"), tmp_path / "two", quiet=True)
+        fit(
+            "diffusemorph",
+            tiny_networks(2),
+            LossWeights(registration=2.0),
+            BUDGET,
+            TrainingPairs(data, 3),
+            3,
+            torch.device("cpu"),
+            tmp_path / "two",
+            quiet=True,
+        )
 
 
 def test_pairs_are_mirrored_together_and_depend_on_their_number_alone(data):
@@ -181,8 +196,12 @@ def test_pairs_are_mirrored_together_and_depend_on_their_number_alone(data):
     seen = set()
     for index in range(40):
         drawn = pairs.draw(index, torch.device("cpu"))
-        matches = [(number, flips) for number, (moving, fixed) in enumerate(known) for flips in ((), (2,), (3,), (2, 3))
-                   if torch.equal(moving.flip(flips), drawn.moving) and torch.equal(fixed.flip(flips), drawn.fixed)]
+        matches = [
+            (number, flips)
+            for number, (moving, fixed) in enumerate(known)
+            for flips in ((), (2,), (3,), (2, 3))
+            if torch.equal(moving.flip(flips), drawn.moving) and torch.equal(fixed.flip(flips), drawn.fixed)
+        ]
         assert len(matches) == 1
         seen.add(matches[0])
     assert len(seen) == 8

@@ -1,4 +1,5 @@
 """Every table and figure as a command, end to end at a tiny size."""
+
 import csv
 from pathlib import Path
 
@@ -20,10 +21,11 @@ def hearts(tmp_path_factory):
     for person in range(7):
         names = [f"p{person}_{kind}.png" for kind in ("ed", "ed_lv", "es", "es_lv")]
         for phase, radius in enumerate((12 - person % 3, 8)):
-            disc = ((grid - 20) ** 2).sum(0) < radius ** 2
+            disc = ((grid - 20) ** 2).sum(0) < radius**2
             body = 60 + 20 * np.sin(grid[0] / 5) * np.cos(grid[1] / 4)
-            sitk.WriteImage(sitk.GetImageFromArray(np.where(disc, 220, body).astype(np.uint8)),
-                            str(folder / names[2 * phase]))
+            sitk.WriteImage(
+                sitk.GetImageFromArray(np.where(disc, 220, body).astype(np.uint8)), str(folder / names[2 * phase])
+            )
             sitk.WriteImage(sitk.GetImageFromArray(disc.astype(np.uint8) * 255), str(folder / names[2 * phase + 1]))
         lines.append(f"p{person},1,{','.join(names)}")
     (folder / "pairs.csv").write_text("\n".join(lines) + "\n")
@@ -79,8 +81,18 @@ def check_picture(drawn, path):
 
 
 def test_table_1_on_hearts_says_that_they_are_not_faces(hearts, tmp_path, drawn):
-    page = run("table1", tmp_path, "--data", str(hearts), "--cases", "2", "--grid", "32,32",
-               "--methods", "initial,voxelmorph,diffusemorph")
+    page = run(
+        "table1",
+        tmp_path,
+        "--data",
+        str(hearts),
+        "--cases",
+        "2",
+        "--grid",
+        "32,32",
+        "--methods",
+        "initial,voxelmorph,diffusemorph",
+    )
     assert "in place of the faces of RaFD" in page and "0.0032 (0.0017)" in page
     for name in ("Initial", "VoxelMorph, scaled field", "DiffuseMorph, as in the paper"):
         assert f"| {name} | 2 |" in page
@@ -90,8 +102,18 @@ def test_table_1_on_hearts_says_that_they_are_not_faces(hearts, tmp_path, drawn)
 
 
 def test_table_2_tests_the_claim_about_the_way_with_seeds(tmp_path):
-    page = run("table2", tmp_path, "--seeds", "0,1", "--batch", "2", "--smoothness", "0.5", "--methods",
-               "initial,true,true-scaled,initial+refine,voxelmorph,diffusemorph-anchored,diffusemorph-anchored+refine")
+    page = run(
+        "table2",
+        tmp_path,
+        "--seeds",
+        "0,1",
+        "--batch",
+        "2",
+        "--smoothness",
+        "0.5",
+        "--methods",
+        "initial,true,true-scaled,initial+refine,voxelmorph,diffusemorph-anchored,diffusemorph-anchored+refine",
+    )
     assert "DiffuseMorph, anchored, refined | 4 |" in page and "Refinement alone | 2 |" in page
     assert "3 steps of 2 pairs" in page
     true = next(line for line in page.splitlines() if line.startswith("| The true motion | 2 |"))
@@ -108,8 +130,10 @@ def test_the_way_frame_by_frame_shares_the_folder_of_table_2(hearts, tmp_path, c
     assert networks == {path: path.stat().st_mtime_ns for path in (tmp_path / "networks").iterdir()}
     assert "| The true motion | 0.00 | 0.00 | 0.00 |" in page
     with open(tmp_path / "trajectory.csv", newline="") as file:
-        rows = [(row["method"], {key: float(value) for key, value in row.items() if key[-1].isdigit()})
-                for row in csv.DictReader(file)]
+        rows = [
+            (row["method"], {key: float(value) for key, value in row.items() if key[-1].isdigit()})
+            for row in csv.DictReader(file)
+        ]
     assert len(rows) == 10
     for method, row in rows:
         assert row["length 0.00"] < 1e-9 or method == "diffusemorph"
@@ -117,8 +141,24 @@ def test_the_way_frame_by_frame_shares_the_folder_of_table_2(hearts, tmp_path, c
         assert row["error 0.50"] < 1e-6 or method != "true"
         assert row["length 0.50"] == pytest.approx(row["length 1.00"] / 2, rel=1e-4) or method != "true-scaled"
     check_picture(drawn, tmp_path / "trajectory.png")
-    assert main(["trajectory", "--data-set", "heart-cine", "--data", str(hearts), "--size", "tiny", "--threads", "1",
-                 "--out", str(tmp_path / "other")]) == 1
+    assert (
+        main(
+            [
+                "trajectory",
+                "--data-set",
+                "heart-cine",
+                "--data",
+                str(hearts),
+                "--size",
+                "tiny",
+                "--threads",
+                "1",
+                "--out",
+                str(tmp_path / "other"),
+            ]
+        )
+        == 1
+    )
     assert "is not known" in capsys.readouterr().err
 
 
@@ -145,8 +185,18 @@ def test_figure_5_shows_registrations_and_fields(hearts, tmp_path, drawn):
 
 
 def test_figure_6_shows_the_way(hearts, tmp_path, drawn):
-    page = run("fig6", tmp_path, "--data", str(hearts), "--cases", "1", "--grid", "32,32",
-               "--methods", "voxelmorph,diffusemorph-anchored")
+    page = run(
+        "fig6",
+        tmp_path,
+        "--data",
+        str(hearts),
+        "--cases",
+        "1",
+        "--grid",
+        "32,32",
+        "--methods",
+        "voxelmorph,diffusemorph-anchored",
+    )
     assert "outlines" in page and "eta = 0.25" in page
     check_picture(drawn, tmp_path / "fig6.png")
 

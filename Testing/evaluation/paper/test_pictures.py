@@ -1,4 +1,6 @@
-"""Pictures show what they are drawn from: bars as long as means, boxes where values lie, grids where the field puts them."""
+"""Pictures show what they are drawn from: bars as long as means, boxes where values lie, grids where the field puts
+them."""
+
 from __future__ import annotations
 
 import numpy as np
@@ -22,16 +24,24 @@ def test_bars_are_as_long_as_the_means(drawn, tmp_path):
     pictures.bars(rows, [Column("dice", "Dice (%)", 1, scale=100)], {"ours": "Ours"}, tmp_path / "a.png")
     (axis,) = drawn[0].axes
     assert [bar.get_width() for bar in axis.patches] == pytest.approx([70, 40])
-    assert axis.get_title() == "Dice (%)" and [label.get_text() for label in axis.get_yticklabels()] == ["Ours", "theirs"]
+    assert axis.get_title() == "Dice (%)" and [label.get_text() for label in axis.get_yticklabels()] == [
+        "Ours",
+        "theirs",
+    ]
 
 
 def test_boxes_hold_the_values_of_their_structure_and_method(drawn, tmp_path):
-    groups = {"thalamus": {"ours": np.array([0.7, 0.8, 0.9]), "theirs": np.array([0.2, 0.3, 0.4])},
-              "putamen": {"ours": np.array([0.5, 0.6, np.nan]), "theirs": np.array([0.1, 0.1, 0.1])}}
+    groups = {
+        "thalamus": {"ours": np.array([0.7, 0.8, 0.9]), "theirs": np.array([0.2, 0.3, 0.4])},
+        "putamen": {"ours": np.array([0.5, 0.6, np.nan]), "theirs": np.array([0.1, 0.1, 0.1])},
+    }
     pictures.boxes(groups, tmp_path / "a.png")
     (axis,) = drawn[0].axes
-    medians = sorted(line.get_ydata()[0] for line in axis.lines if len(line.get_ydata()) == 2
-                     and line.get_ydata()[0] == line.get_ydata()[1] and np.ptp(line.get_xdata()) > 0.3)
+    medians = sorted(
+        line.get_ydata()[0]
+        for line in axis.lines
+        if len(line.get_ydata()) == 2 and line.get_ydata()[0] == line.get_ydata()[1] and np.ptp(line.get_xdata()) > 0.3
+    )
     assert {0.8, 0.3, 0.55, 0.1} <= {round(value, 3) for value in medians}
     assert [label.get_text() for label in axis.get_xticklabels()] == list(groups)
 
@@ -40,7 +50,9 @@ def test_boxes_hold_the_values_of_their_structure_and_method(drawn, tmp_path):
 def test_grid_lines_run_where_the_field_puts_them(direction):
     shape = (25, 31)
     displacement = np.zeros((2, *shape))
-    displacement[direction] = 2.5 * np.sin(np.linspace(0, np.pi, shape[1 - direction])).reshape((-1, 1) if direction else (1, -1))
+    displacement[direction] = 2.5 * np.sin(np.linspace(0, np.pi, shape[1 - direction])).reshape(
+        (-1, 1) if direction else (1, -1)
+    )
     figure, axes = pictures.canvas(1, 1)
     pictures.grid_lines(axes[0][0], displacement, step=6)
     lines = [np.array(line.get_data()) for line in axes[0][0].lines]

@@ -1,4 +1,5 @@
 """Scores of a comparison where the answer is known, and data on one grid."""
+
 import numpy as np
 import pytest
 import SimpleITK as sitk
@@ -22,8 +23,10 @@ def prepared(tmp_path_factory):
 
 def test_the_true_motion_gets_the_best_scores_and_no_motion_the_initial_ones(prepared):
     data, case = prepared
-    truths = {scan.time: torch.from_numpy(data.data_set.true_displacement(scan))[None]
-              for scan in (*case.frames, case.pair.fixed)}
+    truths = {
+        scan.time: torch.from_numpy(data.data_set.true_displacement(scan))[None]
+        for scan in (*case.frames, case.pair.fixed)
+    }
     true = score_case(case, truths.__getitem__, data)
     none = score_case(case, lambda eta: torch.zeros(1, 3, *SHAPE), data)
     assert true["path_error"] == 0 and none["path_error"] > 0.5
@@ -38,10 +41,12 @@ def test_the_true_motion_gets_the_best_scores_and_no_motion_the_initial_ones(pre
 
 
 def test_larger_voxels_are_less_noisy():
-    still = [np.asarray([sitk.GetArrayFromImage(frame(3, shape, time)) for time in (0.0, 1e-5)]) for shape in
-             ((64, 64), (128, 128))]
+    still = [
+        np.asarray([sitk.GetArrayFromImage(frame(3, shape, time)) for time in (0.0, 1e-5)])
+        for shape in ((64, 64), (128, 128))
+    ]
     noise = [float((one - two)[np.minimum(one, two) > 0.3].std()) for one, two in still]
-    assert noise[0] == pytest.approx(0.5 * noise[1], rel=0.1) and noise[1] == pytest.approx(0.02 * 2 ** 0.5, rel=0.1)
+    assert noise[0] == pytest.approx(0.5 * noise[1], rel=0.1) and noise[1] == pytest.approx(0.02 * 2**0.5, rel=0.1)
 
 
 def test_a_folded_field_is_counted_both_ways(prepared):
