@@ -24,11 +24,12 @@ COMPARED_VOXELS = {2: 10_000, 3: 40_000}
 CERTAIN, LIKELY = 0.75, 0.5
 """Correlation from which images have one contrast, and from which they are taken to where nothing knows their tissues.
 Brains of one contrast, extracted: .84 to .87, hearts and lungs above .9, hippocampi .60 to .68, brains of inverted
-contrast .35 to .49; heads with T1 and T1 .44 to .62, with T1 and FLAIR .39 to .64 (people that methods are chosen
+contrast .35 to .49; heads with T1 and T1 .44 to .63, with T1 and FLAIR .39 to .70 (people that methods are chosen
 on)."""
-DIFFERENT_PROFILE = 0.08
-"""Distance of tissue profiles from which contrasts differ: T1 and T1 up to .06, FLAIR and FLAIR .04, T1 and FLAIR .10
-to .24."""
+DIFFERENT_PROFILE = 0.03
+"""Distance of tissue profiles from which contrasts are taken for different. T1 and FLAIR of six pairs of heads are .08
+to .45 apart, T1 and T1 .00 to .12, so the two overlap: one contrast that is taken for two costs time, two that are
+taken for one cost the result."""
 HEAD = 100.0  # mm: a field of view with less along any axis shows no head
 
 _WINDOW = 5
