@@ -17,7 +17,7 @@ from DiffuseMorphCore.training.sources import build_sources
 
 CPU = torch.device("cpu")
 SHAPE = (16, 16)
-KINDS = {"labelmaps": "labelmaps", "subjects": "subjects"}
+KINDS = {"labelmaps": "labelmaps", "tissues": "labelmaps", "subjects": "subjects"}
 """Folder of a source's data in `world`, where it is not that of the images."""
 
 every_source = pytest.mark.parametrize("name", SOURCES)
@@ -51,7 +51,7 @@ def world(tmp_path_factory):
 def run_of(name, world):
     """The settings of a run with this source."""
     images = world / "images"
-    maps = name == "labelmaps"
+    maps = name in ("labelmaps", "tissues")
     data = {
         "source": name,
         "folder": str(world / KINDS.get(name, "images")),
