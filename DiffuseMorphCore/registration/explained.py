@@ -35,16 +35,28 @@ def explained(
     objects = [np.abs(image - value) > _TISSUE for image, value in zip((fixed, moved), backgrounds)]
     both = objects[0] & objects[1] & inside
     varied = both.sum() >= _FEWEST and min(fixed[both].std(), moved[both].std()) >= _VARIED
-    combine = np.logical_and if varied else np.logical_or
-    here = _ratio(fixed, moved, combine(*objects) & inside)
+
+    def compared(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+        # Of objects of one intensity only the outline tells anything: then what is around them counts too.
+        return first & second if varied else _box(first | second)
+
+    here = _ratio(fixed, moved, compared(*objects) & inside)
     shifted = []
     for axis, share, sign in product(range(fixed.ndim), _SHIFTS, (-1, 1)):
         extent = np.flatnonzero(objects[0].any(axis=tuple(other for other in range(fixed.ndim) if other != axis)))
         step = sign * int(share * (np.ptp(extent) + 1 if extent.size else 0))
         if step:
             other, its_object, known = (np.roll(part, step, axis) for part in (moved, objects[1], inside))
-            shifted.append(_ratio(fixed, other, combine(objects[0], its_object) & inside & known))
+            shifted.append(_ratio(fixed, other, compared(objects[0], its_object) & inside & known))
     return float(here - max(shifted, default=0.0))
+
+
+def _box(marked: np.ndarray) -> np.ndarray:
+    """Booleans: the smallest box around what is marked."""
+    box = np.zeros_like(marked)
+    if marked.any():
+        box[tuple(slice(along.min(), along.max() + 1) for along in np.nonzero(marked))] = True
+    return box
 
 
 def _ratio(first: np.ndarray, second: np.ndarray, where: np.ndarray) -> float:

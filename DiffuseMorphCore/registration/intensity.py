@@ -12,6 +12,7 @@ from DiffuseMorphCore.errors import DiffuseMorphError
 CT_RANGE = (-1000.0, 1000.0)
 """Hounsfield units kept of a CT; air, soft tissue and most bone lie inside."""
 _SAMPLES = 500_000  # voxels that tell the percentiles
+_ROUNDING = 1e-5  # of the range of intensities
 _MOST_COMMON = 0.3  # share of the border that one value must have to be the background
 _PEAK = 0.35  # share of the border that a narrow range must have to be a noisy background
 _BINS = 64  # of the range of intensities; a peak is three of them wide
@@ -99,7 +100,8 @@ def intensity_range(array: np.ndarray, background: Background | None = None, mod
         return max(lowest, CT_RANGE[0]), min(highest, CT_RANGE[1])
     known = background is not None and background.uniform
     bottom = background.value if known else lowest
-    object_ = sample[sample != bottom]
+    # What differs from the background by rounding alone would make the range depend on the scale of the intensities.
+    object_ = sample[np.abs(sample - bottom) > _ROUNDING * (highest - lowest)]
     if object_.size < 100:
         return lowest, highest
     # A background of one value (zero around an extracted organ) must not decide the range, and stays in it.

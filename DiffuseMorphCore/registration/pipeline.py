@@ -90,7 +90,7 @@ def register(
         advance(progress, "align", 0.0)
         alignment = align_linearly(*scans, wanted.align, initial, progress, notes)
         if wanted.align in ("rigid", "affine"):
-            compared = "same" if wanted.modality == "same" else "different"
+            compared = "different" if wanted.modality == "different" else "same"
             alignment = _kept_start(scans, alignment, initial, MODALITIES[compared])
         region = working_region(scans[0].grid, scans[1].grid, alignment)
         asked, modality = wanted.modality, None

@@ -201,12 +201,27 @@ def test_masks_exclude_a_lesion(pair_3d):
     mask.CopyInformation(moving)
     masked = register(fixed, lesion, model=None, align="none", moving_mask=mask)
     unmasked = register(fixed, lesion, model=None, align="none")
-    assert difference(fixed, masked.warp(moving)) < difference(fixed, unmasked.warp(moving))
+    known = np.ones(array.shape, bool)  # where the mask, and what bends towards it, leaves the images to be compared
+    known[8:24, 4:20, 6:24] = False
+    target = sitk.GetArrayFromImage(fixed)
+    errors = [
+        np.abs(sitk.GetArrayFromImage(result.warp(moving)) - target)[known].mean() for result in (masked, unmasked)
+    ]
+    assert errors[0] < errors[1]
+
+
+def on_grid(result, image):
+    """The displacement of a result on the voxels of an image, (*spatial, ndim) in mm."""
+    places = image.GetSize(), image.GetOrigin(), image.GetSpacing(), image.GetDirection()
+    return sitk.GetArrayFromImage(
+        sitk.TransformToDisplacementField(result.transform(), sitk.sitkVectorFloat64, *places)
+    )
 
 
 def test_a_cut_moving_image_deforms_like_the_whole_one_where_it_is_known(textured_pair_3d):
     fixed, moving = textured_pair_3d
-    whole, cut = (register(fixed, image, model=None, align="none").vectors() for image in (moving, moving[:, :, :22]))
+    results = [register(fixed, image, model=None, align="none") for image in (moving, moving[:, :, :22])]
+    whole, cut = (on_grid(result, fixed) for result in results)
     apart = np.linalg.norm(whole - cut, axis=-1)
     known = sitk.GetArrayViewFromImage(fixed) > 60
     known[21:] = False
