@@ -107,6 +107,7 @@ def test_the_memory_of_large_volumes_is_not_made_light_of(panel, pair, side, exp
     import re
 
     wait_for(lambda: not panel.modelPanel.reading)
+    pair.modality = type(pair.modality).same  # "automatic" announces what two contrasts would take
     for name in ("fixedVolume", "movingVolume"):
         setattr(pair, name, large_volume(name, (side, side, side)))
     text = get(panel.ui.memoryLabel)

@@ -36,7 +36,9 @@ def test_options_named_in_the_readme_exist(module):
 
     from DiffuseMorphSlicerLib.Logic import DiffuseMorphSlicerLogic
 
+    from DiffuseMorphCore.options import declared
+
     text = README.split("Every option is a keyword and described by")[1].split("### Troubleshooting")[0]
-    options = set(inspect.signature(DiffuseMorphSlicerLogic.startRegistration).parameters)
+    options = {*inspect.signature(DiffuseMorphSlicerLogic.startRegistration).parameters, *declared()}
     named = set(re.findall(r"`(\w+)`", text))
     assert len(named) >= 12 and named <= options

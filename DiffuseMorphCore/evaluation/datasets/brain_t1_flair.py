@@ -10,15 +10,15 @@ from DiffuseMorphCore.errors import DiffuseMorphError
 from DiffuseMorphCore.evaluation.datasets.scan import DataSet, Scan, ScanPair, file_scan
 from DiffuseMorphCore.images import read_image
 
-PEOPLE = {"choose": ("04", "07", "11"), "validation": ("15", "16", "20", "23"), "one-person": ("15", "16")}
+PEOPLE = {"train": ("04", "07", "11"), "validation": ("15", "16", "20", "23")}
 ONE_PERSON_TWICE = frozenset({"15", "16"})
 
 
 class BrainT1Flair(DataSet):
     """The T1 of one person is fixed, the FLAIR of another moves; 2 mm, not aligned, 145 structures.
 
-    Methods are chosen on three people (6 ordered pairs) and scored on four (10 pairs); two of these look like one
-    person scanned twice, whose two pairs are a split of their own.
+    Nothing is trained on them: methods are chosen on the three people of "train" (6 ordered pairs) and scored on the
+    four of "validation" (10 pairs; two of the four look like one person scanned twice, so their own two pairs are left out).
     """
 
     name = "brain-t1-flair"
@@ -28,7 +28,7 @@ class BrainT1Flair(DataSet):
 
     def __init__(self, folder: str | Path | None):
         super().__init__(folder)
-        first = self.required(f"{PEOPLE['choose'][0]}_labels.nii.gz")
+        first = self.required(f"{PEOPLE['train'][0]}_labels.nii.gz")
         labels = sitk.LabelShapeStatisticsImageFilter()
         labels.Execute(sitk.Cast(read_image(first), sitk.sitkInt32))
         self.structures = {label: str(label) for label in labels.GetLabels()}
@@ -47,8 +47,7 @@ class BrainT1Flair(DataSet):
             for moving in scans[half:]
             if fixed.subject != moving.subject
         ]
-        if split == "validation":
-            pairs = [pair for pair in pairs if {pair.fixed.subject, pair.moving.subject} != ONE_PERSON_TWICE]
+        pairs = [pair for pair in pairs if {pair.fixed.subject, pair.moving.subject} != ONE_PERSON_TWICE]
         if not pairs:
             raise DiffuseMorphError(f"The folder '{self.folder}' has no pair of two people for '{split}'.")
         return pairs
