@@ -18,7 +18,8 @@ class BrainT1Flair(DataSet):
     """The T1 of one person is fixed, the FLAIR of another moves; 2 mm, not aligned, 145 structures.
 
     Nothing is trained on them: methods are chosen on the three people of "train" (6 ordered pairs) and scored on the
-    four of "validation" (10 pairs; two of the four look like one person scanned twice, so their own two pairs are left out).
+    four of "validation" (10 pairs; two of the four look like one person scanned twice, so their own two pairs are left
+    out).
     """
 
     name = "brain-t1-flair"
