@@ -2,6 +2,8 @@ import threading
 import time
 import traceback
 
+from slicer.i18n import tr as _
+
 from DiffuseMorphCore.errors import Cancelled
 
 
@@ -69,18 +71,24 @@ class BackgroundRun:
         return self._finished.wait(seconds)
 
     def take(self):
-        """What the finished work gives, once and in the main thread; raises what the work raised."""
+        """What the finished work gives, once and in the main thread; raises what the work raised.
+
+        Raises Cancelled after cancel(), although the work may have come to its end before it noticed.
+        """
         result, self._result = self._result, None
         if self.error is not None:
             raise self.error
+        if self._cancelled.is_set():
+            raise Cancelled(_("The work was stopped."))
         return self._deliver(result)
 
     def wait(self, idle=None):
-        """Wait for the end, calling idle() meanwhile, and take the result."""
-        while not self.poll(0.02):
+        """Wait for the end, calling idle() meanwhile and at least once, and take the result."""
+        while True:
             if idle is not None:
                 idle()
-        return self.take()
+            if self.poll(0.02):
+                return self.take()
 
     @property
     def seconds(self):

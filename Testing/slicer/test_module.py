@@ -171,6 +171,19 @@ def test_background_run_reports_cancels_and_delivers_in_the_callers_thread(modul
     assert run.cancelled
 
 
+def test_a_run_that_was_over_before_it_was_cancelled_is_cancelled_all_the_same(module):
+    from DiffuseMorphSlicerLib.BackgroundRun import BackgroundRun
+
+    from DiffuseMorphCore.errors import Cancelled
+
+    delivered = []
+    run = BackgroundRun(lambda progress: 42, {}, delivered.append)
+    assert run.poll(None)
+    with pytest.raises(Cancelled):
+        run.wait(run.cancel)
+    assert delivered == []
+
+
 def test_one_computation_at_a_time(logic, monkeypatch):
     from ball_volumes import OPTIONS, add_ball
     from DiffuseMorphSlicerLib.RegistrationJob import RegistrationJob
