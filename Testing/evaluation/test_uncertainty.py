@@ -7,7 +7,8 @@ import pytest
 import SimpleITK as sitk
 
 from DiffuseMorphCore.evaluation.__main__ import main
-from DiffuseMorphCore.evaluation.uncertainty import boundary_distances, compare, over_pairs, rank_correlation
+from DiffuseMorphCore.evaluation.boundaries import boundary_distances
+from DiffuseMorphCore.evaluation.uncertainty import compare, over_pairs, rank_correlation
 
 
 def cubes(shifts):
