@@ -75,17 +75,13 @@ def windowed(image: Tensor) -> Tensor:
 
     Beside the bright fat under the skin a brain can be nearly black, which no synthetic image is.
     """
-    ndim = image.dim() - 2
-    object_ = (
-        smooth(image, 1.0) > 0.1 * image.quantile(0.98)
-        if image.numel() < 1e6
-        else smooth(image, 1.0) > 0.1 * image.flatten()[::7].quantile(0.98)
-    ).to(image)
+    sample = image.flatten()[:: 1 if image.numel() < 1_000_000 else 7]
+    object_ = (smooth(image, 1.0) > 0.1 * sample.quantile(0.98)).to(image)
     window = 2 * max(1, min(image.shape[2:]) // 16) + 1
     share = box_sum(object_, window) / box_sum(torch.ones_like(object_), window)
     for depth in (0.999, 0.9, 0.5):
         inside = image[share > depth]
-        if inside.numel() > 0.02 * image.numel() and ndim:
+        if inside.numel() > 0.02 * image.numel():
             break
     if not inside.numel():
         return image

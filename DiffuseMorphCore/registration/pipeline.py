@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -94,12 +96,13 @@ def register(
             alignment = _kept_start(scans, alignment, initial, MODALITIES[compared])
         region = working_region(scans[0].grid, scans[1].grid, alignment)
         asked, modality = wanted.modality, None
+        canonical = cache(partial(resolve_canonical, network, region.ndim, target))
         if asked == "auto":
-            modality = _modality(scans, region, alignment, network, target)
+            modality = _modality(scans, region, alignment, canonical, target)
             wanted = replace(wanted, modality=modality.name)
         goal = MODALITIES[wanted.modality]
         if wanted.modality == "different" and wanted.model == "default":
-            network = resolve_canonical(network, scans[0].grid.ndim, target) or network
+            network = canonical() or network
         advance(progress, "align", 1.0)
     deformation, used = _deform_within_memory(
         scans, region, alignment, network, target, goal, wanted, notes, stopwatch, progress
@@ -146,13 +149,13 @@ def _modality(
     scans: tuple[PreparedScan, PreparedScan],
     region: Grid,
     alignment: sitk.AffineTransform,
-    network: DiffuseMorph | None,
+    canonical: Callable[[], DiffuseMorph | None],
     device: torch.device,
 ) -> Modality:
     """What the aligned pair says of its contrasts, seen on voxels of about 3 mm where it is as large as a head."""
     grid = region.resampled(region.shape_at(_TISSUE_SPACING) if region.ndim == 3 else region.shape)
     pair = working_pair(scans, grid, alignment).to(device)
-    return choose_modality(pair, grid, lambda: resolve_canonical(network, region.ndim, device))
+    return choose_modality(pair, grid, canonical)
 
 
 def _told(name: str, chosen: Modality | None) -> dict[str, Any]:
