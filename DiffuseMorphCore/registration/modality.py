@@ -22,14 +22,19 @@ from DiffuseMorphCore.warp.filters import box_sum
 COMPARED_VOXELS = {2: 10_000, 3: 40_000}
 """Voxels of the grid on which brightness is compared: coarse, as a linear alignment leaves details apart."""
 CERTAIN, LIKELY = 0.75, 0.5
-"""Correlation from which images have one contrast, and from which they are taken to where nothing knows their tissues.
-Brains of one contrast, extracted: .84 to .87, hearts and lungs above .9, hippocampi .60 to .68, brains of inverted
-contrast .35 to .49; heads with T1 and T1 .44 to .63, with T1 and FLAIR .39 to .70 (people that methods are chosen
-on)."""
+"""Correlation from which images have one contrast unless their tissues clearly say otherwise, and from which they are
+taken to where nothing knows their tissues. Brains of one contrast, extracted: .84 to .90, hearts and lungs above .9,
+hippocampi .60 to .68, brains of inverted contrast .35 to .49; heads with T1 and T1 of two people .44 to .63, with T1
+and FLAIR of two .39 to .70, of one person .90 (people that methods are chosen on)."""
+IDENTICAL = 0.98
+"""Correlation from which no tissue needs to be looked at."""
 DIFFERENT_PROFILE = 0.03
 """Distance of tissue profiles from which contrasts are taken for different. T1 and FLAIR of six pairs of heads are .08
 to .45 apart, T1 and T1 .00 to .12, so the two overlap: one contrast that is taken for two costs time, two that are
 taken for one cost the result."""
+CLEARLY_DIFFERENT_PROFILE = 0.2
+"""Distance from which contrasts are different although the images correlate, as T1 and FLAIR of one person do, which
+are .23 to .37 apart, and .00 to .13 scans of one contrast (people that methods are chosen on)."""
 HEAD = 100.0  # mm: a field of view with less along any axis shows no head
 
 _WINDOW = 5
@@ -59,19 +64,18 @@ def choose_modality(pair: ImagePair, grid: Grid, model: Callable[[], DiffuseMorp
         none.
     """
     correlation = signed_correlation(pair)
-    if correlation >= CERTAIN:
-        return Modality(
-            "same", f"both images get brighter together nearly everywhere (correlation {correlation:.2f})", correlation
-        )
     extent = [size * spacing for size, spacing in zip(grid.size, grid.spacing)]
-    network = model() if grid.ndim == 3 and min(extent) >= HEAD else None
+    network = model() if correlation < IDENTICAL and grid.ndim == 3 and min(extent) >= HEAD else None
     distance = None if network is None else profile_distance(with_canonical(network, pair, grid))
     if distance is not None:
-        same = distance < DIFFERENT_PROFILE
+        same = distance < (CLEARLY_DIFFERENT_PROFILE if correlation >= CERTAIN else DIFFERENT_PROFILE)
         reason = (
             f"the tissues are {'equally' if same else 'differently'} bright in both (profiles {distance:.2f} apart, "
             f"correlation {correlation:.2f})"
         )
+    elif correlation >= CERTAIN:
+        same = True
+        reason = f"both images get brighter together nearly everywhere (correlation {correlation:.2f})"
     else:
         same = correlation >= LIKELY
         reason = f"{'most' if same else 'too few'} boundaries go the same way in both (correlation {correlation:.2f})"

@@ -95,15 +95,55 @@ def test_the_choice_is_made_by_default_said_and_kept_with_the_result(textured_pa
     assert asked.report["modality"] == {"name": "different", "reason": "as asked for"}
 
 
-@pytest.mark.parametrize("people", [("04", "07"), ("11", "04")])
-def test_t1_and_flair_of_real_heads_are_different(shared_data, people):
+BRIGHTNESS = {"T1": (0.1, 0.5, 0.9), "FLAIR": (0.1, 0.7, 0.72), "T2": (0.9, 0.5, 0.3)}  # fluid, grey, white
+
+
+@pytest.mark.parametrize(
+    "contrasts, expected",
+    [
+        (("T1", "T1"), "same"),
+        (("FLAIR", "FLAIR"), "same"),
+        (("T1", "FLAIR"), "different"),
+        (("FLAIR", "T1"), "different"),
+        (("FLAIR", "T2"), "different"),
+    ],
+)
+def test_in_heads_the_tissues_decide_whatever_the_boundaries_say(monkeypatch, contrasts, expected):
+    """The canonical images are given, as what the network makes of slabs is another matter; boundaries of bone and fat
+    that both contrasts share are what makes T1 and FLAIR of one person correlate."""
+    canonical = torch.zeros(1, 1, 40, 40, 40)
+    canonical[..., :10], canonical[..., 10:20], canonical[..., 20:] = 0.12, 0.62, 1.0
+    shared = 2.5 * (tissue() - 0.5) * (torch.arange(40) < 16)[:, None, None]
+    images = []
+    for contrast in contrasts:
+        fluid, grey, white = BRIGHTNESS[contrast]
+        image = torch.where(canonical < 0.3, fluid, torch.where(canonical < 0.8, grey, white))
+        images.append(torch.where(shared != 0, 0.5 + shared, image).clamp(0, 1))
+    seen = torch.where(shared != 0, 0.3, canonical)
+    monkeypatch.setattr(
+        "DiffuseMorphCore.registration.modality.with_canonical",
+        lambda model, pair, grid: replace(pair, fixed_canonical=seen, moving_canonical=seen),
+    )
+    noisy = images[1] + 0.1 * torch.randn(images[1].shape)
+    chosen = choose_modality(ImagePair(images[0], noisy), replace(GRID, spacing=(4.0,) * 3), lambda: "a model")
+    assert chosen.name == expected and chosen.profile_distance is not None
+
+
+@pytest.mark.parametrize(
+    "fixed, moving",
+    [
+        ("04_t1", "07_flair"),
+        ("11_t1", "04_flair"),
+        ("04_t1", "04_flair"),  # one person: correlation .91
+        ("11_t1", "11_flair"),
+    ],
+)
+def test_t1_and_flair_of_real_heads_are_different(shared_data, fixed, moving):
     folder = shared_data / "brain-t1-flair"
     if not folder.is_dir():
         pytest.skip(f"needs the images for testing: '{folder}' is not there")
-    fixed, moving = (
-        sitk.ReadImage(str(folder / f"{person}_{kind}.nii.gz")) for person, kind in zip(people, ("t1", "flair"))
-    )
-    assert register(fixed, moving, model=None, refine=0).options.modality == "different"
+    images = [sitk.ReadImage(str(folder / f"{name}.nii.gz")) for name in (fixed, moving)]
+    assert register(*images, model=None, refine=0).options.modality == "different"
 
 
 def test_the_brains_of_the_demo_have_one_contrast(sample_pair):
