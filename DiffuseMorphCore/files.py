@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 
 @contextmanager
@@ -23,3 +26,44 @@ def completed(path: str | Path) -> Iterator[Path]:
         os.replace(part, path)
     finally:
         part.unlink(missing_ok=True)
+
+
+def system_reason(error: OSError) -> str:
+    """What the system has against a file, as the end of a sentence."""
+    text = error.strerror or str(error)
+    return text[:1].lower() + text[1:]
+
+
+def reason_not_written(error: Exception, folder: Path, size: int) -> str:
+    """Why a file of ``size`` bytes could not be written into ``folder``, as the end of a sentence: what the system
+    says, or finds when asked for so many bytes; else what the writer said.
+    """
+    if isinstance(error, OSError):
+        return system_reason(error)
+    return fault_of_place(folder, size) or (str(error).splitlines() or [type(error).__name__])[0]
+
+
+def fault_of_place(folder: Path, size: int) -> str | None:
+    """What keeps a folder from taking a file of so many bytes, if anything."""
+    try:
+        with tempfile.TemporaryFile(dir=folder) as file:
+            _reserve(file, max(size, 1))
+    except OSError as error:
+        return system_reason(error)
+    return None
+
+
+def _reserve(file: BinaryIO, size: int) -> None:
+    """Make a file so long, on the disk and not only by name. Raises OSError where there is no room."""
+    try:
+        os.posix_fallocate(file.fileno(), 0, size)
+        return
+    except AttributeError:  # Windows, macOS
+        pass
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.EOPNOTSUPP, errno.ENOSYS):
+            raise
+    for start in range(0, size, 1 << 20):
+        file.write(bytes(min(1 << 20, size - start)))
+    file.flush()
+    os.fsync(file.fileno())

@@ -12,9 +12,10 @@ import SimpleITK as sitk
 
 from DiffuseMorphCore.command_line.request import RegisterRequest
 from DiffuseMorphCore.errors import DiffuseMorphError
+from DiffuseMorphCore.files import system_reason
 from DiffuseMorphCore.images import dice, image_suffix, printable, suffix_for, write_image
 from DiffuseMorphCore.images.formats import DELIVERED_2D
-from DiffuseMorphCore.images.writing import flush, system_reason
+from DiffuseMorphCore.images.writing import flush
 from DiffuseMorphCore.progress import Progress, advance
 from DiffuseMorphCore.registration import Registration
 from DiffuseMorphCore.registration.uncertainty import summary

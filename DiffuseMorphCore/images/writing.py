@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import BinaryIO
 
 import SimpleITK as sitk
 
 from DiffuseMorphCore.errors import DiffuseMorphError
+from DiffuseMorphCore.files import fault_of_place, system_reason
 from DiffuseMorphCore.images.decimal_points import decimal_points
 from DiffuseMorphCore.images.formats import FLAT, WRITABLE, shift_in_format
 from DiffuseMorphCore.images.lengths import check_length
@@ -114,14 +113,14 @@ def write_complete(
         with tempfile.TemporaryDirectory(
             prefix=".diffusemorph-", dir=path.parent, ignore_cleanup_errors=True
         ) as folder:
-            if image_suffix(path) in _ENDS_THE_PROCESS and (reason := _fault_of_place(Path(folder), size + _TABLES)):
+            if image_suffix(path) in _ENDS_THE_PROCESS and (reason := fault_of_place(Path(folder), size + _TABLES)):
                 raise DiffuseMorphError(f"The file '{printable(path)}' cannot be written: {reason}.")
             part = Path(folder) / f"new{image_suffix(path)}"  # ITK does not know every spelling of an extension
             try:
                 write(part)
                 flush(part)
             except (RuntimeError, DiffuseMorphError) as error:
-                reason = why_not() or _fault_of_place(Path(folder), size) or "what was written could not be read back"
+                reason = why_not() or fault_of_place(Path(folder), size) or "what was written could not be read back"
                 raise DiffuseMorphError(f"The file '{printable(path)}' cannot be written: {reason}.") from error
             os.replace(part, path)
     except OSError as error:
@@ -134,12 +133,6 @@ def flush(path: Path) -> None:
         os.fsync(file.fileno())
 
 
-def system_reason(error: OSError) -> str:
-    """What the system has against a file, as the end of a sentence."""
-    text = error.strerror or str(error)
-    return text[:1].lower() + text[1:]
-
-
 def _check_written(part: Path, image: sitk.Image) -> None:
     """Raise RuntimeError or DiffuseMorphError where a file is not the whole image."""
     check_length(part)
@@ -149,32 +142,3 @@ def _check_written(part: Path, image: sitk.Image) -> None:
     found = reader.ReadImageInformation() or reader if image_suffix(part) in SUFFIXES else reader.Execute()
     if [side for side in found.GetSize() if side > 1] != [side for side in image.GetSize() if side > 1]:
         raise RuntimeError(f"{found.GetSize()} voxels in place of {image.GetSize()}")
-
-
-def _fault_of_place(folder: Path, size: int) -> str | None:
-    """What keeps a folder from taking a file of so many bytes, if anything."""
-    trial = folder / "trial"
-    try:
-        with open(trial, "wb") as file:
-            _reserve(file, max(size, 1))
-    except OSError as error:
-        return system_reason(error)
-    finally:
-        trial.unlink(missing_ok=True)
-    return None
-
-
-def _reserve(file: BinaryIO, size: int) -> None:
-    """Make a file so long, on the disk and not only by name. Raises OSError where there is no room."""
-    try:
-        os.posix_fallocate(file.fileno(), 0, size)
-        return
-    except AttributeError:  # Windows, macOS
-        pass
-    except OSError as error:
-        if error.errno not in (errno.EINVAL, errno.EOPNOTSUPP, errno.ENOSYS):
-            raise
-    for start in range(0, size, 1 << 20):
-        file.write(bytes(min(1 << 20, size - start)))
-    file.flush()
-    os.fsync(file.fileno())

@@ -62,7 +62,7 @@ class DiffuseMorph(nn.Module):
             step = torch.full((moving.shape[0],), step, dtype=torch.int64, device=moving.device)
         return self.diffusion(moving, fixed, fixed if noisy is None else noisy, step)
 
-    def comparable(self, moving: Tensor, fixed: Tensor) -> Tensor:
+    def moving_input(self, moving: Tensor, fixed: Tensor) -> Tensor:
         """The moving image as M is to see it beside the latent: in the canonical contrast where the model has one (the
         latent of the pair with its roles exchanged), else as it is. (B, 1, *spatial) in [-1, 1].
         """
@@ -83,7 +83,7 @@ class DiffuseMorph(nn.Module):
     def field(self, moving: Tensor, latent: Tensor) -> Tensor:
         """M's own output for a latent: (B, ndim, *spatial), displacement or velocity in voxels, pulling.
 
-        moving: the image that `comparable` gives.
+        moving: the image that `moving_input` gives.
         """
         return self.deformation(moving, latent)
 

@@ -13,7 +13,7 @@ import torch
 
 from DiffuseMorphCore import __version__
 from DiffuseMorphCore.errors import DiffuseMorphError
-from DiffuseMorphCore.files import completed
+from DiffuseMorphCore.files import completed, reason_not_written
 from DiffuseMorphCore.networks.configuration import ModelConfiguration
 from DiffuseMorphCore.networks.model import DiffuseMorph
 
@@ -78,15 +78,15 @@ def save_model(path: str | Path, model: DiffuseMorph, information: dict[str, Any
         "information": information,
         "weights": weights,
     }
+    if not path.parent.is_dir():
+        raise DiffuseMorphError(f"The model could not be written to '{path}': there is no folder '{path.parent}'.")
     try:
-        if not path.parent.is_dir():
-            raise FileNotFoundError(f"there is no folder '{path.parent}'")
         with completed(path) as part:
             torch.save(content, part)
     except (OSError, RuntimeError) as error:
+        size = sum(value.nbytes for value in weights.values())
         raise DiffuseMorphError(
-            f"The model could not be written to '{path}': check that the folder exists, may be "
-            f"written to and has room ({_first_line(error)})."
+            f"The model could not be written to '{path}': {reason_not_written(error, path.parent, size)}."
         ) from error
     return path
 

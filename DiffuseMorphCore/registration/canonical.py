@@ -100,7 +100,7 @@ def with_canonical(model: DiffuseMorph, pair: ImagePair, grid: Grid) -> ImagePai
     with _quickest(model):
         canonical = {
             "fixed_canonical": model.latent(moving, fixed),
-            "moving_canonical": model.comparable(moving, fixed),
+            "moving_canonical": model.moving_input(moving, fixed),
         }
     return replace(
         pair,

@@ -43,7 +43,7 @@ def synthesize(
         return standard_normal(moving.shape, random, moving.device)
 
     advance(progress, "synthesize", 0.0)
-    image = schedule.add_noise(model.comparable(moving, fixed), len(schedule) - 1, draw())
+    image = schedule.add_noise(model.moving_input(moving, fixed), len(schedule) - 1, draw())
     for done, step in enumerate(reversed(range(len(schedule))), start=1):
         noise = model.noise(moving, fixed, image, int(schedule.original[step]))
         image = schedule.reverse_step(image, step, noise, draw() if step else None, clamp)

@@ -41,7 +41,7 @@ class Trajectory:
             raise ValueError(f"A trajectory belongs to one pair, not to a batch of {moving.shape[0]}.")
         self.model, self.form = model, form
         with torch.no_grad():
-            self.moving = model.comparable(moving, fixed) if latent is None else moving
+            self.moving = model.moving_input(moving, fixed) if latent is None else moving
             self.latent = model.latent(moving, fixed) if latent is None else latent
         self._residual: Tensor | None = None
 

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 
 from DiffuseMorphCore.errors import DiffuseMorphError
-from DiffuseMorphCore.files import completed
+from DiffuseMorphCore.files import completed, reason_not_written
 from DiffuseMorphCore.networks.configuration import ModelConfiguration
 from DiffuseMorphCore.networks.model import DiffuseMorph
 from DiffuseMorphCore.networks.model_file import save_model
@@ -28,10 +28,18 @@ def write_checkpoint(path: Path, content: dict[str, Any]) -> None:
         with completed(path) as part:
             torch.save({"format": FORMAT, **content}, part)
     except (OSError, RuntimeError) as problem:
+        reason = reason_not_written(problem, path.parent, _tensor_bytes(content))
         raise DiffuseMorphError(
-            f"The checkpoint '{path}' could not be written: make room, or choose a folder you may "
-            "write to; the run can then be resumed from the checkpoint before."
+            f"The checkpoint '{path}' could not be written: {reason}; the run can go on from the one before."
         ) from problem
+
+
+def _tensor_bytes(content: Any) -> int:
+    if isinstance(content, torch.Tensor):
+        return content.nbytes
+    if isinstance(content, dict):
+        return sum(map(_tensor_bytes, content.values()))
+    return sum(map(_tensor_bytes, content)) if isinstance(content, (list, tuple)) else 0
 
 
 def read_checkpoint(path: str | Path) -> dict[str, Any]:

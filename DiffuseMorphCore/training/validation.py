@@ -48,7 +48,7 @@ def validate(
     last = len(model.schedule) - 1
     for number, pair in enumerate(pairs):
         latent = model.latent(pair.moving, pair.fixed)
-        seen = model.comparable(pair.moving, pair.fixed)
+        seen = model.moving_input(pair.moving, pair.fixed)
         displacement = model.displacement(model.field(seen, latent))
         note("similarity_before", local_correlation(pair.moving, pair.fixed, window))
         _compare(pair, displacement, window, note, "")

@@ -19,7 +19,7 @@ def ideal(schedule, visited, latents):
         latents.append(estimate)
         return estimate
 
-    return SimpleNamespace(schedule=schedule, noise=noise, comparable=lambda moving, fixed: moving)
+    return SimpleNamespace(schedule=schedule, noise=noise, moving_input=lambda moving, fixed: moving)
 
 
 @pytest.mark.parametrize("clamp", [False, True])
