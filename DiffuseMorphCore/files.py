@@ -40,7 +40,12 @@ def reason_not_written(error: Exception, folder: Path, size: int) -> str:
     """
     if isinstance(error, OSError):
         return system_reason(error)
-    return fault_of_place(folder, size) or (str(error).splitlines() or [type(error).__name__])[0]
+    return fault_of_place(folder, size) or first_line(error)
+
+
+def first_line(error: BaseException) -> str:
+    """What an error says, without what follows in further lines; its type where it says nothing."""
+    return (str(error).splitlines() or [type(error).__name__])[0]
 
 
 def fault_of_place(folder: Path, size: int) -> str | None:

@@ -13,7 +13,7 @@ import torch
 
 from DiffuseMorphCore import __version__
 from DiffuseMorphCore.errors import DiffuseMorphError
-from DiffuseMorphCore.files import completed, reason_not_written
+from DiffuseMorphCore.files import completed, first_line, reason_not_written
 from DiffuseMorphCore.networks.configuration import ModelConfiguration
 from DiffuseMorphCore.networks.model import DiffuseMorph
 
@@ -225,7 +225,7 @@ def _configuration(path: Path, content: dict[str, Any]) -> ModelConfiguration:
     try:
         return ModelConfiguration.from_dict(content["configuration"])
     except DiffuseMorphError as error:
-        raise DiffuseMorphError(f"The model file '{path}' cannot be used: {_first_line(error)}") from error
+        raise DiffuseMorphError(f"The model file '{path}' cannot be used: {first_line(error)}") from error
 
 
 def _fitting_weights(path: Path, weights: dict[str, Any], model: DiffuseMorph) -> dict[str, torch.Tensor]:
@@ -255,7 +255,3 @@ def _check_primitive(value: Any, where: str) -> None:
             f"The model was not written: its {where} holds a {type(value).__name__}, but only "
             "text, numbers, lists and dicts can be stored."
         )
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0]

@@ -60,8 +60,8 @@ class Modality:
 def choose_modality(pair: ImagePair, grid: Grid, model: Callable[[], DiffuseMorph | None]) -> Modality:
     """Look at an aligned pair, (1, 1, *spatial) on ``grid`` at some 2 to 4 mm for a head.
 
-    model : called, where brightness alone does not tell, for a model with a canonical contrast; None where there is
-        none.
+    model : called, where a head may be shown and the images are not nearly identical, for a model with a canonical
+        contrast; None where there is none.
     """
     correlation = signed_correlation(pair)
     extent = [size * spacing for size, spacing in zip(grid.size, grid.spacing)]

@@ -129,6 +129,19 @@ def test_in_heads_the_tissues_decide_whatever_the_boundaries_say(monkeypatch, co
     assert chosen.name == expected and chosen.profile_distance is not None
 
 
+def test_tissues_clearly_apart_overrule_a_high_correlation(monkeypatch):
+    """As T1 and FLAIR of one person have it; a little apart they do not."""
+    image = tissue()
+    pair = ImagePair(image, (image + 0.06 * torch.randn(image.shape)).clamp(0, 1))
+    monkeypatch.setattr("DiffuseMorphCore.registration.modality.with_canonical", lambda model, pair, grid: pair)
+    for distance, expected in ((0.25, "different"), (0.1, "same"), (None, "same")):
+        monkeypatch.setattr(
+            "DiffuseMorphCore.registration.modality.profile_distance", lambda pair, distance=distance: distance
+        )
+        chosen = choose_modality(pair, replace(GRID, spacing=(4.0,) * 3), lambda: "a model")
+        assert 0.75 < chosen.correlation < 0.98 and chosen.name == expected
+
+
 @pytest.mark.parametrize(
     "fixed, moving",
     [
