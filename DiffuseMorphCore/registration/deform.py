@@ -42,6 +42,17 @@ class Deformation:
     repair: Repair
     notes: list[str] = field(default_factory=list)
 
+    def undone(self, reason: str) -> Deformation:
+        """The alignment alone in its place, with the reason among the notes."""
+        nothing = EtaPath.straight(Displacement.zero(self.grid))
+        return replace(
+            self,
+            path=nothing.faded(),
+            similarity=self.similarity | {"registered": self.similarity["aligned"]},
+            repair=Repair(nothing, True, 0),
+            notes=[*self.notes, reason],
+        )
+
 
 class Deforming:
     """The work on one pair on its device: ``grid`` is where the path is delivered, over the pair's field of view."""
@@ -116,16 +127,10 @@ def deform(
     zero = work.start("state before", EtaPath.straight(Displacement.zero(grid, device)))
     similarity = {"aligned": zero.similarity}
     if work.pair.identical():
-        notes.append("The aligned images are the same, so nothing was deformed.")
-        path = zero.path.faded().to("cpu")
-        return Deformation(
-            path,
-            grid,
-            pair.to(torch.device("cpu")),
-            similarity | {"registered": zero.similarity},
-            Repair(zero.path, True, 0),
-            notes,
+        found = Deformation(
+            zero.path.to("cpu"), grid, pair.to(torch.device("cpu")), similarity, Repair(zero.path, True, 0)
         )
+        return found.undone("The aligned images are the same, so nothing was deformed.")
     others = (
         [] if given is None else [work.start("given displacement", EtaPath.straight(given.at(grid.shape).to(device)))]
     )

@@ -36,6 +36,10 @@ from DiffuseMorphCore.threads import with_threads
 from DiffuseMorphCore.transforms import as_transform
 
 _TISSUE_SPACING = 3.0  # mm of the voxels on which the contrasts are looked at
+_NO_GAIN = (
+    "The images explain each other hardly better after the deformation than after the alignment alone, "
+    "so the alignment is the result."
+)
 _COMPARED = 60_000  # voxels on which the alignment is compared with the start
 
 
@@ -108,9 +112,11 @@ def register(
         scans, region, alignment, network, target, goal, wanted, notes, stopwatch, progress
     )
     with stopwatch("deliver"):
-        verdict = judge(
-            deformation.pair, deformation.path.end.on(deformation.grid), tuple(scan.background for scan in scans), units
-        )
+        backgrounds = tuple(scan.background for scan in scans)
+        verdict = judge(deformation.pair, deformation.path.end.on(deformation.grid), backgrounds, units)
+        if not verdict.gained(wanted.modality):
+            deformation = deformation.undone(_NO_GAIN)
+            verdict = judge(deformation.pair, deformation.path.end.on(deformation.grid), backgrounds, units)
         report = {"verdict": verdict.entry(), "modality": _told(wanted.modality, modality)}
         report |= quality(scans, deformation, goal, used, region.shape)
         advance(progress, "deliver", 1.0)

@@ -169,3 +169,24 @@ def test_turns_by_right_angles(ndim, count):
         np.testing.assert_allclose(
             np.subtract(transform.TransformPoint((center + step).tolist()), target), matrix @ step, atol=1e-6
         )
+
+
+def test_other_contrasts_that_are_aligned_already_are_left_alone(slices):
+    """One anatomy in two contrasts, each with its own noise: whatever bends it makes it worse."""
+    fixed, other = slices
+    noise = np.random.default_rng(0)
+
+    def inverted(image):
+        values = array(image)
+        seen = np.where(values > 0, 1.2 * values.max() - values, 0) + noise.normal(0, 0.06 * values.max(), values.shape)
+        result = sitk.GetImageFromArray(np.where(values > 0, seen, 0).astype(np.float32))
+        result.CopyInformation(image)
+        return result
+
+    same_anatomy = register(fixed, inverted(fixed), model=None, modality="different")
+    assert not same_anatomy.displacement().any()
+    assert any("hardly better after the deformation" in note for note in same_anatomy.report["notes"])
+    similarity = same_anatomy.report["similarity"]
+    assert similarity["registered"] == similarity["aligned"]
+    two_people = register(fixed, inverted(other), model=None, modality="different")
+    assert two_people.displacement().any(), two_people.report["notes"]
