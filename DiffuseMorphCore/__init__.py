@@ -19,6 +19,7 @@ __version__ = "0.1.0"
 _WHERE = {
     "register": "DiffuseMorphCore.registration",
     "Registration": "DiffuseMorphCore.registration",
+    "load_result": "DiffuseMorphCore.registration",
     "synthesize_image": "DiffuseMorphCore.registration",
     "read_image": "DiffuseMorphCore.images",
     "write_image": "DiffuseMorphCore.images",

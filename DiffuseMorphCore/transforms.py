@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import SimpleITK as sitk
 
 from DiffuseMorphCore.errors import DiffuseMorphError
@@ -38,6 +39,13 @@ def as_transform(source: sitk.Transform | str | Path) -> sitk.Transform:
         f"The initial transform is of the type {type(source).__name__}: give a SimpleITK transform or the "
         "name of its file."
     )
+
+
+def transform_points(transform: sitk.Transform, points: np.ndarray) -> np.ndarray:
+    """Points (N, ndim), or a single one (ndim,), through a transform, in the same shape."""
+    array = np.asarray(points, dtype=float)
+    carried = [transform.TransformPoint(point) for point in array.reshape(-1, transform.GetDimension()).tolist()]
+    return np.array(carried, dtype=float).reshape(array.shape)
 
 
 def write_transform(transform: sitk.Transform, path: str | Path) -> None:

@@ -8,7 +8,7 @@ import warnings
 from collections.abc import Sequence
 
 from DiffuseMorphCore import __version__
-from DiffuseMorphCore.command_line import demo, models, register, synthesize, train
+from DiffuseMorphCore.command_line import apply, demo, models, register, synthesize, train
 from DiffuseMorphCore.command_line.arguments import Parser, UsageError
 from DiffuseMorphCore.command_line.console import library_messages_hidden, stopped_by_signals
 from DiffuseMorphCore.command_line.console_text import any_characters, flush_stdout, occupy_standard_streams, say_fault
@@ -24,6 +24,7 @@ EXAMPLES = """\
 examples:
   diffusemorph demo                                       register two real brains that come with the package
   diffusemorph register fixed.nii.gz moving.nii.gz -o out register your own pair
+  diffusemorph apply out --to labels.nii.gz points.csv    the same for labels, points and other images
   diffusemorph register --help                            all options, with examples
 
 exit codes: 0 done, 1 the job failed or was stopped, 2 the arguments make no sense
@@ -37,7 +38,7 @@ def build_parser() -> Parser:
     parser = Parser(prog="diffusemorph", description=DESCRIPTION, epilog=EXAMPLES)
     parser.add_argument("--version", action="version", version=f"DiffuseMorph {__version__}")
     verbs = parser.add_subparsers(dest="verb", metavar="VERB", title="verbs")
-    for module in (register, synthesize, train, models, demo):
+    for module in (register, apply, synthesize, train, models, demo):
         module.add_verb(verbs)
     return parser
 

@@ -31,7 +31,7 @@ class Parser(argparse.ArgumentParser):
 
 def eta(text: str) -> float:
     """A number from 0 to 1."""
-    value = _number(text, float, "a number")
+    value = number(text, float, "a number")
     if not 0.0 <= value <= 1.0:
         raise argparse.ArgumentTypeError(f"'{text}' does not lie between 0 (untouched) and 1 (registered)")
     return value
@@ -49,20 +49,21 @@ def frames(text: str) -> int:
 
 def minutes(text: str) -> float:
     """A positive number."""
-    value = _number(text, float, "a number")
+    value = number(text, float, "a number")
     if not 0.0 < value < float("inf"):
         raise argparse.ArgumentTypeError(f"'{text}' is not a number above 0")
     return value
 
 
 def _count(text: str, lowest: int) -> int:
-    value = _number(text, int, "a whole number")
+    value = number(text, int, "a whole number")
     if value < lowest:
         raise argparse.ArgumentTypeError(f"'{text}' is below {lowest}")
     return value
 
 
-def _number(text: str, kind: type, name: str):
+def number(text: str, kind: type, name: str):
+    """The number of a kind that a text means; ``name`` is what the refusal of another text calls it."""
     try:
         return kind(text)
     except ValueError:
@@ -91,7 +92,7 @@ def add_options(parser: argparse.ArgumentParser, *names: str) -> None:
             names = tuple(option.value.split())
             parser.add_argument(
                 flag,
-                type=lambda text: _number(text, float, "a number"),
+                type=lambda text: number(text, float, "a number"),
                 help=option.help,
                 **({"nargs": len(names), "metavar": names} if len(names) > 1 else {"metavar": names[0]}),
             )

@@ -18,6 +18,7 @@ The folder holds the complete result when report.json, the last of its files, is
   moved_labels.nii.gz     the labels, deformed the same way, where --moving-labels is given
   transform.h5            points of FIXED to points of MOVING, for SimpleITK.Resample(moving, fixed, transform)
   inverse_transform.h5    points of MOVING to points of FIXED
+  deformation.npz         the deformation at every eta, for 'diffusemorph apply' and load_result in Python
   report.json             similarity before and after, folding, displacements, times, settings, versions
   preview.png             fixed, moving, moved, differences and the deformed grid: look at this first
   trajectory/, .gif       with --frames: every step from untouched to registered

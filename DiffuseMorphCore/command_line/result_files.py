@@ -18,6 +18,7 @@ from DiffuseMorphCore.images.formats import DELIVERED_2D
 from DiffuseMorphCore.images.writing import flush
 from DiffuseMorphCore.progress import Progress, advance
 from DiffuseMorphCore.registration import Registration
+from DiffuseMorphCore.registration.saved import DEFORMATION, write_deformation
 from DiffuseMorphCore.registration.uncertainty import summary
 from DiffuseMorphCore.transforms import write_transform
 
@@ -31,6 +32,7 @@ def is_result(name: str) -> bool:
         "preview.png",
         "transform.h5",
         "inverse_transform.h5",
+        DEFORMATION,
         "trajectory",
         "trajectory.gif",
         *images,
@@ -60,6 +62,7 @@ def write_result(
                     "aligned": dice(request.fixed_labels, before),
                     "moved": dice(request.fixed_labels, labels),
                 }
+        write_deformation(result, folder / DEFORMATION)
         write_transform(result.transform(eta), folder / "transform.h5")
         advance(progress, "write", 0.3)
         write_transform(result.inverse_transform(eta), folder / "inverse_transform.h5")

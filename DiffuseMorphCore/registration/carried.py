@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 import numpy as np
@@ -9,6 +10,7 @@ import SimpleITK as sitk
 
 from DiffuseMorphCore.errors import DiffuseMorphError
 from DiffuseMorphCore.images import as_image, check_image
+from DiffuseMorphCore.points import is_point_file, read_points
 
 
 def image_to_warp(source: Any, ndim: int, role: str = "image to warp", labels: bool = False) -> sitk.Image:
@@ -22,7 +24,8 @@ def image_to_warp(source: Any, ndim: int, role: str = "image to warp", labels: b
     image, name = as_image(source, role)
     if labels:
         image = check_image(image, name, labels=True)
-    if image.GetDimension() != ndim:
+    frames = ndim == 3 and image.GetDimension() == 4 and not labels
+    if image.GetDimension() != ndim and not frames:
         raise DiffuseMorphError(
             f"The {name} is {image.GetDimension()}-D, but the registration is {ndim}-D: "
             "give one of the moving image's dimension."
@@ -30,6 +33,18 @@ def image_to_warp(source: Any, ndim: int, role: str = "image to warp", labels: b
     if image.GetNumberOfPixels() == 0:
         raise DiffuseMorphError(f"The {name} is empty: give one with voxels.")
     return image
+
+
+def points_of(source: Any) -> Any:
+    """The points where a source is some, or a file of some; None where it is an image.
+
+    Raises DiffuseMorphError for a file of points that cannot be read.
+    """
+    if isinstance(source, (str, os.PathLike)):
+        return read_points(source).points if is_point_file(source) else None
+    if isinstance(source, (list, tuple)):
+        return None if any(isinstance(each, (str, os.PathLike)) for each in source) else source
+    return source if isinstance(source, np.ndarray) else None
 
 
 def points_to_warp(points: Any, ndim: int) -> np.ndarray:

@@ -9,30 +9,21 @@ import numpy as np
 import SimpleITK as sitk
 from torch import Tensor
 
-from DiffuseMorphCore.displacement import Displacement
 from DiffuseMorphCore.errors import DiffuseMorphError
 from DiffuseMorphCore.grid import Grid
-from DiffuseMorphCore.images import resample_labels, warp_channels
+from DiffuseMorphCore.images import resample_labels
 from DiffuseMorphCore.networks import DiffuseMorph
 from DiffuseMorphCore.options import RegistrationOptions
 from DiffuseMorphCore.progress import Progress, advance
-from DiffuseMorphCore.registration.carried import image_to_warp, points_to_warp
-from DiffuseMorphCore.registration.intensity import check_fill, outside_value
+from DiffuseMorphCore.registration.carried import image_to_warp, points_of, points_to_warp
+from DiffuseMorphCore.registration.mapping import Mapping
 from DiffuseMorphCore.registration.prepare import SlicePlane, flatten_slice
-from DiffuseMorphCore.registration.transforms import (
-    backward,
-    displacement_transform,
-    forward,
-    lifted_grid,
-    scaled_alignment,
-)
+from DiffuseMorphCore.registration.resampling import one_frame, resample
 from DiffuseMorphCore.registration.uncertainty import uncertainty
-from DiffuseMorphCore.registration.working_grid import inverse_shape
-from DiffuseMorphCore.samplers import EtaPath, check_eta
+from DiffuseMorphCore.samplers import EtaPath
 from DiffuseMorphCore.similarity import MODALITIES, ImagePair
+from DiffuseMorphCore.transforms import transform_points
 from DiffuseMorphCore.warp import sample_axes
-
-_INTERPOLATORS = {"linear": sitk.sitkLinear, "nearest": sitk.sitkNearestNeighbor, "bspline": sitk.sitkBSpline}
 
 
 @dataclass(frozen=True)
@@ -88,18 +79,18 @@ class Registration:
         """The deformation at ``eta`` as (*spatial, ndim) vectors in mm, components x, y[, z] in LPS, on ``grid``."""
         return self.path.at(eta).vectors().astype(np.float32)
 
+    @property
+    def mapping(self) -> Mapping:
+        """The way between the images' points, without the images."""
+        return Mapping(self.alignment, self.path, self.planes, self.options.alignment_follows_eta)
+
     def transform(self, eta: float = 1.0) -> sitk.CompositeTransform:
         """Fixed points to moving points, for ``SimpleITK.Resample(moving, fixed, transform)``."""
-        return forward(self._alignment(eta), self._field(self.path.at(eta)), self.planes)
+        return self.mapping.transform(eta)
 
     def inverse_transform(self, eta: float = 1.0) -> sitk.CompositeTransform:
-        """Moving points to fixed points, for points, surfaces and for warping the fixed image to the moving one.
-
-        It lies on a grid a third finer than ``grid``, because an inverse bends between the voxels of the field it
-        belongs to.
-        """
-        inverse = self.path.at(eta).inverse(inverse_shape(self.grid.shape))
-        return backward(self._alignment(eta), self._field(inverse), self.planes)
+        """Moving points to fixed points, for points, surfaces and for warping the fixed image to the moving one."""
+        return self.mapping.inverse_transform(eta)
 
     def warp(
         self, image: Any = None, eta: float = 1.0, interpolation: str = "linear", fill: float | None = None
@@ -107,24 +98,16 @@ class Registration:
         """An image of the moving space (by default the moving image) on the fixed grid, in its own intensities and
         type.
 
-        ``image`` comes in any form that :func:`DiffuseMorphCore.register` takes; of colours and vectors each channel is
-        warped. ``interpolation`` is ``"linear"``, ``"nearest"`` or ``"bspline"``. Outside the image stands ``fill``;
-        unless that is given, for the moving image the registration's own ``fill``, or the background at the image's
-        border.
+        ``image`` comes in any form that :func:`DiffuseMorphCore.register` takes, and may have frames in time; of
+        colours and vectors each component is warped. ``interpolation`` is ``"linear"``, ``"nearest"``, ``"bspline"``,
+        ``"label"`` or ``"auto"``, which takes ``"label"`` for what holds labels and ``"linear"`` for anything else.
+        Outside the image stands ``fill``; unless that is given, for the moving image the registration's own ``fill``,
+        or the background at the image's border.
         """
-        if interpolation not in _INTERPOLATORS:
-            raise DiffuseMorphError(
-                f"The interpolation '{interpolation}' is unknown: choose one of {', '.join(_INTERPOLATORS)}."
-            )
         if fill is None and (image is None or image is self.moving):
             fill = self.options.fill
         image = self.moving if image is None else image_to_warp(image, self.fixed.GetDimension())
-        if image.GetNumberOfComponentsPerPixel() > 1:
-            return warp_channels(image, lambda channel: self.warp(channel, eta, interpolation, fill))
-        outside = outside_value(image) if fill is None else check_fill(fill, image, "image to warp")
-        return sitk.Resample(
-            image, self.fixed, self.transform(eta), _INTERPOLATORS[interpolation], outside, image.GetPixelID()
-        )
+        return resample(image, self.fixed, self.transform(eta), interpolation, fill)
 
     def warp_labels(self, labels: Any, eta: float = 1.0) -> sitk.Image:
         """A label map of the moving space (an image in any form, or its file) on the fixed grid, by nearest neighbour;
@@ -138,9 +121,47 @@ class Registration:
         inverse transform), in the same shape.
         """
         array = points_to_warp(points, self.fixed.GetDimension())
-        inverse = self.inverse_transform(eta)
-        carried = [inverse.TransformPoint(point) for point in array.reshape(-1, self.fixed.GetDimension()).tolist()]
-        return np.array(carried, dtype=float).reshape(array.shape)
+        return transform_points(self.inverse_transform(eta), array)
+
+    def apply(
+        self,
+        source: Any,
+        inverse: bool = False,
+        eta: float = 1.0,
+        interpolation: str = "auto",
+        like: Any = None,
+        fill: float | None = None,
+    ) -> Any:
+        """Carry an image, labels or points from the moving image to the fixed one or, with ``inverse``, from the fixed
+        to the moving one.
+
+        Parameters
+        ----------
+        source : an image in any form, also with frames in time, colours or vectors; points (N, ndim) in mm, LPS, as a
+            numpy array or a list; or the name of a file of either (see :func:`DiffuseMorphCore.points.read_points`).
+        inverse : the other way round. eta : how far, 0 to 1.
+        interpolation, fill : as for :meth:`warp`. like : an image on whose grid the result lies, in place of the fixed
+            (with ``inverse`` the moving) one.
+
+        Returns
+        -------
+        The image as a SimpleITK image; points as an array of the same shape in mm, LPS.
+
+        Raises
+        ------
+        DiffuseMorphError : a source that cannot be read or has another dimension.
+        """
+        ndim = self.fixed.GetDimension()
+        if (points := points_of(source)) is not None:
+            return transform_points(
+                self.transform(eta) if inverse else self.inverse_transform(eta), points_to_warp(points, ndim)
+            )
+        image = image_to_warp(source, ndim)
+        reference = (
+            (self.moving if inverse else self.fixed) if like is None else image_to_warp(like, ndim, "image like")
+        )
+        transform = self.inverse_transform(eta) if inverse else self.transform(eta)
+        return resample(image, one_frame(reference), transform, interpolation, fill)
 
     def jacobian(self, eta: float = 1.0) -> sitk.Image:
         """Volume of the moving image that goes into a unit of the fixed one's: above 1 where it is compressed, below 1
@@ -157,8 +178,12 @@ class Registration:
 
         Raises
         ------
-        DiffuseMorphError : fewer than one sample.
+        DiffuseMorphError : fewer than one sample, or a result that was read back.
         """
+        if self.pair is None:
+            raise DiffuseMorphError(
+                "A result that was read back does not hold what the uncertainty is found with: register again."
+            )
         if samples < 1:
             raise DiffuseMorphError(f"Uncertainty needs at least 1 sample, not {samples}.")
         values = uncertainty(
@@ -171,18 +196,6 @@ class Registration:
             lambda fraction: advance(progress, "uncertainty", fraction),
         )
         return self._on_fixed(values, self.region.resampled(tuple(values.shape[2:])))
-
-    def _alignment(self, eta: float) -> sitk.AffineTransform:
-        return (
-            scaled_alignment(self.alignment, check_eta(eta)) if self.options.alignment_follows_eta else self.alignment
-        )
-
-    def _field(self, displacement: Displacement) -> sitk.DisplacementFieldTransform:
-        if self.planes is None:
-            return displacement.transform()
-        vectors = displacement.vectors()
-        upright = np.concatenate([vectors, np.zeros_like(vectors[..., :1])], axis=-1)[None]
-        return displacement_transform(lifted_grid(displacement.grid, self.planes[0]), upright)
 
     def _on_fixed(self, values: Tensor, grid: Grid, outside: float | None = None) -> sitk.Image:
         """(1, 1, *spatial) values on a grid as a float image on the fixed image's own; ``outside`` stands beyond the

@@ -10,7 +10,7 @@ import pytest
 from DiffuseMorphCore import __version__
 from DiffuseMorphCore.command_line import main
 
-VERBS = ("register", "synthesize", "train", "models", "demo")
+VERBS = ("register", "apply", "synthesize", "train", "models", "demo")
 
 
 def test_help_teaches_every_verb(capsys):
@@ -31,6 +31,7 @@ def test_help_of_register_names_every_file_and_gives_examples(capsys):
         "moved_labels.nii.gz",
         "transform.h5",
         "inverse_transform.h5",
+        "deformation.npz",
         "report.json",
         "preview.png",
         "--eta",
@@ -71,6 +72,9 @@ def test_no_verb_shows_the_help(capsys):
         (["register", "a", "b", "-o", "c", "--seed", "1.5"], "'1.5' is not a whole number"),
         (["register", "a", "b", "-o", "c", "--ref", "3"], "--ref"),
         (["register", "a", "b", "-o", "c", "--fixed-labels", "d"], "--fixed-labels needs --moving-labels"),
+        (["apply", "a"], "--to"),
+        (["apply", "a", "--to", "b", "--interpolation", "cubic"], "'cubic'"),
+        (["apply", "a", "--to", "b", "--eta", "2"], "'2' does not lie between 0"),
         (["synthesize", "a", "b", "-o", "c.nii", "--steps", "0"], "'0' is below 1"),
         (["synthesize", "a", "b", "-o", "c.nii", "--start", "50"], "only 51 steps"),
         (["train"], "settings is missing"),

@@ -66,6 +66,7 @@ def array(path) -> np.ndarray:
 def test_the_folder_is_complete_and_alone(result):
     assert os.listdir(result.parent) == ["result"]
     assert sorted(os.listdir(result)) == [
+        "deformation.npz",
         "inverse_transform.h5",
         "jacobian.nii.gz",
         "moved.nii.gz",
@@ -203,6 +204,7 @@ def test_overwrite_replaces_the_whole_result(files, tmp_path):
     (output / "notes.txt").write_text("mine")
     assert main([*arguments, "--overwrite", "--eta", "0"]) == 0
     assert sorted(os.listdir(output)) == [
+        "deformation.npz",
         "inverse_transform.h5",
         "moved.nii.gz",
         "notes.txt",
