@@ -8,17 +8,21 @@ import numpy as np
 import SimpleITK as sitk
 
 from DiffuseMorphCore.errors import DiffuseMorphError
-from DiffuseMorphCore.images import decimal_points, itk_name, printable, write_complete
+from DiffuseMorphCore.images import decimal_points, image_suffix, itk_name, printable, read_image, write_complete
+from DiffuseMorphCore.images.formats import WRITABLE
 
 
 def read_transform(path: str | Path) -> sitk.Transform:
-    """Read a transform file (.h5, .tfm, .txt, or .mat of ANTs); it maps points of the fixed image to the moving one.
+    """Read a transform file (.h5, .tfm, .txt, .mat of ANTs, or an image of displacements in mm, LPS, as ANTs writes
+    its warps); it maps points of the fixed image to the moving one.
 
     Raises DiffuseMorphError where the file is missing or is no transform.
     """
     name = itk_name(path)
     if not Path(name).is_file():
         raise DiffuseMorphError(f"There is no file '{printable(name)}': check the name of the transform.")
+    if image_suffix(name) in WRITABLE and image_suffix(name) != ".h5":
+        return _read_field(name)
     try:
         with decimal_points():
             return sitk.ReadTransform(name)
@@ -27,6 +31,16 @@ def read_transform(path: str | Path) -> sitk.Transform:
             f"The file '{printable(name)}' is not a transform that ITK reads: "
             "give a .h5, .tfm or .mat file written by ITK, ANTs or 3D Slicer."
         ) from error
+
+
+def _read_field(name: str) -> sitk.DisplacementFieldTransform:
+    field = read_image(name)
+    if field.GetNumberOfComponentsPerPixel() != field.GetDimension():
+        raise DiffuseMorphError(
+            f"The image '{printable(name)}' holds no displacements ({field.GetNumberOfComponentsPerPixel()} values a "
+            f"voxel in {field.GetDimension()} dimensions): give a transform file, or a warp as ANTs writes it."
+        )
+    return sitk.DisplacementFieldTransform(sitk.Cast(field, sitk.sitkVectorFloat64))
 
 
 def as_transform(source: sitk.Transform | str | Path) -> sitk.Transform:

@@ -40,6 +40,8 @@ examples:
     diffusemorph apply result --inverse --to atlas_labels.nii.gz --output labels.nii.gz
   half of the way, by B-splines:
     diffusemorph apply result --to t2.nii.gz --eta 0.5 --interpolation bspline
+  two results as one transform, in the files of ANTs:
+    diffusemorph apply a_b b_c --format ants --output a_c
   a transform file of ANTs, onto a grid that it does not know:
     diffusemorph apply 0GenericAffine.mat --to moving.nii.gz --like fixed.nii.gz"""
 
@@ -53,11 +55,13 @@ def add_verb(verbs) -> None:
         "results",
         nargs="+",
         metavar="RESULT",
-        help="the folder of a result, or a transform file (.h5, .tfm, .mat); several in the order in which points pass",
+        help="the folder of a result, or a transform file (.h5, .tfm, .mat, a warp as image); several in the order in "
+        "which points pass",
     )
     parser.add_argument(
-        "--to", nargs="+", required=True, metavar="FILE", help="what to carry along: images, labels, points"
+        "--to", nargs="+", default=[], metavar="FILE", help="what to carry along: images, labels, points"
     )
+    grammar.add_format(parser, default=None)
     parser.add_argument(
         "--like", metavar="FILE", help="an image on whose grid images arrive, in place of the fixed image's"
     )
@@ -101,16 +105,18 @@ def add_verb(verbs) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     """Read the chain, carry each file, and name what was written."""
+    if not arguments.to and not arguments.format:
+        raise grammar.UsageError("There is nothing to do: say --to FILE, what to carry along, or --format.")
     from DiffuseMorphCore.command_line.carried_files import Carrier, planned
     from DiffuseMorphCore.images import printable
     from DiffuseMorphCore.registration.chain import Chain
     from DiffuseMorphCore.threads import threads_used
 
     with threads_used(arguments.threads), ProgressBar() as progress:
-        jobs = planned(arguments.to, arguments.output, arguments.overwrite)
+        jobs, output = planned(arguments.to, arguments.output, arguments.overwrite, arguments.format)
         progress("read", 0.0)
         carrier = Carrier(Chain.of(arguments.results, arguments.eta), arguments)
-        written, notes = carrier.write_all(jobs, progress)
+        written, notes = carrier.write_all(jobs, output, progress)
     for path, what in written:
         say(f"Wrote {printable(path)} ({what}).")
     for note in notes:

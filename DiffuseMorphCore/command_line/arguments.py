@@ -126,3 +126,17 @@ def add_overwrite(parser: argparse.ArgumentParser, what: str) -> None:
     parser.add_argument(
         "--overwrite", action="store_true", help=f"replace {what} that exists, once the new one is complete"
     )
+
+
+def add_format(parser: argparse.ArgumentParser, default: str | None) -> None:
+    """The programs that transforms are written for."""
+    what = (
+        "the program that the transforms are for" if default else "write the transforms, too, or alone, for a program"
+    )
+    parser.add_argument(
+        "--format",
+        choices=("itk", "ants", "fsl"),
+        default=default,
+        help=f"{what}: itk (3D Slicer, SimpleITK), ants (an affine and warps as images), fsl (warps for applywarp)"
+        + (f" (default {default})" if default else ""),
+    )

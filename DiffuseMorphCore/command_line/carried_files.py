@@ -23,6 +23,7 @@ from DiffuseMorphCore.points import is_point_file, point_suffix, read_points
 from DiffuseMorphCore.progress import Progress, advance
 from DiffuseMorphCore.registration.chain import Chain
 from DiffuseMorphCore.registration.resampling import chosen_interpolation, one_frame, resample
+from DiffuseMorphCore.registration.transform_files import FORMATS, write_transforms
 from DiffuseMorphCore.transforms import transform_points
 
 _DOUBLE = re.compile(r"\.(seg|seq)\.nrrd$", re.IGNORECASE)
@@ -40,8 +41,10 @@ class Job:
     exact: bool
 
 
-def planned(sources: Sequence[str], output: str | None, overwrite: bool) -> list[Job]:
-    """Where each file goes.
+def planned(
+    sources: Sequence[str], output: str | None, overwrite: bool, format: str | None = None
+) -> tuple[list[Job], Path]:
+    """Where each file goes, and the folder that they go to; with a format, so do the files of the transforms.
 
     Raises
     ------
@@ -52,7 +55,9 @@ def planned(sources: Sequence[str], output: str | None, overwrite: bool) -> list
     for path in paths:
         if not path.exists():
             raise DiffuseMorphError(f"There is no file or folder '{printable(path)}': check what follows --to.")
-    single = output is not None and len(paths) == 1 and _is_file_name(Path(itk_name(output)), paths[0])
+    single = (
+        output is not None and len(paths) == 1 and format is None and _is_file_name(Path(itk_name(output)), paths[0])
+    )
     folder = Path(itk_name(output)) if output is not None and not single else Path()
     if folder.exists() and not folder.is_dir():
         raise DiffuseMorphError(f"The output '{printable(folder)}' is a file: name a folder for several files.")
@@ -67,7 +72,9 @@ def planned(sources: Sequence[str], output: str | None, overwrite: bool) -> list
         if any(target.exists() and target.samefile(each) for each in paths):
             raise DiffuseMorphError(f"The output '{printable(target)}' is one of the inputs: name another.")
         _check_free(target, overwrite)
-    return [Job(path, target, single) for path, target in zip(paths, targets)]
+    for name in FORMATS[format] if format else ():
+        _check_free(folder / name, overwrite)
+    return [Job(path, target, single) for path, target in zip(paths, targets)], targets[0].parent if single else folder
 
 
 def _is_file_name(output: Path, source: Path) -> bool:
@@ -116,13 +123,15 @@ class Carrier:
     arguments: argparse.Namespace
     notes: list[str] = field(default_factory=list)
 
-    def write_all(self, jobs: Sequence[Job], progress: Progress | None) -> tuple[list[tuple[Path, str]], list[str]]:
+    def write_all(
+        self, jobs: Sequence[Job], output: Path, progress: Progress | None
+    ) -> tuple[list[tuple[Path, str]], list[str]]:
         """Write all files, or none where one of them fails. Returns what was written and how, and notes.
 
         Raises DiffuseMorphError naming the file at fault; Cancelled when ``progress`` cancels.
         """
         written = []
-        where = _existing(jobs[0].target.parent)
+        where = _existing(output)
         try:
             with tempfile.TemporaryDirectory(prefix=".diffusemorph-", dir=where, ignore_cleanup_errors=True) as hidden:
                 staged: list[tuple[Path, Path]] = []
@@ -139,15 +148,25 @@ class Carrier:
                     _check_free(target, self.arguments.overwrite)
                     staged.append((folder / name, target))
                     written.append((target, what))
+                if self.arguments.format:
+                    for name in self._write_transforms(Path(hidden)):
+                        staged.append((Path(hidden) / name, output / name))
+                        written.append((output / name, f"format {self.arguments.format}"))
                 advance(progress, "apply", 1.0)
                 for part, target in staged:
                     target.parent.mkdir(parents=True, exist_ok=True)
                     os.replace(part, target)
         except OSError as error:
             raise DiffuseMorphError(
-                f"The output cannot be written into '{printable(jobs[0].target.parent)}': {system_reason(error)}."
+                f"The output cannot be written into '{printable(output)}': {system_reason(error)}."
             ) from error
         return written, self.notes
+
+    def _write_transforms(self, folder: Path) -> list[str]:
+        """The transforms of the whole chain, from where images arrive to where they come from, and back."""
+        ends = (self.chain.start, self.chain.end)
+        grids = ends[::-1] if self.arguments.inverse else ends
+        return write_transforms(folder, self._forth, self._back, *grids, self.arguments.format)
 
     def _carry(self, job: Job, folder: Path, step: Callable[[float], None]) -> tuple[str, str]:
         """Write the moved file into a folder; its name there, and in words how it was moved."""

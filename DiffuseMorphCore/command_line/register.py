@@ -19,6 +19,8 @@ The folder holds the complete result when report.json, the last of its files, is
   transform.h5            points of FIXED to points of MOVING, for SimpleITK.Resample(moving, fixed, transform)
   inverse_transform.h5    points of MOVING to points of FIXED
   deformation.npz         the deformation at every eta, for 'diffusemorph apply' and load_result in Python
+                          (with --format ants 0GenericAffine.mat, 1Warp.nii.gz and 1InverseWarp.nii.gz in place of both,
+                          with --format fsl warp.nii.gz and inverse_warp.nii.gz)
   report.json             similarity before and after, folding, displacements, times, settings, versions
   preview.png             fixed, moving, moved, differences and the deformed grid: look at this first
   trajectory/, .gif       with --frames: every step from untouched to registered
@@ -54,6 +56,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     grammar.add_overwrite(parser, "a result")
     grammar.add_resample_slices(parser)
+    grammar.add_format(parser, default="itk")
     method = parser.add_argument_group("method")
     grammar.add_options(method, *declared())
     method.add_argument(

@@ -35,6 +35,7 @@ class RegisterRequest:
     eta: float
     frames: int | None
     maps: bool
+    format: str
     moving_labels: sitk.Image | None
     fixed_labels: sitk.Image | None
     files: dict[str, str]
@@ -65,6 +66,7 @@ class RegisterRequest:
             arguments.eta,
             arguments.frames,
             arguments.maps,
+            arguments.format,
             labels[1],
             labels[0],
             input_files(arguments),

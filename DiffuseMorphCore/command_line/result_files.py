@@ -19,8 +19,8 @@ from DiffuseMorphCore.images.writing import flush
 from DiffuseMorphCore.progress import Progress, advance
 from DiffuseMorphCore.registration import Registration
 from DiffuseMorphCore.registration.saved import DEFORMATION, write_deformation
+from DiffuseMorphCore.registration.transform_files import FORMATS
 from DiffuseMorphCore.registration.uncertainty import summary
-from DiffuseMorphCore.transforms import write_transform
 
 
 def is_result(name: str) -> bool:
@@ -30,8 +30,7 @@ def is_result(name: str) -> bool:
     return name in (
         "report.json",
         "preview.png",
-        "transform.h5",
-        "inverse_transform.h5",
+        *(name for names in FORMATS.values() for name in names),
         DEFORMATION,
         "trajectory",
         "trajectory.gif",
@@ -63,9 +62,8 @@ def write_result(
                     "moved": dice(request.fixed_labels, labels),
                 }
         write_deformation(result, folder / DEFORMATION)
-        write_transform(result.transform(eta), folder / "transform.h5")
         advance(progress, "write", 0.3)
-        write_transform(result.inverse_transform(eta), folder / "inverse_transform.h5")
+        result.write_transforms(folder, request.format, eta)
         advance(progress, "write", 0.6)
         preview.result()
     advance(progress, "write", 0.7)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,7 @@ from DiffuseMorphCore.registration.carried import image_to_warp, points_of, poin
 from DiffuseMorphCore.registration.mapping import Mapping
 from DiffuseMorphCore.registration.prepare import SlicePlane, flatten_slice
 from DiffuseMorphCore.registration.resampling import one_frame, resample
+from DiffuseMorphCore.registration.transform_files import write_transforms
 from DiffuseMorphCore.registration.uncertainty import uncertainty
 from DiffuseMorphCore.samplers import EtaPath
 from DiffuseMorphCore.similarity import MODALITIES, ImagePair
@@ -91,6 +93,14 @@ class Registration:
     def inverse_transform(self, eta: float = 1.0) -> sitk.CompositeTransform:
         """Moving points to fixed points, for points, surfaces and for warping the fixed image to the moving one."""
         return self.mapping.inverse_transform(eta)
+
+    def write_transforms(self, folder: str | Path, format: str = "itk", eta: float = 1.0) -> list[str]:
+        """Write both transforms into a folder that is there, for the program that ``format`` names; their files' names.
+
+        See :func:`DiffuseMorphCore.registration.transform_files.write_transforms`.
+        """
+        grids = Grid.of(self.fixed), Grid.of(self.moving)
+        return write_transforms(Path(folder), self.transform(eta), self.inverse_transform(eta), *grids, format)
 
     def warp(
         self, image: Any = None, eta: float = 1.0, interpolation: str = "linear", fill: float | None = None

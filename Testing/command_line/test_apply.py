@@ -203,3 +203,29 @@ def test_python_applies_the_same(place):
     np.testing.assert_allclose(there[0], result.transform().TransformPoint(points[0].tolist()))
     back = result.apply(place / "a.nii.gz", inverse=True, like=place / "b.nii.gz")
     assert back.GetSize() == read(place / "b.nii.gz").GetSize()
+
+
+def test_a_chain_becomes_one_transform_of_ants(place, tmp_path):
+    """One field on the first image's grid moves the last image as the chain does."""
+    assert apply(place, "--format", "ants", "-o", tmp_path / "out", results=("a_b", "b_c")) == 0
+    names = ["0GenericAffine.mat", "1InverseWarp.nii.gz", "1Warp.nii.gz"]
+    assert sorted(os.listdir(tmp_path / "out")) == names
+    out = tmp_path / "c.nii.gz"
+    assert apply(place, "--to", place / "c.nii.gz", "-o", out, results=("a_b", "b_c")) == 0
+    files = [str(tmp_path / "out" / name) for name in ("1Warp.nii.gz", "0GenericAffine.mat")]
+    like = ["--like", str(place / "a.nii.gz")]
+    assert main(["apply", *files, "--to", str(place / "c.nii.gz"), "-o", str(tmp_path / "d.nii.gz"), *like]) == 0
+    difference = np.abs(array(tmp_path / "d.nii.gz") - array(out))
+    assert difference.max() < 3  # of 2000
+
+
+def test_register_writes_the_files_of_ants(place, tmp_path):
+    names = [str(place / f"{each}.nii.gz") for each in "ab"]
+    quick = ["--model", "none", "--device", "cpu", "--align", "rigid", "--refine", "1"]
+    assert main(["register", *names, "-o", str(tmp_path / "out"), "--format", "ants", *quick]) == 0
+    found = os.listdir(tmp_path / "out")
+    assert {"0GenericAffine.mat", "1Warp.nii.gz", "1InverseWarp.nii.gz", "deformation.npz"} <= set(found)
+    assert "transform.h5" not in found
+    # A second one in other files leaves none of these behind.
+    assert main(["register", *names, "-o", str(tmp_path / "out"), "--overwrite", *quick]) == 0
+    assert "1Warp.nii.gz" not in os.listdir(tmp_path / "out")

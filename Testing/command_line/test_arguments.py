@@ -72,7 +72,7 @@ def test_no_verb_shows_the_help(capsys):
         (["register", "a", "b", "-o", "c", "--seed", "1.5"], "'1.5' is not a whole number"),
         (["register", "a", "b", "-o", "c", "--ref", "3"], "--ref"),
         (["register", "a", "b", "-o", "c", "--fixed-labels", "d"], "--fixed-labels needs --moving-labels"),
-        (["apply", "a"], "--to"),
+        (["apply", "a"], "say --to FILE"),
         (["apply", "a", "--to", "b", "--interpolation", "cubic"], "'cubic'"),
         (["apply", "a", "--to", "b", "--eta", "2"], "'2' does not lie between 0"),
         (["synthesize", "a", "b", "-o", "c.nii", "--steps", "0"], "'0' is below 1"),
