@@ -15,6 +15,7 @@ BENCHMARK_HELP = {
     "brain": "20 ordered pairs of the five validation brains, 138 structures",
     "hippocampus": "60 ordered pairs of the last 30 people, 2 structures",
     "heart": "2-D slices of the last 6 people, end-diastole to end-systole",
+    "contrast": "T1 and FLAIR of different people, whole heads, Dice of 145 structures",
     "lung": "one pair of lung CT, landmarks in mm",
 }
 

@@ -47,7 +47,9 @@ def _diffusemorph(
 ) -> Outcome:
     from DiffuseMorphCore.registration import register
 
-    loaded = None if model is None else _loaded(model, fixed.GetDimension())
+    loaded = model
+    if model is not None and (model != "default" or settings.modality == "same"):  # else the images decide which
+        loaded = _loaded(model, fixed.GetDimension())
     reset_peak_memory()
     start = time.perf_counter()
     given = {each.name: getattr(settings, each.name) for each in fields(settings)}
