@@ -96,6 +96,14 @@ class Option:
         )
 
 
+QUALITIES = {
+    "fast": "a look in half of the default's time: a brain on voxels of 2 mm",
+    "default": "a brain on voxels of 1.2 mm",
+    "best": "as fine as the images, within the memory there is: for a 1 mm brain twice the default's time and 2 GB",
+}
+"""The choices of the option ``quality`` and what each costs and gives, in words."""
+
+
 def _option(default: Any, help: str, **limits: Any) -> Any:
     return field(default=default, metadata={"option": Option(help, **limits)})
 
@@ -133,10 +141,16 @@ class RegistrationOptions:
     )
     refine: str | int = _option(
         "auto",
-        "refinement on the two images: at most N steps on the finest grid, 0 keeps the network's answer",
+        "refinement on the two images: at most N steps on the finest grid, 'auto' as the quality says, 0 keeps the "
+        "network's answer",
         lowest=0,
         automatic=True,
         value="N|auto",
+    )
+    quality: str = _option(
+        "default",
+        "how fine the deformation is. " + "; ".join(f"{name}: {text}" for name, text in QUALITIES.items()),
+        choices=tuple(QUALITIES),
     )
     modality: str = _option(
         "auto",

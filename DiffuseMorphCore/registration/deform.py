@@ -15,7 +15,8 @@ from DiffuseMorphCore.progress import Progress, advance
 from DiffuseMorphCore.registration.canonical import with_canonical
 from DiffuseMorphCore.registration.initialise import TWO_STARTS, Start, choose_result, choose_starts
 from DiffuseMorphCore.registration.predict import predict
-from DiffuseMorphCore.registration.refine import movable, refine, refinement_settings
+from DiffuseMorphCore.registration.presets import PRESETS
+from DiffuseMorphCore.registration.refine import movable, refine
 from DiffuseMorphCore.registration.repair import Repair, unfold
 from DiffuseMorphCore.registration.stages import Stopwatch
 from DiffuseMorphCore.samplers import EtaPath, even_etas
@@ -62,7 +63,7 @@ class Deforming:
     ) -> None:
         self.pair, self.grid, self.goal, self.options, self.progress = pair, grid, goal, options, progress
         self.voxels = torch.Size(pair.shape).numel()
-        self.steps, self.settings = refinement_settings(options.refine, self.voxels)
+        self.steps, self.settings = PRESETS[options.quality].settings(options.refine, self.voxels)
 
     def similarity(self, displacement: Displacement) -> float:
         """Of the images themselves under a displacement on any grid over their field of view."""
@@ -96,7 +97,8 @@ class Deforming:
             advance=lambda fraction: advance(self.progress, "refine", (index + fraction) / count),
         )
         change = resize_displacement(found - begin, self.grid.shape)
-        return start.optimised(change, self.goal.evaluate(self.pair, found) if count > 1 else start.similarity)
+        end = None if self.grid.shape == self.pair.shape else Displacement(found, self.grid.resampled(self.pair.shape))
+        return start.optimised(change, self.goal.evaluate(self.pair, found) if count > 1 else start.similarity, end)
 
 
 @torch.no_grad()
@@ -144,26 +146,39 @@ def deform(
     with stopwatch("refine"):
         if work.steps:
             starts = [work.optimised(start, index, len(starts)) for index, start in enumerate(starts)]
-        path = choose_result(starts, notes).path
+        chosen = choose_result(starts, notes)
         advance(progress, "refine", 1.0)
     with stopwatch("deliver"):
         advance(progress, "deliver", 0.0)
-        repair = unfold(path, fixed_shape, advance=lambda fraction: advance(progress, "deliver", fraction))
-        similarity["registered"] = work.similarity(repair.path.end)
-        if repair.path.end.values.any() and similarity["registered"] <= zero.similarity:
+        repairs = [unfold(chosen.path, fixed_shape, advance=lambda fraction: advance(progress, "deliver", fraction))]
+        if chosen.end is not None:
+            alone = EtaPath((1.0,), chosen.end.values, chosen.end.grid)
+            repairs.append(unfold(alone, fixed_shape, (1.0,), advance=lambda _: advance(progress, "deliver", 0.9)))
+        final = repairs[-1].path.end
+        similarity["registered"] = work.similarity(final)
+        if final.values.any() and similarity["registered"] <= zero.similarity:
             notes.append("No deformation made the images more similar than the alignment alone, so that is the result.")
-            repair, similarity["registered"] = replace(repair, path=zero.path), zero.similarity
-        faded = repair.path.faded()
-        beyond = unfold(faded, _fine_shape(faded.grid, grid, fixed_shape), _FADING_CHECKS)
-        for place, found in (("in the fixed image", repair), ("beyond the fixed image", beyond)):
+            repairs, similarity["registered"] = [replace(repairs[0], path=zero.path)], zero.similarity
+        beyond = [_faded(each.path, fixed_shape) for each in repairs]
+        for place, found in [("in", each) for each in repairs] + [("beyond", each) for each in beyond]:
             if not found.converged:
                 notes.append(
                     f"The repair of folds did not come to an end: {sum(found.folded_after.values())} cells {place} "
-                    "are left folded, so do not rely on the deformation there."
+                    "the fixed image are left folded, so do not rely on the deformation there."
                 )
         if device.type == "cuda":
             torch.cuda.synchronize(device)
-    return Deformation(beyond.path.to("cpu"), grid, pair.to(torch.device("cpu")), similarity, repair, notes)
+    path = replace(beyond[0].path, fine_end=beyond[1].path.end if len(beyond) > 1 else None)
+    repair = replace(repairs[0], folded_before=sum(each.folded_before for each in repairs))
+    repair = replace(repair, converged=all(each.converged for each in repairs))
+    return Deformation(path.to("cpu"), grid, pair.to(torch.device("cpu")), similarity, repair, notes)
+
+
+def _faded(path: EtaPath, fixed_shape: tuple[int, ...]) -> Repair:
+    """A fold-free path on a grid that reaches beyond its own, to where it has faded to nothing without a fold."""
+    faded = path.faded()
+    checks = tuple(eta for eta in _FADING_CHECKS if eta >= path.etas[0])
+    return unfold(faded, _fine_shape(faded.grid, path.grid, fixed_shape), checks)
 
 
 def _fine_shape(wide: Grid, grid: Grid, fixed_shape: tuple[int, ...]) -> tuple[int, ...]:

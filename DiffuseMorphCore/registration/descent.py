@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
@@ -14,6 +15,7 @@ from DiffuseMorphCore.warp import compose, jacobian_determinant, smooth
 
 _ABOUT_EQUAL = 0.77  # sides of voxels from which on they count as equal: a grid is rounded to whole voxels
 _VOLUMES = (0.05, 20.0)  # determinants beyond are taken as these: folds have no logarithm
+_LARGEST_RATE = 0.6  # voxels² a step, up to which diffusion in three dimensions is stable
 
 
 @dataclass(frozen=True)
@@ -21,7 +23,10 @@ class RefinementSettings:
     """Settings of the optimisation; lengths in voxels of the level at work, along its finest axis.
 
     force_smoothing, field_smoothing : Gaussian widths for the force and the displacement. log_jacobian_diffusion :
-    voxels² that the logarithm of the determinant diffuses after each step. largest_step : the longest step. least_force
+    voxels² that the logarithm of the determinant diffuses after each step. fine_force_smoothing,
+    fine_field_smoothing, fine_log_jacobian_diffusion : the least of these three in voxels of the reference grid, see
+    :func:`DiffuseMorphCore.similarity.fineness`, so that they are as long in mm on every grid that is finer.
+    largest_step : the longest step. least_force
     : forces well below this multiple of their mean get less than a full step, so that an empty background stays calm.
     beta1, beta2 : Adam's two averages. coarsest : longest side of the coarsest grid. patience, least_gain : a level
     ends when ``patience`` steps gained less than this share; finest : the same two for the finest grid. thinness : for
@@ -31,7 +36,10 @@ class RefinementSettings:
 
     force_smoothing: float = 1.1
     field_smoothing: float = 0.65
-    log_jacobian_diffusion: float = 0.25
+    log_jacobian_diffusion: float = 0.5
+    fine_force_smoothing: float = 0.73
+    fine_field_smoothing: float = 0.48
+    fine_log_jacobian_diffusion: float = 0.25
     largest_step: float = 0.5
     least_force: float = 1.0
     beta1: float = 0.8
@@ -42,13 +50,15 @@ class RefinementSettings:
     finest: tuple[int, float] = (10, 1e-3)
     thinness: tuple[float, ...] | None = None
 
-    def scaled(self, ratio: float) -> RefinementSettings:
-        """The same lengths for a displacement in voxels of a grid with ``ratio`` times as many a side."""
+    def at(self, fineness: float) -> RefinementSettings:
+        """The same for a level with ``fineness`` times as many voxels a side as the reference grid."""
         return replace(
             self,
-            force_smoothing=ratio * self.force_smoothing,
-            field_smoothing=ratio * self.field_smoothing,
-            largest_step=ratio * self.largest_step,
+            force_smoothing=max(self.force_smoothing, fineness * self.fine_force_smoothing),
+            field_smoothing=max(self.field_smoothing, fineness * self.fine_field_smoothing),
+            log_jacobian_diffusion=max(self.log_jacobian_diffusion, fineness**2 * self.fine_log_jacobian_diffusion)
+            if self.log_jacobian_diffusion
+            else 0.0,
         )
 
 
@@ -77,6 +87,7 @@ def ascend(
         [width * share for share in thin.flatten().tolist()]
         for width in (settings.force_smoothing, settings.field_smoothing)
     )
+    diffusions = math.ceil(settings.log_jacobian_diffusion / _LARGEST_RATE)
     moving = torch.ones(len(displacement), dtype=torch.bool, device=displacement.device)
     for step in range(steps):
         advance(step / steps)
@@ -98,7 +109,8 @@ def ascend(
         if not bool(moving.any()):
             break
         moved = smooth(compose(displacement, change * thin * (settings.largest_step / longest)), field_widths)
-        moved = diffuse_log_jacobian(moved, settings.log_jacobian_diffusion * thin.square())
+        for _ in range(diffusions):
+            moved = diffuse_log_jacobian(moved, settings.log_jacobian_diffusion / diffusions * thin.square())
         displacement = moved if bool(moving.all()) else torch.where(_column(moving, moved), moved, displacement)
     return displacement
 
@@ -109,10 +121,12 @@ def diffuse_log_jacobian(displacement: Tensor, rate: float | Tensor) -> Tensor:
 
     Along u' = grad log J the logarithm of the determinant follows (nearly) a heat equation. Unlike smoothing the
     displacement it leaves rotation and shear alone, and so nearly all of what brings boundaries together.
-    Where J is near 1, steps are stable up to a rate of 2 / ndim.
+    Where J is near 1, steps are stable up to a rate of 2 / ndim. Where J is small they would need to be ever shorter:
+    below 1 the square root, 2 (√J - 1), stands for the logarithm, which it touches at 1.
     """
-    logarithm = jacobian_determinant(displacement).clamp(*_VOLUMES).log()
-    return displacement + rate * spatial_gradient(logarithm)
+    volume = jacobian_determinant(displacement).clamp_(*_VOLUMES)
+    level = torch.where(volume < 1, volume.sqrt().sub_(1).mul_(2), volume.log())
+    return displacement + rate * spatial_gradient(level)
 
 
 def _settled(values: list[Tensor], settings: RefinementSettings) -> Tensor:

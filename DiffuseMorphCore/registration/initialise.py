@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 from torch import Tensor
 
+from DiffuseMorphCore.displacement import Displacement
 from DiffuseMorphCore.samplers import EtaPath
 
 TWO_STARTS, CLEARLY = 300_000, 1.01
@@ -18,16 +19,18 @@ began elsewhere is dropped where the match from zero is so many times as good.""
 class Start:
     """A beginning, or what an optimisation made of it.
 
-    name : what notes call it. path : on the delivered grid. similarity : of the images at eta 1.
+    name : what notes call it. path : on the delivered grid. similarity : of the images at eta 1. end : the deformation
+    at eta 1 on the working grid, where that is finer than the path's; else None.
     """
 
     name: str
     path: EtaPath
     similarity: float
+    end: Displacement | None = None
 
-    def optimised(self, change: Tensor, similarity: float) -> Start:
+    def optimised(self, change: Tensor, similarity: float, end: Displacement | None) -> Start:
         """With ``change`` (1, ndim, *grid.shape), in voxels, added in proportion to eta."""
-        return replace(self, path=self.path.plus(change), similarity=similarity)
+        return replace(self, path=self.path.plus(change), similarity=similarity, end=end)
 
 
 def choose_starts(zero: Start, others: Sequence[Start], try_zero_too: bool, notes: list[str]) -> list[Start]:

@@ -41,13 +41,14 @@ class Mapping:
 
     def transform(self, eta: float = 1.0) -> sitk.CompositeTransform:
         """Fixed points to moving points."""
-        return forward(self._alignment(eta), self._field(self.path.at(eta)), self.planes)
+        return forward(self._alignment(eta), self._field(self.path.delivered(eta)), self.planes)
 
     def inverse_transform(self, eta: float = 1.0) -> sitk.CompositeTransform:
         """Moving points to fixed points, on a grid a third finer, because an inverse bends between the voxels of the
         field it belongs to.
         """
-        inverse = self.path.at(eta).inverse(inverse_shape(self.path.grid.shape))
+        deformation = self.path.delivered(eta)
+        inverse = deformation.inverse(inverse_shape(deformation.grid.shape))
         return backward(self._alignment(eta), self._field(inverse), self.planes)
 
     def _alignment(self, eta: float) -> sitk.AffineTransform:

@@ -113,10 +113,10 @@ def register(
     )
     with stopwatch("deliver"):
         backgrounds = tuple(scan.background for scan in scans)
-        verdict = judge(deformation.pair, deformation.path.end.on(deformation.grid), backgrounds, units)
+        verdict = judge(deformation.pair, deformation.path.finest.on(deformation.grid), backgrounds, units)
         if not verdict.gained(wanted.modality):
             deformation = deformation.undone(_NO_GAIN)
-            verdict = judge(deformation.pair, deformation.path.end.on(deformation.grid), backgrounds, units)
+            verdict = judge(deformation.pair, deformation.path.finest.on(deformation.grid), backgrounds, units)
         report = {"verdict": verdict.entry(), "modality": _told(wanted.modality, modality)}
         report |= quality(scans, deformation, goal, used, region.shape)
         advance(progress, "deliver", 1.0)
@@ -223,7 +223,7 @@ def _deform_within_memory(
     while True:
         try:
             with stopwatch("prepare"):
-                working = choose_grid(region, device, goal, notes, reduction)
+                working = choose_grid(region, device, goal, notes, reduction, options.quality)
                 grid = delivered_grid(working)
                 pair = working_pair(scans, working, alignment, tissue=goal.uses_tissue)
             return deform(pair, grid, region.shape, network, device, goal, options, stopwatch, progress), device

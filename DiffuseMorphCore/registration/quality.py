@@ -30,7 +30,7 @@ def quality(
     ``device``.
     """
     grid, pair = deformation.grid, deformation.pair
-    final = deformation.path.end.on(grid)
+    final = deformation.path.finest.on(grid.resampled(deformation.pair.shape))
     try:
         working = grid.resampled(pair.shape)
         unaligned = working_pair(scans, working, sitk.AffineTransform(grid.ndim), pair)
@@ -54,6 +54,7 @@ def quality(
         "grids": {
             "working": list(reversed(pair.fixed.shape[2:])),
             "delivered": list(grid.size),
+            "delivered_at_eta_1": list(grid.size if deformation.path.fine_end is None else final.grid.size),
             "delivered_spacing_mm": list(grid.spacing),
             "fading_mm": [
                 (wide - own) // 2 * step for wide, own, step in zip(deformation.path.grid.size, grid.size, grid.spacing)

@@ -20,33 +20,14 @@ import torch
 from torch import Tensor
 
 from DiffuseMorphCore.registration.descent import RefinementSettings, ascend, thinness
-from DiffuseMorphCore.similarity import MODALITIES, ImagePair, Similarity
+from DiffuseMorphCore.similarity import MODALITIES, ImagePair, Similarity, fineness
 from DiffuseMorphCore.warp import resize_displacement
-
-AUTOMATIC_STEPS = 12
-"""Steps on the finest grid when the caller leaves the number to us. On two brains 6, 10, 20 and 40 reached a Dice of
-.636, .637, .637 and .637, and the lung CT pair 1.62, 1.57, 1.52 and 1.51 mm (before the log Jacobian diffused, as the
-figures of the next two)."""
-EARLY_STOPPING = RefinementSettings(finest=(2, 5e-3))
-"""Then, on a large finest grid, where a step costs as much as eight on the next coarser one, fewer are enough when two
-of them gain little: brains take 7, the lung 11."""
 
 FEWEST_SLICES = 5
 """With two to four thick slices the refinement moved tissue out of the image, by up to two slices, and lost up to a
 third."""
 LEAST_THIN = 0.55
 """An axis is halved on the next coarser grid unless the shortest voxel side is less than this share of its own."""
-LARGE_GRID, FIELD_RATIO = 1_000_000, 2 / 3
-"""On grids with more voxels the displacement has so many times as many a side. It is smoothed so much that little is
-lost (.001 Dice on two brains, nothing on the lung CT pair), and a step takes six tenths of the time. With half as many
-the lung lost .07 mm."""
-
-
-def field_shape(shape: tuple[int, ...]) -> tuple[int, ...]:
-    """The grid of the displacement where the images have one of ``shape``."""
-    if torch.Size(shape).numel() <= LARGE_GRID:
-        return tuple(shape)
-    return tuple(max(min(size, 4), round(size * FIELD_RATIO)) for size in shape)
 
 
 def movable(shape: tuple[int, ...]) -> tuple[float, ...]:
@@ -73,13 +54,6 @@ def levels(shape: tuple[int, ...], coarsest: int, spacing: Sequence[float] | Non
             halved = tuple(max(min(size, 4), (size + 1) // 2) for size in finest)
         result.insert(0, halved)
     return result
-
-
-def refinement_settings(steps: str | int, voxels: int) -> tuple[int, RefinementSettings]:
-    """Steps on the finest grid, and the settings, for ``"auto"`` or a number on a working grid of so many voxels."""
-    if steps != "auto":
-        return int(steps), RefinementSettings()
-    return AUTOMATIC_STEPS, EARLY_STOPPING if voxels > LARGE_GRID else RefinementSettings()
 
 
 def spacing_at(shape: tuple[int, ...], finest: tuple[int, ...], spacing: Sequence[float] | None) -> tuple[float, ...]:
@@ -132,13 +106,12 @@ def refine(
     done = 0.0
     for shape, count, share in zip(shapes, counts, work):
         prepared = similarity.prepare(pair, correction, shape)
-        own = field_shape(shape)
-        coarse = resize_displacement(correction, own)
-        scaled = settings if own == shape else settings.scaled(FIELD_RATIO)
+        coarse = resize_displacement(correction, shape)
+        scaled = settings.at(fineness(shape))
         if shape == shapes[-1]:
             scaled = replace(scaled, patience=settings.finest[0], least_gain=settings.finest[1])
         thin = tuple(
-            share * free for share, free in zip(thinness(spacing_at(own, pair.shape, spacing)), movable(pair.shape))
+            share * free for share, free in zip(thinness(spacing_at(shape, pair.shape, spacing)), movable(pair.shape))
         )
         better = ascend(
             prepared,

@@ -62,7 +62,7 @@ class Registration:
 
     @property
     def grid(self) -> Grid:
-        """The grid of the deformation."""
+        """The grid of the path."""
         return self.path.grid
 
     @property
@@ -73,7 +73,7 @@ class Registration:
     def displacement(self, eta: float = 1.0) -> Tensor:
         """The deformation at ``eta``: (1, ndim, *spatial) in voxels of ``grid``, pulling; without the alignment.
 
-        Costs milliseconds. Raises DiffuseMorphError when eta is not in [0, 1].
+        Transforms and warped images at eta 1 may be made of a finer one, ``path.finest``. Costs milliseconds. Raises DiffuseMorphError when eta is not in [0, 1].
         """
         return self.path.at(eta).values
 
@@ -177,7 +177,8 @@ class Registration:
         """Volume of the moving image that goes into a unit of the fixed one's: above 1 where it is compressed, below 1
         where it is stretched, 1 where unchanged. The alignment is not counted. Float32 on the fixed grid.
         """
-        return self._on_fixed(self.path.at(eta).jacobian(), self.grid, 1.0)
+        deformation = self.path.delivered(eta)
+        return self._on_fixed(deformation.jacobian(), deformation.grid, 1.0)
 
     def uncertainty(self, samples: int = 4, seed: int | None = None, progress: Progress | None = None) -> sitk.Image:
         """Within how many millimetres the images do not determine the deformation at eta = 1; float32, fixed grid.
@@ -199,7 +200,7 @@ class Registration:
         values = uncertainty(
             self.pair,
             self.model,
-            self.path.end.on(self.region),
+            self.path.finest.on(self.region),
             MODALITIES[self.options.modality].for_pair(self.pair),
             samples,
             self.options.seed if seed is None else seed,

@@ -12,6 +12,7 @@ import numpy as np
 import SimpleITK as sitk
 import torch
 
+from DiffuseMorphCore.displacement import Displacement
 from DiffuseMorphCore.errors import DiffuseMorphError
 from DiffuseMorphCore.grid import Grid
 from DiffuseMorphCore.images import as_image, check_image, printable, read_image, write_complete
@@ -46,7 +47,7 @@ class SavedDeformation:
 def write_deformation(result: Registration, path: Path) -> None:
     """Write the deformation of a registration at every eta.
 
-    The field at eta 1 is stored exactly; those between as 16-bit numbers by which they deviate from the straight way
+    The field at eta 1 is stored exactly, also on the finer grid on which it may be known; those between as 16-bit numbers by which they deviate from the straight way
     there, which errs by less than a thousandth of that deviation.
 
     Raises DiffuseMorphError where it cannot be written.
@@ -57,6 +58,11 @@ def write_deformation(result: Registration, path: Path) -> None:
     bends = (mapping.path.keyframes.numpy() - share * end)[:-1].astype(np.float16)
     if not bends.any():
         bends = bends[:0]
+    fields = {"end": end, "bends": bends}
+    grids = {"deformation": mapping.path.grid, "region": result.region}
+    if mapping.path.fine_end is not None:
+        fields["fine_end"], grids["fine_end"] = mapping.path.fine_end.values.numpy(), mapping.path.fine_end.grid
+    grids |= {"fixed": Grid.of(result.fixed), "moving": Grid.of(result.moving)}
     matrix, offset = linear_map(mapping.alignment)
     header = {
         "version": _VERSION,
@@ -64,23 +70,15 @@ def write_deformation(result: Registration, path: Path) -> None:
         "alignment": [matrix.tolist(), offset.tolist()],
         "alignment_follows_eta": mapping.alignment_follows_eta,
         "planes": None if mapping.planes is None else [_plain(plane) for plane in mapping.planes],
-        "grids": {
-            name: _plain(grid)
-            for name, grid in (
-                ("deformation", mapping.path.grid),
-                ("region", result.region),
-                ("fixed", Grid.of(result.fixed)),
-                ("moving", Grid.of(result.moving)),
-            )
-        },
+        "grids": {name: _plain(grid) for name, grid in grids.items()},
     }
 
     def write(part: Path) -> None:
         with open(part, "wb") as file:
-            np.savez(file, header=np.array(json.dumps(header)), end=end, bends=bends)
+            np.savez(file, header=np.array(json.dumps(header)), **fields)
         read_deformation(part)
 
-    write_complete(path, write, end.nbytes + bends.nbytes)
+    write_complete(path, write, sum(each.nbytes for each in fields.values()))
 
 
 def read_deformation(path: str | Path) -> SavedDeformation:
@@ -95,7 +93,7 @@ def read_deformation(path: str | Path) -> SavedDeformation:
         with np.load(path, allow_pickle=False) as file:
             header = json.loads(str(file["header"]))
             if header["version"] == _VERSION:
-                return _deformation(header, file["end"], file["bends"])
+                return _deformation(header, file)
     except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as error:
         raise DiffuseMorphError(
             f"The file '{printable(path)}' is damaged or no deformation of DiffuseMorph: copy it again, or register "
@@ -169,14 +167,18 @@ def _registered_image(given: Image | None, role: str, report: dict[str, Any], gr
     return image
 
 
-def _deformation(header: dict[str, Any], end: np.ndarray, bends: np.ndarray) -> SavedDeformation:
+def _deformation(header: dict[str, Any], fields: dict[str, np.ndarray]) -> SavedDeformation:
+    end, bends = fields["end"], fields["bends"]
     grids = {name: Grid(**{key: tuple(value) for key, value in grid.items()}) for name, grid in header["grids"].items()}
     etas = tuple(header["etas"])
     share = np.array(etas, np.float32).reshape(-1, *[1] * (end.ndim - 1))
     keyframes = share * end
     if len(bends):
         keyframes[:-1] += bends
-    path = EtaPath(etas, torch.from_numpy(np.ascontiguousarray(keyframes, np.float32)), grids["deformation"])
+    fine = None
+    if "fine_end" in grids:
+        fine = Displacement(torch.from_numpy(np.ascontiguousarray(fields["fine_end"], np.float32)), grids["fine_end"])
+    path = EtaPath(etas, torch.from_numpy(np.ascontiguousarray(keyframes, np.float32)), grids["deformation"], fine)
     planes = header["planes"] and tuple(
         SlicePlane(tuple(plane["origin"]), tuple(plane["direction"]), plane["thickness"]) for plane in header["planes"]
     )

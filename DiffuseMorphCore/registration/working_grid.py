@@ -9,14 +9,12 @@ import torch
 from DiffuseMorphCore.devices import free_memory
 from DiffuseMorphCore.errors import DiffuseMorphError
 from DiffuseMorphCore.grid import Grid
-from DiffuseMorphCore.similarity import MODALITIES, Similarity
+from DiffuseMorphCore.registration.presets import PRESETS
+from DiffuseMorphCore.similarity import MODALITIES, REFERENCE_VOXELS, Similarity
 
-VOXELS = {2: 512 * 512, 3: 1_600_000}
-"""Voxels of the working grid; about 1.5 mm for a brain. On 2 mm refinement reached .015 less Dice in half of the
-time."""
 DELIVERED_VOXELS = {2: 512 * 512, 3: 80 * 96 * 112}
 """Voxels of the grid on which the trajectory is kept: half the resolution of a 160 × 192 × 224 image, so that a field
-at any eta costs milliseconds. Keeping the result of the finer working grid on it cost .003 Dice."""
+at any eta costs milliseconds. The deformation at eta 1 is kept on the working grid too."""
 INVERSE_RATIO = 4 / 3
 """Voxels a side of the inverse's grid, as a multiple of the trajectory's: an inverse bends between the voxels of the
 field it belongs to. On brains that takes a quarter off its error; half as many again a side took a third and half the
@@ -52,7 +50,19 @@ def inverse_shape(delivered: tuple[int, ...]) -> tuple[int, ...]:
     return tuple(round((size - 1) * INVERSE_RATIO) + 1 for size in delivered)
 
 
-def choose_grid(grid: Grid, device: torch.device, similarity: Similarity, notes: list[str], reduction: int = 1) -> Grid:
+def wanted_shape(grid: Grid, quality: str) -> tuple[int, ...]:
+    """The shape of the working grid of a fixed image where there is memory enough."""
+    return working_shape(grid, PRESETS[quality].voxels[grid.ndim] or math.prod(grid.shape))
+
+
+def choose_grid(
+    grid: Grid,
+    device: torch.device,
+    similarity: Similarity,
+    notes: list[str],
+    reduction: int = 1,
+    quality: str = "default",
+) -> Grid:
     """The working grid of a fixed image on a device; a coarser one, with a note, where memory is short.
 
     ``reduction`` asks for so many times fewer voxels than usual.
@@ -61,15 +71,15 @@ def choose_grid(grid: Grid, device: torch.device, similarity: Similarity, notes:
     ------
     DiffuseMorphError : less memory than the smallest useful grid needs.
     """
-    wanted = VOXELS[grid.ndim] // reduction
+    wanted = math.prod(wanted_shape(grid, quality)) // reduction
     affordable = int(0.8 * free_memory(device) / (OWN_BYTES_PER_VOXEL + similarity.bytes_per_voxel))
-    if affordable < wanted // 50:
+    if affordable < min(wanted, REFERENCE_VOXELS[grid.ndim]) // 50:
         raise DiffuseMorphError(
             f"Only {free_memory(device) / 2**20:.0f} MiB are free on {device}: "
             "close other programs, or choose another device."
         )
     result = grid.resampled(working_shape(grid, min(wanted, affordable)))
-    if affordable < min(wanted, math.prod(grid.shape)):
+    if affordable < wanted:
         notes.append(
             f"Memory is short on {device}, so the deformation was computed on a coarser grid of "
             f"{'×'.join(map(str, result.size))} voxels."

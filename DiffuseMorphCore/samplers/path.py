@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -20,12 +20,14 @@ class EtaPath:
     """From the moving image (eta 0) to the registered one (eta 1): exact at the keyframes, linear between them.
 
     etas : ascending, from 0 to 1. keyframes : (len(etas), ndim, *grid.shape) displacements in voxels of the grid,
-        pulling.
+        pulling. fine_end : the last of them on a finer grid, where it is known there; so that a slider stays quick, the
+        others are not.
     """
 
     etas: tuple[float, ...]
     keyframes: Tensor
     grid: Grid
+    fine_end: Displacement | None = None
 
     def __post_init__(self) -> None:
         if tuple(self.keyframes.shape) != (len(self.etas), self.grid.ndim, *self.grid.shape):
@@ -48,10 +50,19 @@ class EtaPath:
         """The displacement at eta 1."""
         return Displacement(self.keyframes[-1:], self.grid)
 
+    @property
+    def finest(self) -> Displacement:
+        """The displacement at eta 1 on the finest grid on which it is known."""
+        return self.end if self.fine_end is None else self.fine_end
+
+    def delivered(self, eta: float) -> Displacement:
+        """The displacement at eta, at eta 1 the finest. Raises DiffuseMorphError when eta is not in [0, 1]."""
+        return self.finest if check_eta(eta) == 1.0 else self.at(eta)
+
     def plus(self, correction: Tensor) -> EtaPath:
         """With eta · correction added: nothing at 0, all of it at 1. correction : (1, ndim, *grid.shape) in voxels."""
         share = torch.tensor(self.etas, device=self.keyframes.device).view(-1, *[1] * (correction.dim() - 1))
-        return replace(self, keyframes=self.keyframes + share * correction)
+        return EtaPath(self.etas, self.keyframes + share * correction, self.grid)
 
     def resized(self, shape: Sequence[int]) -> EtaPath:
         """The same on a grid of another shape (array order) whose first and last voxels lie where this one's do."""
@@ -70,7 +81,8 @@ class EtaPath:
 
     def to(self, device: torch.device | str) -> EtaPath:
         """The same on a device."""
-        return replace(self, keyframes=self.keyframes.to(device))
+        fine_end = None if self.fine_end is None else self.fine_end.to(device)
+        return EtaPath(self.etas, self.keyframes.to(device), self.grid, fine_end)
 
 
 def check_eta(eta: float) -> float:

@@ -9,11 +9,12 @@ from DiffuseMorphCore.similarity.intensity_map import intensity_map, map_intensi
 from DiffuseMorphCore.similarity.local_correlation import local_correlation
 from DiffuseMorphCore.similarity.registry import MODALITIES, TERMS
 from DiffuseMorphCore.similarity.self_similarity import SelfSimilarity, descriptors
-from DiffuseMorphCore.similarity.term import PreparedTerm, SimilarityTerm
+from DiffuseMorphCore.similarity.term import REFERENCE_VOXELS, PreparedTerm, SimilarityTerm, fineness
 from DiffuseMorphCore.similarity.weighted_sum import Similarity
 
 __all__ = [
     "MODALITIES",
+    "REFERENCE_VOXELS",
     "TERMS",
     "ContrastMappedCorrelation",
     "ImagePair",
@@ -23,6 +24,7 @@ __all__ = [
     "Similarity",
     "SimilarityTerm",
     "descriptors",
+    "fineness",
     "in_moving_contrast",
     "intensity_map",
     "local_correlation",

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from DiffuseMorphCore.similarity.image_pair import ImagePair
 from DiffuseMorphCore.similarity.local_correlation import local_correlation
-from DiffuseMorphCore.similarity.term import chain
+from DiffuseMorphCore.similarity.term import chain, fine_window
 from DiffuseMorphCore.warp import downsample, resize_displacement, warp
 
 
@@ -17,7 +17,7 @@ from DiffuseMorphCore.warp import downsample, resize_displacement, warp
 class LocalCorrelation:
     """Mean squared local correlation; blind to the sign, so contrasts may be inverted, but not exchanged.
 
-    window : side of the window in voxels of the level, odd.
+    window : side of the window in voxels of the level, odd; as long in mm on all that are finer than the reference.
     """
 
     window: int = 5
@@ -29,7 +29,7 @@ class LocalCorrelation:
 
     def prepare(self, pair: ImagePair, displacement: Tensor, shape: tuple[int, ...]) -> PreparedCorrelation:
         """The images on the level's grid."""
-        return PreparedCorrelation(pair.at(shape), self.window)
+        return PreparedCorrelation(pair.at(shape), fine_window(self.window, shape))
 
 
 class PreparedCorrelation:

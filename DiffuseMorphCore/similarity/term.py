@@ -2,13 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import math
+from collections.abc import Iterator, Sequence
 from typing import Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
 
 from DiffuseMorphCore.similarity.image_pair import ImagePair
+
+REFERENCE_VOXELS = {2: 512 * 512, 3: 1_600_000}
+"""Voxels of the grid, over any field of view, up to which lengths are counted in voxels; about 1.5 mm for a brain. On
+finer ones they keep their millimetres, because the anatomy is no finer there."""
+
+
+def fineness(shape: Sequence[int]) -> float:
+    """How many times as many voxels a side a grid has as the reference grid; 1 where it has fewer."""
+    return max(1.0, (math.prod(shape) / REFERENCE_VOXELS[len(shape)]) ** (1 / len(shape)))
+
+
+def fine_window(window: int, shape: Sequence[int]) -> int:
+    """The side in voxels, odd, of a window of ``window`` voxels of the reference grid on a grid of ``shape``."""
+    return 2 * round((window * fineness(shape) - 1) / 2) + 1
 
 
 @runtime_checkable
