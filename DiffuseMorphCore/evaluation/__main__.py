@@ -57,7 +57,7 @@ def _add_benchmarks(commands) -> None:
             "--methods",
             help="comma-separated rows: initial, affine, network, voxelmorph, zero, network+refine, syn (default: all)",
         )
-        add_options(parser, "model", "refine", "align", "modality", "seed")
+        add_options(parser, "model", "refine", "quality", "align", "modality", "seed")
         parser.add_argument(
             "--contrast",
             default="same",

@@ -14,7 +14,10 @@ def benchmark(options: argparse.Namespace) -> str:
     from DiffuseMorphCore.evaluation.benchmark import run_benchmark
 
     settings = RegistrationOptions(
-        **{name: getattr(options, name) for name in ("model", "refine", "align", "modality", "device", "seed")}
+        **{
+            name: getattr(options, name)
+            for name in ("model", "refine", "quality", "align", "modality", "device", "seed")
+        }
     )
     table = run_benchmark(
         options.command,

@@ -51,7 +51,8 @@ def stage_rows(fixed: Path, moving: Path, model: str | None, device: str, rates:
     from DiffuseMorphCore.registration import register
     from DiffuseMorphCore.registration.descent import RefinementSettings
     from DiffuseMorphCore.registration.predict import pass_shapes
-    from DiffuseMorphCore.registration.refine import AUTOMATIC_STEPS, field_shape, levels, step_counts
+    from DiffuseMorphCore.registration.presets import PRESETS
+    from DiffuseMorphCore.registration.refine import levels, step_counts
     from DiffuseMorphCore.transforms import write_transform
 
     target, processor = choose_device(device), torch.device("cpu")
@@ -75,8 +76,8 @@ def stage_rows(fixed: Path, moving: Path, model: str | None, device: str, rates:
     working, ndim = tuple(reversed(result.report["grids"]["working"])), images[0].GetDimension()
     field = 4 * ndim * math.prod(result.grid.shape)
     shapes = levels(working, RefinementSettings().coarsest)
-    counts = step_counts(AUTOMATIC_STEPS, len(shapes))
-    volumes = [refinement_volumes(ndim, math.prod(field_shape(shape)) / math.prod(shape)) for shape in shapes]
+    counts = step_counts(PRESETS["default"].settings("auto", math.prod(working))[0], len(shapes))
+    volumes = [refinement_volumes(ndim, 1.0)] * len(shapes)
     refined = visited_volumes(told[:-1], shapes, counts, volumes)
     operations = network_operations(network, pass_shapes(network, working)[0], len(result.etas)) if network else 0
 

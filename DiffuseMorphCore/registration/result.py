@@ -73,7 +73,8 @@ class Registration:
     def displacement(self, eta: float = 1.0) -> Tensor:
         """The deformation at ``eta``: (1, ndim, *spatial) in voxels of ``grid``, pulling; without the alignment.
 
-        Transforms and warped images at eta 1 may be made of a finer one, ``path.finest``. Costs milliseconds. Raises DiffuseMorphError when eta is not in [0, 1].
+        Transforms and warped images at eta 1 may be made of a finer one, ``path.finest``. Costs milliseconds. Raises
+        DiffuseMorphError when eta is not in [0, 1].
         """
         return self.path.at(eta).values
 

@@ -47,8 +47,8 @@ class SavedDeformation:
 def write_deformation(result: Registration, path: Path) -> None:
     """Write the deformation of a registration at every eta.
 
-    The field at eta 1 is stored exactly, also on the finer grid on which it may be known; those between as 16-bit numbers by which they deviate from the straight way
-    there, which errs by less than a thousandth of that deviation.
+    The field at eta 1 is stored exactly, also on the finer grid on which it may be known; those between as 16-bit
+    numbers by which they deviate from the straight way there, which errs by less than a thousandth of that deviation.
 
     Raises DiffuseMorphError where it cannot be written.
     """

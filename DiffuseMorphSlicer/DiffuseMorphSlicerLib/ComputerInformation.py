@@ -73,11 +73,12 @@ class ComputerInformation:
             return str(error)
 
     @staticmethod
-    def estimatedNeed(fixedNode, movingNode, modality):
+    def estimatedNeed(fixedNode, movingNode, modality, quality):
         """What a registration is estimated to need: (bytes of the device, bytes of the computer's memory).
 
         The first is for the work on the working grid; where the device is the CPU, the second has it in it. None
-        while a volume or PyTorch is missing. modality: "auto", "same" or "different".
+        while a volume or PyTorch is missing. modality: "auto", "same" or "different". quality: "fast", "default" or
+        "best".
         """
         if TorchProvider.imported() is None or None in (fixedNode, movingNode):
             return None
@@ -91,7 +92,7 @@ class ComputerInformation:
             for size, step in zip(fixedNode.GetImageData().GetDimensions(), fixedNode.GetSpacing())
             if size > 1
         ]
-        if len(sides) not in working_grid.VOXELS:
+        if len(sides) not in working_grid.DELIVERED_VOXELS:
             return None
         size, spacing = zip(*sides)
         grid = Grid(
@@ -100,7 +101,7 @@ class ComputerInformation:
             (0.0,) * len(sides),
             tuple(float(i == j) for i in range(len(sides)) for j in range(len(sides))),
         )
-        voxels = math.prod(working_grid.working_shape(grid, working_grid.VOXELS[len(sides)]))
+        voxels = math.prod(working_grid.wanted_shape(grid, quality))
         work = voxels * working_grid.BYTES_PER_VOXEL[modality]
         images = sum(math.prod(node.GetImageData().GetDimensions()) for node in (fixedNode, movingNode)) / 2
         return work, max(work + BYTES_PER_VOXEL_HELD * images, BYTES_PER_VOXEL_DELIVERED * images)

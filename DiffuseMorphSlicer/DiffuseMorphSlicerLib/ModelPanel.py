@@ -61,7 +61,7 @@ class ModelPanel:
         if p is None:
             return
         volumes = [node and (node.GetID(), node.GetImageData()) for node in (p.fixedVolume, p.movingVolume)]
-        wanted = (p.model, p.device, p.modality, *volumes, self._information)
+        wanted = (p.model, p.device, p.modality, p.quality, *volumes, self._information)
         if wanted == self._shown:
             return
         self._shown = wanted
@@ -142,7 +142,7 @@ class ModelPanel:
         device = next((d for d in self._information.devices if d[0] == chosen), self._information.devices[0])
         text = _("{device}: {free:.1f} GB free").format(device=device[1], free=device[2] / 1e9)
         p = self._parameterNode
-        need = ComputerInformation.estimatedNeed(p.fixedVolume, p.movingVolume, p.modality.value)
+        need = ComputerInformation.estimatedNeed(p.fixedVolume, p.movingVolume, p.modality.value, p.quality.value)
         if need is None:
             return text
         work, computer = (max(amount / 1e9, 0.1) for amount in need)

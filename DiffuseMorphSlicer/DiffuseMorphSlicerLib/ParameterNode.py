@@ -31,6 +31,17 @@ class Modality(enum.Enum):
         ]
 
 
+class Quality(enum.Enum):
+    fast = "fast"
+    default = "default"
+    best = "best"
+
+    def label(self):
+        return {"fast": _("fast, for a look"), "default": _("default"), "best": _("best, as fine as the volumes")}[
+            self.value
+        ]
+
+
 class TrajectoryForm(enum.Enum):
     anchored = "anchored"
     faithful = "faithful"
@@ -83,6 +94,7 @@ class DiffuseMorphSlicerParameterNode:
     device: str = default_of("device")
     alignment: Alignment = Alignment(default_of("align"))
     modality: Modality = Modality(default_of("modality"))
+    quality: Quality = Quality(default_of("quality"))
     trajectoryForm: TrajectoryForm = TrajectoryForm(default_of("trajectory"))
     refinement: Annotated[int, WithinRange(-1, 1000)] = -1
     seed: Annotated[int, WithinRange(0, 999999)] = default_of("seed")

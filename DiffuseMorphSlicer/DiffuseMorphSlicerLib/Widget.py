@@ -177,6 +177,7 @@ class DiffuseMorphSlicerWidget(ScriptedLoadableModuleWidget, VTKObservationMixin
                 align=p.alignment.value,
                 refine="auto" if p.refinement < 0 else p.refinement,
                 modality=p.modality.value,
+                quality=p.quality.value,
                 trajectory=p.trajectoryForm.value,
                 seed=p.seed,
                 fixedMask=p.fixedMask,

@@ -9,16 +9,18 @@ from DiffuseMorphCore import DiffuseMorphError, register
 from DiffuseMorphCore.grid import Grid
 from DiffuseMorphCore.registration import deform as deform_step
 from DiffuseMorphCore.registration import pipeline, working_grid
+from DiffuseMorphCore.registration.presets import PRESETS, Preset
 from DiffuseMorphCore.registration.refine import levels
 from DiffuseMorphCore.registration.working_grid import (
     DELIVERED_VOXELS,
-    VOXELS,
     choose_grid,
     delivered_grid,
+    wanted_shape,
     working_shape,
 )
 from DiffuseMorphCore.similarity import MODALITIES
 
+VOXELS = PRESETS["default"].voxels
 BRAIN = Grid((224, 192, 160), (1.0, 1.0, 1.0), (0.0, 0.0, 0.0), (1, 0, 0, 0, 1, 0, 0, 0, 1))
 THICK = Grid((512, 512, 30), (0.5, 0.5, 6.0), (0.0, 0.0, 0.0), (1, 0, 0, 0, 1, 0, 0, 0, 1))
 SMALL = Grid((35, 51, 35), (1.0, 1.0, 1.0), (0.0, 0.0, 0.0), (1, 0, 0, 0, 1, 0, 0, 0, 1))
@@ -37,15 +39,21 @@ def test_working_grid_fits_the_budget_and_spans_the_image(grid):
 
 
 def test_working_grid_is_about_isotropic_but_keeps_thick_slices():
-    brain = BRAIN.resampled(working_shape(BRAIN, VOXELS[3]))
-    assert max(brain.spacing) / min(brain.spacing) < 1.1 and 1.3 < brain.spacing[0] < 1.8
+    brain = BRAIN.resampled(wanted_shape(BRAIN, "default"))
+    assert max(brain.spacing) / min(brain.spacing) < 1.1 and 1.1 < brain.spacing[0] < 1.5
     thick = THICK.resampled(working_shape(THICK, VOXELS[3]))
     assert thick.spacing[2] == 6.0 and math.prod(thick.size) > 0.8 * VOXELS[3]
     assert working_shape(SMALL, VOXELS[3]) == SMALL.shape
 
 
+def test_best_is_as_fine_as_the_image_and_fast_is_coarser_than_the_default():
+    assert wanted_shape(BRAIN, "best") == BRAIN.shape and wanted_shape(THICK, "best") == THICK.shape
+    assert math.prod(wanted_shape(BRAIN, "fast")) < math.prod(wanted_shape(BRAIN, "default")) / 2
+    assert {wanted_shape(SMALL, name) for name in PRESETS} == {SMALL.shape}
+
+
 def test_delivered_grid_is_small_enough_to_follow_a_slider():
-    delivered = delivered_grid(BRAIN.resampled(working_shape(BRAIN, VOXELS[3])))
+    delivered = delivered_grid(BRAIN.resampled(wanted_shape(BRAIN, "default")))
     assert math.prod(delivered.shape) <= DELIVERED_VOXELS[3]
 
 
@@ -93,7 +101,7 @@ def test_memory_that_runs_out_is_met_by_a_coarser_grid(monkeypatch, pair_3d, fai
             raise failure()
         return deform_step.deform(pair, *arguments)
 
-    monkeypatch.setitem(working_grid.VOXELS, 3, 40_000)
+    monkeypatch.setitem(PRESETS, "default", Preset({3: 40_000}, 3, (2, 5e-3)))
     monkeypatch.setattr(pipeline, "deform", exhausted_once)
     result = register(*pair_3d, model=None, refine=3)
     assert sizes[1] < sizes[0] / 3

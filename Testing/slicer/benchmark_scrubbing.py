@@ -135,7 +135,7 @@ def main() -> None:
     print(
         f"Fixed image 160 x 192 x 224, {arguments.threads} threads, views of {arguments.size} x {arguments.size} pixels"
     )
-    working = whole.resampled(working_grid.working_shape(whole, working_grid.VOXELS[3]))
+    working = whole.resampled(working_grid.wanted_shape(whole, "default"))
     for shape in (working_grid.delivered_grid(working).shape, SHAPE):
         application.startScene(arguments.size)
         measure(application, shape, arguments.ticks)

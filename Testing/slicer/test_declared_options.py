@@ -4,7 +4,7 @@ import pytest
 
 
 def test_the_panel_offers_what_is_declared_and_starts_with_its_defaults(panel):
-    from DiffuseMorphSlicerLib.ParameterNode import Alignment, Modality, TrajectoryForm
+    from DiffuseMorphSlicerLib.ParameterNode import Alignment, Modality, Quality, TrajectoryForm
 
     from DiffuseMorphCore.options import declared, default_of
 
@@ -12,6 +12,7 @@ def test_the_panel_offers_what_is_declared_and_starts_with_its_defaults(panel):
     for name, kind, chosen in (
         ("align", Alignment, parameters.alignment),
         ("modality", Modality, parameters.modality),
+        ("quality", Quality, parameters.quality),
         ("trajectory", TrajectoryForm, parameters.trajectoryForm),
     ):
         assert {each.value for each in kind} == set(declared()[name].choices)
