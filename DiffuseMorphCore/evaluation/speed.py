@@ -76,7 +76,8 @@ def stage_rows(fixed: Path, moving: Path, model: str | None, device: str, rates:
     working, ndim = tuple(reversed(result.report["grids"]["working"])), images[0].GetDimension()
     field = 4 * ndim * math.prod(result.grid.shape)
     shapes = levels(working, RefinementSettings().coarsest)
-    counts = step_counts(PRESETS["default"].settings("auto", math.prod(working))[0], len(shapes))
+    steps, settings = PRESETS["default"].settings("auto", math.prod(working))
+    counts = step_counts(steps, len(shapes), settings.coarse_steps)
     volumes = [refinement_volumes(ndim, 1.0)] * len(shapes)
     refined = visited_volumes(told[:-1], shapes, counts, volumes)
     operations = network_operations(network, pass_shapes(network, working)[0], len(result.etas)) if network else 0

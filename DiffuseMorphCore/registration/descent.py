@@ -28,7 +28,8 @@ class RefinementSettings:
     :func:`DiffuseMorphCore.similarity.fineness`, so that they are as long in mm on every grid that is finer.
     largest_step : the longest step. least_force
     : forces well below this multiple of their mean get less than a full step, so that an empty background stays calm.
-    beta1, beta2 : Adam's two averages. coarsest : longest side of the coarsest grid. patience, least_gain : a level
+    beta1, beta2 : Adam's two averages. coarsest : longest side of the coarsest grid. coarse_steps : most steps on each
+    grid but the finest; None: four times as many as there. patience, least_gain : a level
     ends when ``patience`` steps gained less than this share; finest : the same two for the finest grid. thinness : for
     each axis the shortest side of a voxel as a share of the side along it, so that lengths are the same in mm along
     all; None: the sides are equal.
@@ -36,7 +37,7 @@ class RefinementSettings:
 
     force_smoothing: float = 1.1
     field_smoothing: float = 0.65
-    log_jacobian_diffusion: float = 0.5
+    log_jacobian_diffusion: float = 0.3
     fine_force_smoothing: float = 0.73
     fine_field_smoothing: float = 0.48
     fine_log_jacobian_diffusion: float = 0.25
@@ -45,6 +46,7 @@ class RefinementSettings:
     beta1: float = 0.8
     beta2: float = 0.999
     coarsest: int = 28
+    coarse_steps: int | None = None
     patience: int = 10
     least_gain: float = 1e-3
     finest: tuple[int, float] = (10, 1e-3)

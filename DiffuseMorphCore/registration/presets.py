@@ -34,7 +34,7 @@ class Preset:
             return int(steps), RefinementSettings()
         if voxels <= LARGE_GRID:
             return AUTOMATIC_STEPS, RefinementSettings()
-        return self.steps, RefinementSettings(finest=self.finest)
+        return self.steps, RefinementSettings(coarse_steps=4 * AUTOMATIC_STEPS, finest=self.finest)
 
 
 AUTOMATIC_STEPS = 12
@@ -44,7 +44,7 @@ LARGE_GRID = 500_000
 """Voxels from which on a step on the finest grid is dear."""
 PRESETS = {
     "fast": Preset({2: REFERENCE_VOXELS[2] // 4, 3: 700_000}, 4, (2, 5e-3)),
-    "default": Preset({2: REFERENCE_VOXELS[2], 3: 2_200_000}, 4, (2, 5e-3)),
+    "default": Preset({2: REFERENCE_VOXELS[2], 3: 2_200_000}, 6, (2, 5e-3)),
     "best": Preset({2: None, 3: None}, 12, (2, 5e-3)),
 }
 """By the name that the option has."""

@@ -65,11 +65,11 @@ def spacing_at(shape: tuple[int, ...], finest: tuple[int, ...], spacing: Sequenc
     return tuple(step * max(own - 1, 1) / max(size - 1, 1) for step, own, size in zip(spacing, finest, shape))
 
 
-def step_counts(steps: int, grids: int) -> list[int]:
-    """Steps allowed on each of so many grids, coarse to fine: four times as many on coarser ones, where they are
-    cheap.
+def step_counts(steps: int, grids: int, coarse_steps: int | None = None) -> list[int]:
+    """Steps allowed on each of so many grids, coarse to fine: on coarser ones, where they are cheap, ``coarse_steps``,
+    or four times as many as on the finest.
     """
-    return [4 * steps] * (grids - 1) + [steps]
+    return [coarse_steps or 4 * steps] * (grids - 1) + [steps]
 
 
 @torch.no_grad()
@@ -89,7 +89,8 @@ def refine(
     ----------
     pair : both images on the working grid; where it has masks, only voxels inside both drive the deformation.
     start : (B, ndim, *spatial) displacements in voxels of that grid.
-    steps : most steps on the finest grid, four times as many on each coarser one; fewer where they gain nothing.
+    steps : most steps on the finest grid, four times as many on each coarser one, or as the settings say; fewer where
+        they gain nothing.
     similarity : what is maximised; its terms are prepared anew on every level, under the displacement found so far.
     spacing : mm between the voxels of that grid, in array order; None for as many along every axis. Steps and smoothing
         are as long in mm along every axis.
@@ -100,7 +101,7 @@ def refine(
     (B, ndim, *spatial) displacements in voxels of the working grid.
     """
     shapes = levels(pair.shape, settings.coarsest, spacing)
-    counts = step_counts(steps, len(shapes))
+    counts = step_counts(steps, len(shapes), settings.coarse_steps)
     work = [count * torch.Size(shape).numel() for count, shape in zip(counts, shapes)]
     correction = start
     done = 0.0
