@@ -6,7 +6,6 @@ them: the patient's right is on the left, anterior and superior are up. Pictures
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -19,110 +18,12 @@ from matplotlib.figure import Figure
 from DiffuseMorphCore.images import grey
 from DiffuseMorphCore.registration import Registration
 from DiffuseMorphCore.registration.intensity import outside_value
-from DiffuseMorphCore.registration.prepare import flatten_slice, is_slice
+from DiffuseMorphCore.view_planes import ViewPlane, choose_planes, grid_steps, orient, scaled, window
 
 GRID_LINES = 26  # along the longest side
-_SAMPLE = 500_000  # voxels that tell the percentiles of an image
 _INK = "#e8e8e8"
 _GRID = "#ffc24d"
 _DIFFERENCE = LinearSegmentedColormap.from_list("difference", ["#5cc8ff", "#0a3c66", "#000000", "#6e2408", "#ff9a5c"])
-
-
-@dataclass(frozen=True)
-class ViewPlane:
-    """One plane of an image: `grid` is the piece of the oriented image in it, one voxel thick, `axis` the array axis it
-    cuts at `index` (None for a 2-D image), `spacing` its row and column spacing in mm, `up` whether the first row is
-    drawn at the bottom, `mirrored` the first column right.
-    """
-
-    grid: sitk.Image
-    axis: int | None
-    index: int
-    spacing: tuple[float, float]
-    up: bool
-    mirrored: bool = False
-
-    def of(self, array: np.ndarray) -> np.ndarray:
-        """The plane (rows, columns, …) of an array (*spatial, …) on the same grid."""
-        return array if self.axis is None else np.take(array, self.index, axis=self.axis)
-
-    def sample(self, image: sitk.Image, transform: sitk.Transform, outside: float = 0.0) -> np.ndarray:
-        """(rows, columns, …) of another image in space, seen through a transform, `outside` where it is not."""
-        found = sitk.GetArrayFromImage(sitk.Resample(image, self.grid, transform, sitk.sitkLinear, outside))
-        return found if self.axis is None else found.squeeze(self.axis)
-
-    @property
-    def axes(self) -> tuple[int, int]:
-        """The array axes of its rows and columns."""
-        return tuple(a for a in range(3) if a != self.axis) if self.axis is not None else (0, 1)
-
-
-def orient(image: sitk.Image) -> sitk.Image:
-    """The image, colours as grey, with axes in the order closest to left, posterior, superior; a single slice as the
-    2-D image it is.
-    """
-    image = grey(image)
-    if is_slice(image):
-        return flatten_slice(image)[0]
-    return sitk.DICOMOrient(image, "LPS") if image.GetDimension() == 3 else image
-
-
-def choose_planes(image: sitk.Image) -> list[ViewPlane]:
-    """The planes in which an image is shown, on the grid of `orient(image)`: axial, coronal and sagittal through the
-    middle of what is in a volume, the one there is of a slice or a 2-D image.
-    """
-    oriented = orient(image)
-    spacing = oriented.GetSpacing()[::-1]
-    if is_slice(image):
-        along, down = np.array(flatten_slice(image)[1].direction).reshape(3, 3).T[:2]
-        return [
-            ViewPlane(oriented, None, 0, spacing, up=_points(down, (0, -1, 1)), mirrored=_points(along, (-1, -1, 0)))
-        ]
-    if image.GetDimension() == 2:
-        return [ViewPlane(oriented, None, 0, spacing, up=False)]
-    values = sitk.GetArrayFromImage(oriented)
-    if values.dtype.kind == "f":
-        values = np.nan_to_num(values, nan=np.nanmin(values), posinf=np.nanmin(values))
-    columns = values.sum(axis=2, dtype=np.float64)
-    planes = []
-    for axis, profile in enumerate(
-        (columns.sum(axis=1), columns.sum(axis=0), values.sum(axis=(0, 1), dtype=np.float64))
-    ):
-        others = tuple(a for a in range(3) if a != axis)
-        profile -= float(values.min()) * values.size / len(profile)
-        middle = round(float(np.average(np.arange(len(profile)), weights=profile)))
-        size, start = list(oriented.GetSize()), [0, 0, 0]
-        size[2 - axis], start[2 - axis] = 1, middle
-        planes.append(
-            ViewPlane(
-                sitk.RegionOfInterest(oriented, size, start),
-                axis,
-                middle,
-                (spacing[others[0]], spacing[others[1]]),
-                up=axis != 0,
-            )
-        )
-    return planes
-
-
-def _points(axis: np.ndarray, signs: tuple[int, int, int]) -> bool:
-    """Whether the largest component of an axis (left, posterior, superior) has the sign given for it."""
-    largest = int(np.abs(axis).argmax())
-    return bool(axis[largest] * signs[largest] > 0)
-
-
-def window(image: sitk.Image) -> tuple[float, float]:
-    """Intensities to show as black and as white: the 1 and 99.5 percentile of what is not background."""
-    array = sitk.GetArrayFromImage(grey(image)).ravel()
-    for values in (array[:: max(1, array.size // _SAMPLE)].astype(np.float32), array.astype(np.float32)):
-        values = values[np.isfinite(values)]
-        shown = values[values > values.min()] if values.size else values
-        if shown.size > 1000:
-            break
-    if shown.size == 0:
-        return float(values.min()), float(values.min()) + 1.0
-    low, high = np.percentile(shown, (1.0, 99.5))
-    return (float(low), float(high)) if high > low else (float(values.min()), float(shown.max()))
 
 
 def save_preview(result: Registration, path: str | Path, eta: float = 1.0, modality: str = "same") -> None:
@@ -147,8 +48,8 @@ def save_preview(result: Registration, path: str | Path, eta: float = 1.0, modal
     if all(np.ptp(part) == 0 for part in before):
         before, title = seen(result.transform(0.0)), "moving, aligned"
     array, limits, moving_limits = sitk.GetArrayViewFromImage(fixed), window(fixed), window(moving)
-    f = [_scaled(plane.of(array), limits) for plane in planes]
-    b, a = ([_scaled(part, moving_limits) for part in parts] for parts in (before, seen(result.transform(eta))))
+    f = [scaled(plane.of(array), limits) for plane in planes]
+    b, a = ([scaled(part, moving_limits) for part in parts] for parts in (before, seen(result.transform(eta))))
     steps = grid_steps(result, planes, eta)
     largest = max(float(np.percentile(np.concatenate([np.abs(x - y).ravel() for x, y in zip(f, b)]), 99.5)), 0.05)
     comparison = "difference" if modality == "same" else "checkerboard"
@@ -182,7 +83,7 @@ class TrajectoryPicture:
     def add(self, eta: float, moved: sitk.Image) -> None:
         """Add the frame of `eta`; `moved` is the moving image warped to it, on the fixed grid."""
         array = sitk.GetArrayFromImage(orient(moved))
-        images = [_scaled(plane.of(array), self._window) for plane in self._planes]
+        images = [scaled(plane.of(array), self._window) for plane in self._planes]
         self._frames.append((eta, images, grid_steps(self._result, self._planes, eta)))
 
     def save(self, path: str | Path, frames_per_second: float = 8.0) -> None:
@@ -202,25 +103,6 @@ class TrajectoryPicture:
                     _draw_grid(axes[1, column], plane, steps[column])
                 figure.suptitle(f"eta = {eta:.2f}", color=_INK, fontsize=11, y=0.985)
                 writer.grab_frame(facecolor="black")
-
-
-def grid_steps(result: Registration, planes: list[ViewPlane], eta: float) -> list[np.ndarray]:
-    """The deformation at `eta` in every plane, in voxels of the oriented fixed image: (rows, columns, ndim), components
-    in the order of that image's array axes.
-    """
-    field = result.grid.image(result.vectors(eta), vector=True)
-    n = field.GetDimension()
-    found = []
-    for plane in planes:
-        vectors = plane.sample(field, sitk.Transform(n, sitk.sitkIdentity))
-        to_voxels = np.array(plane.grid.GetDirection()).reshape(n, n) / np.array(plane.grid.GetSpacing())
-        found.append((vectors @ to_voxels)[..., ::-1])
-    return found
-
-
-def _scaled(array: np.ndarray, limits: tuple[float, float]) -> np.ndarray:
-    array = array.astype(np.float32)
-    return np.clip((np.nan_to_num(array, nan=limits[0]) - limits[0]) / (limits[1] - limits[0]), 0.0, 1.0)
 
 
 def _checkerboard(first: np.ndarray, second: np.ndarray, tiles: int = 8) -> np.ndarray:

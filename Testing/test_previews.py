@@ -8,8 +8,9 @@ import SimpleITK as sitk
 from matplotlib.figure import Figure
 from PIL import Image
 
-from DiffuseMorphCore.previews import TrajectoryPicture, choose_planes, grid_steps, orient, save_preview, window
+from DiffuseMorphCore.previews import TrajectoryPicture, save_preview
 from DiffuseMorphCore.registration import register
+from DiffuseMorphCore.view_planes import choose_planes, grid_steps, orient, window
 
 
 @pytest.fixture(scope="module")
