@@ -14,7 +14,7 @@ DEFAULT_OUTPUT = "diffusemorph-demo"
 
 DESCRIPTION = f"""\
 Register two real brains that come with the package, the one of "Colin 27" to the ICBM 152 average brain, and write the
-result into a folder (default: {DEFAULT_OUTPUT}). Open preview.png and trajectory.gif in it."""
+result into a folder (default: {DEFAULT_OUTPUT}). Open report.html in a browser, and trajectory.gif."""
 
 
 def add_verb(verbs) -> None:

@@ -22,7 +22,8 @@ The folder holds the complete result when report.json, the last of its files, is
                           (with --format ants 0GenericAffine.mat, 1Warp.nii.gz and 1InverseWarp.nii.gz in place of both,
                           with --format fsl warp.nii.gz and inverse_warp.nii.gz)
   report.json             similarity before and after, folding, displacements, times, settings, versions
-  preview.png             fixed, moving, moved, differences and the deformed grid: look at this first
+  report.html             a page to look at the result with, slices, eta, difference, grid; opened by a double click
+  preview.png             fixed, moving, moved, differences and the deformed grid
   trajectory/, .gif       with --frames: every step from untouched to registered
   jacobian.nii.gz         with --maps: local change of volume, 1 where there is none
   uncertainty.nii.gz      with --maps: millimetres within which the images do not determine the deformation"""
@@ -96,6 +97,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="write maps of the local change of volume and of the uncertainty, and its figures, too",
     )
+    parser.add_argument(
+        "--no-page",
+        dest="page",
+        action="store_false",
+        help="leave out report.html, the page to look at the result with",
+    )
     parser.set_defaults(run=run, stopped="Stopped: nothing was written.")
 
 
@@ -119,4 +126,4 @@ def run(arguments: argparse.Namespace) -> None:
         request = RegisterRequest.of(arguments)
         result = request.register(progress)
         report = write_result(folder, result, request, progress)
-    summarize(arguments.output, report)
+    summarize(arguments.output, report, arguments.page)

@@ -36,6 +36,7 @@ class RegisterRequest:
     frames: int | None
     maps: bool
     format: str
+    page: bool
     moving_labels: sitk.Image | None
     fixed_labels: sitk.Image | None
     files: dict[str, str]
@@ -67,6 +68,7 @@ class RegisterRequest:
             arguments.frames,
             arguments.maps,
             arguments.format,
+            arguments.page,
             labels[1],
             labels[0],
             input_files(arguments),

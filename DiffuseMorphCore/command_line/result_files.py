@@ -21,6 +21,7 @@ from DiffuseMorphCore.registration import Registration
 from DiffuseMorphCore.registration.saved import DEFORMATION, write_deformation
 from DiffuseMorphCore.registration.transform_files import FORMATS
 from DiffuseMorphCore.registration.uncertainty import summary
+from DiffuseMorphCore.result_page import write_page
 
 
 def is_result(name: str) -> bool:
@@ -29,6 +30,7 @@ def is_result(name: str) -> bool:
     images = [f"{stem}{suffix}" for stem in stems for suffix in DELIVERED_2D]
     return name in (
         "report.json",
+        "report.html",
         "preview.png",
         *(name for names in FORMATS.values() for name in names),
         DEFORMATION,
@@ -67,15 +69,16 @@ def write_result(
         advance(progress, "write", 0.6)
         preview.result()
     advance(progress, "write", 0.7)
+    uncertainty = None
     if request.maps:
-        report["uncertainty_mm"] = _write_maps(folder, result, request, progress)
+        uncertainty = _write_maps(folder, result, request, progress)
+        report["uncertainty_mm"] = summary(uncertainty, result.fixed)
     if request.frames:
         _write_frames(folder, result, request.frames, suffix, progress)
-    report |= {
-        "files": {name: printable(file) for name, file in request.files.items()},
-        "eta": eta,
-        "results": sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()),
-    }
+    report |= {"files": {name: printable(file) for name, file in request.files.items()}, "eta": eta}
+    if request.page:
+        _checked(folder / "report.html", lambda: write_page(result, folder / "report.html", report, eta, uncertainty))
+    report |= {"results": sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())}
     text = json.dumps(report, indent=2, ensure_ascii=False, allow_nan=False, default=_plain)
     _write_text(folder / "report.json", text + "\n")
     advance(progress, "write", 1.0)
@@ -126,16 +129,14 @@ def _note_lost_labels(labels: sitk.Image, moved: sitk.Image, notes: list[str]) -
         )
 
 
-def _write_maps(
-    folder: Path, result: Registration, request: RegisterRequest, progress: Progress | None
-) -> dict[str, float]:
-    """Write the maps and return what the report says of the uncertainty."""
+def _write_maps(folder: Path, result: Registration, request: RegisterRequest, progress: Progress | None) -> sitk.Image:
+    """Write the maps and return that of the uncertainty."""
     jacobian = result.jacobian(request.eta)
     suffix = suffix_for(jacobian, request.moving_file, also=(".tif",))  # PNG holds no fractions
     write_image(jacobian, folder / f"jacobian{suffix}")
     uncertainty = result.uncertainty(progress=progress)
     write_image(uncertainty, folder / f"uncertainty{suffix}")
-    return summary(uncertainty, result.fixed)
+    return uncertainty
 
 
 def _write_frames(folder: Path, result: Registration, frames: int, suffix: str, progress: Progress | None) -> None:

@@ -20,8 +20,8 @@ def length(value: float, largest: float | None = None) -> str:
     return f"{value / _MILLIMETRES[unit]:.1f} {unit}"
 
 
-def summarize(output: str, report: dict[str, Any]) -> None:
-    """Print what came out in a few lines."""
+def summarize(output: str, report: dict[str, Any], page: bool = False) -> None:
+    """Print what came out in a few lines; ``page``: whether there is one to open."""
     similarity, folding, displacement = report["similarity"], report["folding"], report["displacement_mm"]
     words = {"initial": "before", "aligned": "aligned", "network": "by the network", "registered": "registered"}
     steps = [f"{similarity[key]:.3f} {word}" for key, word in words.items() if similarity.get(key) is not None]
@@ -46,4 +46,4 @@ def summarize(output: str, report: dict[str, Any]) -> None:
         )
     for note in report.get("notes", []):
         say(f"Note: {note}")
-    say(f"Open {printable(Path(output) / 'preview.png')} to see it.")
+    say(f"Open {printable(Path(output) / ('report.html' if page else 'preview.png'))} to see it.")

@@ -40,6 +40,7 @@ def quality(
         initial = 0.0  # the headers put the images apart
     folds = folding(final.to(device).values, shape=region_shape)
     lengths = np.linalg.norm(final.vectors(), axis=-1)
+    border = [lengths.take(end, axis) for axis in range(lengths.ndim) for end in (0, -1)]
     return {
         "similarity": {"measure": similarity.of_images.measure, "initial": initial, **deformation.similarity},
         "folding": {
@@ -50,7 +51,11 @@ def quality(
             "repair_converged": deformation.repair.converged,
             "folded_cells_by_eta": {f"{eta:g}": deformation.repair.folded_after.get(eta, 0) for eta in CHECKS},
         },
-        "displacement_mm": {"mean": float(lengths.mean()), "max": float(lengths.max())},
+        "displacement_mm": {
+            "mean": float(lengths.mean()),
+            "max": float(lengths.max()),
+            "border_max": max(float(face.max()) for face in border),
+        },
         "grids": {
             "working": list(reversed(pair.fixed.shape[2:])),
             "delivered": list(grid.size),

@@ -22,7 +22,7 @@ from DiffuseMorphCore.registration.prepare import SlicePlane, flatten_slice
 from DiffuseMorphCore.registration.resampling import one_frame, resample
 from DiffuseMorphCore.registration.transform_files import write_transforms
 from DiffuseMorphCore.registration.uncertainty import uncertainty
-from DiffuseMorphCore.samplers import EtaPath
+from DiffuseMorphCore.samplers import EtaPath, check_eta
 from DiffuseMorphCore.similarity import MODALITIES, ImagePair
 from DiffuseMorphCore.transforms import transform_points
 from DiffuseMorphCore.warp import sample_axes
@@ -208,6 +208,16 @@ class Registration:
             lambda fraction: advance(progress, "uncertainty", fraction),
         )
         return self._on_fixed(values, self.region.resampled(tuple(values.shape[2:])))
+
+    def write_page(self, path: str | Path, eta: float = 1.0, uncertainty: sitk.Image | None = None) -> None:
+        """Write the page to look at the result with, one HTML file that needs no network, into ``path``.
+
+        Its slider of the deformation stands at ``eta`` when it is opened; it shows ``uncertainty`` where that map, as
+        :meth:`uncertainty` gives it, is given. Raises DiffuseMorphError where the file cannot be written.
+        """
+        from DiffuseMorphCore.result_page import write_page
+
+        write_page(self, path, eta=check_eta(eta), uncertainty=uncertainty)
 
     def _on_fixed(self, values: Tensor, grid: Grid, outside: float | None = None) -> sitk.Image:
         """(1, 1, *spatial) values on a grid as a float image on the fixed image's own; ``outside`` stands beyond the

@@ -15,9 +15,11 @@ def test_the_demo_registers_the_bundled_pair(tmp_path, monkeypatch, capsys):
     assert main(["demo", "--frames", "2", "--model", model, "--device", "cpu"]) == 0
     output = capsys.readouterr().out
     assert "Colin 27" in output and "ICBM 152" in output
-    assert os.path.join("diffusemorph-demo", "preview.png") in output
+    assert os.path.join("diffusemorph-demo", "report.html") in output
     folder = tmp_path / "diffusemorph-demo"
-    assert {"moved.nii.gz", "preview.png", "trajectory.gif", "transform.h5", "report.json"} <= set(os.listdir(folder))
+    assert {"moved.nii.gz", "preview.png", "report.html", "trajectory.gif", "transform.h5", "report.json"} <= set(
+        os.listdir(folder)
+    )
     report = json.loads((folder / "report.json").read_text(encoding="utf-8"))
     similarity = report["similarity"]
     assert similarity["registered"] > similarity["aligned"] + 0.1

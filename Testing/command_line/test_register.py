@@ -72,6 +72,7 @@ def test_the_folder_is_complete_and_alone(result):
         "moved.nii.gz",
         "moved_labels.nii.gz",
         "preview.png",
+        "report.html",
         "report.json",
         "trajectory",
         "trajectory.gif",
@@ -209,6 +210,7 @@ def test_overwrite_replaces_the_whole_result(files, tmp_path):
         "moved.nii.gz",
         "notes.txt",
         "preview.png",
+        "report.html",
         "report.json",
         "transform.h5",
     ]
@@ -271,5 +273,5 @@ def test_the_lines_on_the_terminal_name_the_picture(files, tmp_path, capsys):
     )
     captured = capsys.readouterr()
     assert captured.err == ""
-    assert str(output / "preview.png") in captured.out and "Similarity" in captured.out and "mm" in captured.out
+    assert str(output / "report.html") in captured.out and "Similarity" in captured.out and "mm" in captured.out
     assert len(captured.out.splitlines()) < 10

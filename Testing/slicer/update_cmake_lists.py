@@ -16,7 +16,7 @@ LEFT_OUT = (
     "DiffuseMorphCore/training/configurations/*",
 )
 KEPT = "DiffuseMorphCore/training/configurations/own_images.toml"
-RESOURCES = {".pt", ".toml", ".md", ".txt", ".ui", ".png", ".json", ".csv"}
+RESOURCES = {".pt", ".toml", ".md", ".txt", ".ui", ".png", ".json", ".csv", ".html", ".css", ".js"}
 
 
 def is_packaged(name: str) -> bool:

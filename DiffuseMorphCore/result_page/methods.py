@@ -1,0 +1,84 @@
+"""A paragraph for the methods section of a paper, with what it cites; from the report of a result."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+CITATIONS = {
+    "diffusemorph": "Kim B, Han I, Ye JC. DiffuseMorph: Unsupervised Deformable Image Registration Using Diffusion "
+    "Model. ECCV 2022, LNCS 13691, 347–364. doi:10.1007/978-3-031-19821-2_20",
+    "simpleitk": "Lowekamp BC, Chen DT, Ibáñez L, Blezek D. The Design of SimpleITK. Frontiers in Neuroinformatics "
+    "2013; 7:45. doi:10.3389/fninf.2013.00045",
+    "mind": "Heinrich MP, Jenkinson M, Papież BW, Brady M, Schnabel JA. Towards Realtime Multimodal Fusion for "
+    "Image-Guided Interventions Using Self-similarities. MICCAI 2013, LNCS 8149, 187–194. "
+    "doi:10.1007/978-3-642-40811-3_24",
+    "exponential": "Arsigny V, Commowick O, Pennec X, Ayache N. A Log-Euclidean Framework for Statistics on "
+    "Diffeomorphisms. MICCAI 2006, LNCS 4190, 924–931. doi:10.1007/11866565_113",
+    "folds": "Liu Y, Chen J, Wei S, Carass A, Prince J. On Finite Difference Jacobian Computation in Deformable Image "
+    "Registration. International Journal of Computer Vision 2024. doi:10.1007/s11263-024-02047-1",
+}
+
+
+def methods(report: Mapping[str, Any], eta: float = 1.0) -> tuple[str, list[str]]:
+    """The paragraph, with numbers in brackets, and the citations in their order.
+
+    Parameters
+    ----------
+    report : as in ``report.json``, or :attr:`Registration.report`. eta : at which the result was delivered.
+    """
+    cited: list[str] = []
+
+    def cite(name: str) -> str:
+        if name not in cited:
+            cited.append(name)
+        return f"[{cited.index(name) + 1}]"
+
+    settings, versions, similarity = report["settings"], report["versions"], report["similarity"]
+    model = report["model"]
+    different = report.get("modality", {}).get("name", settings["modality"]) == "different"
+    sentences = [f"Images were registered with DiffuseMorph {versions['DiffuseMorph']} {cite('diffusemorph')}."]
+    align = settings["align"]
+    if align == "center":
+        sentences.append("They were first aligned by their centres.")
+    elif align in ("rigid", "affine"):
+        kind = "a rigid" if align == "rigid" else "an affine"
+        sentences.append(
+            f"They were first aligned by {kind} transform (SimpleITK {versions['SimpleITK']} {cite('simpleitk')})."
+        )
+    if settings.get("masks"):
+        sentences.append(
+            f"What lies outside the mask of the {' and of the '.join(settings['masks'])} image was ignored."
+        )
+    if model != "none":
+        name = model.get("name", "given") if isinstance(model, Mapping) else model
+        sentences.append(
+            f"The network '{name}' predicted a stationary velocity field from the latent of its diffusion network, "
+            f"whose exponential {cite('exponential')} is the deformation."
+        )
+    if settings["refine"] != 0:
+        terms = (
+            "a weighted sum of local correlation, correlation after a map of the intensities, and self-similarity "
+            f"descriptors {cite('mind')}"
+            if different
+            else "squared local correlation"
+        )
+        sentences.append(
+            f"{'The deformation was refined' if model != 'none' else 'A deformation was found'} by a multi-resolution "
+            f"optimisation of {terms} on the two images."
+        )
+    folding = report["folding"]
+    sentences.append(
+        f"Folds were counted by ten finite-difference determinants a voxel {cite('folds')} and repaired; "
+        f"{100 * folding['share']:.3g} % of the voxels are folded."
+    )
+    if eta != 1:
+        sentences.append(f"The result was taken at eta = {eta:g} of the way from the aligned to the registered image.")
+    sentences.append(
+        f"The similarity ({similarity.get('measure', 'local correlation')}) rose from {similarity['aligned']:.3f} "
+        f"after the alignment to {similarity['registered']:.3f}."
+        if similarity["registered"] >= similarity["aligned"]
+        else f"The similarity ({similarity.get('measure', 'local correlation')}) was {similarity['aligned']:.3f} after "
+        f"the alignment and {similarity['registered']:.3f} at the end."
+    )
+    return " ".join(sentences), [CITATIONS[name] for name in cited]
