@@ -1,4 +1,5 @@
 import numpy as np
+import qt
 import slicer
 from slicer.i18n import tr as _
 
@@ -22,6 +23,7 @@ class ExportPanel:
             (ui.exportTrajectoryButton, "trajectory"),
         ):
             button.connect("clicked(bool)", lambda *_clicked, kind=kind: self._startExport(kind, self._onExported))
+        ui.openReportButton.connect("clicked(bool)", lambda *_clicked: self._startExport("page", self._onPage))
         ui.exportAnimationButton.connect("clicked(bool)", lambda *_clicked: self._recordAnimation())
         ui.animationPathLineEdit.connect("currentPathChanged(QString)", self._onPath)
         self._fillViews()
@@ -36,6 +38,7 @@ class ExportPanel:
             return
         ready = self._logic.hasTrajectory(parameters.outputTransform)
         for name in (
+            "openReportButton",
             "exportTransformButton",
             "exportInverseButton",
             "exportVolumeButton",
@@ -50,6 +53,12 @@ class ExportPanel:
 
     def _onExported(self, node):
         self._say(_("Created '{name}'. Save it with File / Save data.").format(name=node.GetName()))
+
+    def _onPage(self, path):
+        if qt.QDesktopServices.openUrl(qt.QUrl.fromLocalFile(path)):
+            self._say(_("Opened the report in the browser."))
+        else:
+            self._say(_("No browser could be opened: the report is '{path}'.").format(path=path))
 
     def _recordAnimation(self):
         with slicer.util.tryWithErrorDisplay(_("The animation could not be recorded."), waitCursor=True):

@@ -165,7 +165,7 @@ class DiffuseMorphSlicerLogic(ScriptedLoadableModuleLogic, VTKObservationMixin):
         """Begin to make an output of a registration at the current eta; the result is a node.
 
         kind: "transform", "inverse", "volume", "labels", "trajectory" (with so many frames), or a map in color:
-        "jacobian" or "uncertainty" (mm).
+        "jacobian" or "uncertainty" (mm). Of "page", which opens in a browser, it is the name of a file.
         """
         self._checkFree()
         result = self.result(transformNode)

@@ -1,4 +1,5 @@
 import os
+import time
 
 import numpy as np
 import slicer
@@ -24,7 +25,7 @@ class ResultExporter:
     Each kind of output is made in two steps: compute() may run in another thread, deliver() changes the scene.
     """
 
-    KINDS = ("transform", "inverse", "volume", "labels", "trajectory", "jacobian", "uncertainty")
+    KINDS = ("transform", "inverse", "volume", "labels", "trajectory", "jacobian", "uncertainty", "page")
 
     def __init__(self, result):
         self._result = result
@@ -83,13 +84,17 @@ class ResultExporter:
             return FieldTrajectory.ofRegistration(
                 registration, job.fixed, job.moving, np.linalg.inv(job.movingToWorld), maximumPoints=SEQUENCE_POINTS
             )
+        if kind == "page":
+            return self._page(registration, eta)
         return registration.jacobian(eta) if kind == "jacobian" else registration.uncertainty(progress=progress)
 
     def deliver(self, kind, eta, computed, node=None, frames=11):
-        """The node for what compute() gave, a new one where node is None. Main thread.
+        """The node for what compute() gave, a new one where node is None; of a page its file. Main thread.
 
         Raises DiffuseMorphError when node belongs to the registration itself.
         """
+        if kind == "page":
+            return computed
         result = self._result
         carried = result.job.movingLabels
         inputs = (result.fixedNode, result.movingNode, result.transformNode, carried and carried.node)
@@ -130,6 +135,15 @@ class ResultExporter:
         if carried.node.GetDisplayNode() and node.GetDisplayNode():
             node.GetDisplayNode().SetAndObserveColorNodeID(carried.node.GetDisplayNode().GetColorNodeID())
         return node
+
+    def _page(self, registration, eta):
+        """The file of the page to look at the registration with, among Slicer's temporary files."""
+        from DiffuseMorphCore.result_page import write_page
+
+        names = {"fixed": self._result.fixedNode.GetName(), "moving": self._result.movingNode.GetName()}
+        path = os.path.join(slicer.app.temporaryPath, "DiffuseMorph", f"report-{time.time_ns()}.html")
+        write_page(registration, path, {**registration.report, "files": names}, eta)
+        return path
 
     def _segmentation(self, node, name, image, carried):
         if node is None:
