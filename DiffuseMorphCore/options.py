@@ -182,6 +182,16 @@ class RegistrationOptions:
         numbers=1,
         value="VALUE",
     )
+    guide_weight: float = _option(
+        1.0, "how strongly landmarks and labels that guide pull, beside the images", numbers=1, value="WEIGHT"
+    )
+    restrict: str = _option(
+        "none",
+        "axes of the fixed image's grid along which the deformation may move, for example 'x,y' for slices that "
+        "must stay, or 'y' for distortions along one axis; 'none' restricts nothing",
+        value="AXES",
+        anything=True,
+    )
     keyframes: int = _option(
         5, "how many fields are computed along the trajectory; between them it is interpolated", lowest=2
     )
@@ -204,6 +214,23 @@ def _name_of(model: Any) -> str:
         return "none"
     information = getattr(model, "information", None)  # of a loaded model
     return str(model) if information is None else str(information.get("name", "given"))
+
+
+def free_axes(restrict: str, ndim: int) -> tuple[float, ...]:
+    """1 for each axis, in array order, along which a restricted deformation may move, else 0.
+
+    Raises DiffuseMorphError for what names no axes.
+    """
+    axes = "xyz"[:ndim]
+    names = [name.strip() for name in str(restrict).split(",")]
+    if restrict == "none":
+        return (1.0,) * ndim
+    if not names or any(len(name) != 1 or name not in axes for name in names):
+        raise DiffuseMorphError(
+            f"The option restrict is '{restrict}', but must be 'none' or axes with commas between them, "
+            f"of {', '.join(axes)}."
+        )
+    return tuple(float(axis in names) for axis in reversed(axes))
 
 
 def declared() -> dict[str, Option]:

@@ -93,7 +93,8 @@ def add_options(parser: argparse.ArgumentParser, *names: str) -> None:
             parser.add_argument(
                 flag,
                 type=lambda text: number(text, float, "a number"),
-                help=option.help,
+                default=default,
+                help=option.help + ("" if default is None else f" (default {default:g})"),
                 **({"nargs": len(names), "metavar": names} if len(names) > 1 else {"metavar": names[0]}),
             )
             continue

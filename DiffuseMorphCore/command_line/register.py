@@ -38,6 +38,9 @@ examples:
     diffusemorph register ct.nii.gz mr.nii.gz --output result --modality different --moving-labels organs.nii.gz
   two photographs, half of the way, with an animation of 20 steps:
     diffusemorph register a.png b.png --output result --eta 0.5 --frames 20
+  guided by points, with T2 beside T1, and a tumour of the second scan left alone:
+    diffusemorph register t1_a.nii.gz t1_b.nii.gz --output result --also t2_a.nii.gz t2_b.nii.gz \\
+        --fixed-landmarks a.mrk.json --moving-landmarks b.mrk.json --moving-ignore tumour.nii.gz
   without a model, by the optimisation alone:
     diffusemorph register fixed.nrrd moving.nrrd --output result --model none"""
 
@@ -78,6 +81,33 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help="the same labels drawn on FIXED, to measure the overlap (Dice) before and after",
     )
+    guides = parser.add_argument_group("guides")
+    for role in ("fixed", "moving"):
+        guides.add_argument(
+            f"--{role}-landmarks",
+            metavar="FILE",
+            help=f"points on {role.upper()} (.mrk.json, .fcsv, .csv in LPS), paired with those of the other by name, "
+            "else by order: the alignment starts from them, they pull, and the report has their distances",
+        )
+    guides.add_argument(
+        "--guide-labels",
+        action="store_true",
+        help="pull the labels of --moving-labels over the same ones of --fixed-labels",
+    )
+    for role in ("fixed", "moving"):
+        guides.add_argument(
+            f"--{role}-ignore",
+            metavar="FILE",
+            help=f"a lesion or a resection in {role.upper()}: it does not pull, and keeps its volume",
+        )
+    guides.add_argument(
+        "--also",
+        nargs=2,
+        action="append",
+        default=[],
+        metavar=("FIXED2", "MOVING2"),
+        help="a further contrast of both, each already aligned with the first of its side; may be given again",
+    )
     steps = parser.add_argument_group("the way from untouched to registered")
     steps.add_argument(
         "--eta",
@@ -110,6 +140,10 @@ def run(arguments: argparse.Namespace) -> None:
     """Register, write the folder, and say in a few lines what came out."""
     if arguments.fixed_labels and not arguments.moving_labels:
         raise grammar.UsageError("The option --fixed-labels needs --moving-labels: overlap takes both.")
+    if arguments.guide_labels and not (arguments.fixed_labels and arguments.moving_labels):
+        raise grammar.UsageError("The option --guide-labels needs --fixed-labels and --moving-labels.")
+    if bool(arguments.fixed_landmarks) != bool(arguments.moving_landmarks):
+        raise grammar.UsageError("Landmarks guide in pairs: give both --fixed-landmarks and --moving-landmarks.")
     from DiffuseMorphCore.command_line.request import RegisterRequest, input_files
     from DiffuseMorphCore.command_line.result_files import is_result, write_result
     from DiffuseMorphCore.command_line.result_folder import check_inputs_stay, complete_folder

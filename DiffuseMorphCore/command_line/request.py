@@ -19,6 +19,17 @@ from DiffuseMorphCore.options import declared
 from DiffuseMorphCore.progress import Progress
 from DiffuseMorphCore.registration import Registration, register
 
+_INPUTS = (
+    "fixed_mask",
+    "moving_mask",
+    "initial_transform",
+    "fixed_landmarks",
+    "moving_landmarks",
+    "fixed_ignore",
+    "moving_ignore",
+)
+"""Files that are keywords of register, too."""
+
 
 @dataclass(frozen=True)
 class RegisterRequest:
@@ -45,9 +56,7 @@ class RegisterRequest:
     @classmethod
     def of(cls, arguments: argparse.Namespace) -> RegisterRequest:
         """Read the images and the label maps. Raises DiffuseMorphError naming the file at fault."""
-        settings = {
-            name: getattr(arguments, name) for name in (*declared(), "fixed_mask", "moving_mask", "initial_transform")
-        }
+        settings = {name: getattr(arguments, name) for name in (*declared(), *_INPUTS)}
         notes: list[str] = []
         images = [
             NamedImage(read_image(path, notes, arguments.resample_slices), f"{role} image '{printable(path)}'")
@@ -59,6 +68,13 @@ class RegisterRequest:
                 ("fixed", arguments.fixed_labels, images[0]),
                 ("moving", arguments.moving_labels, images[1]),
             )
+        ]
+        if arguments.guide_labels:
+            settings["guide_labels"] = (labels[0], labels[1])
+            notes.append("The labels guided the registration, so that their overlap afterwards is no proof of it.")
+        settings["also"] = [
+            tuple(_further(path, role, arguments, notes) for role, path in zip(("fixed", "moving"), pair))
+            for pair in arguments.also
         ]
         return cls(
             *images,
@@ -84,8 +100,16 @@ class RegisterRequest:
 
 def input_files(arguments: argparse.Namespace) -> dict[str, str]:
     """The absolute names of all files that a request reads, by their role."""
-    roles = ("fixed", "moving", "fixed_mask", "moving_mask", "moving_labels", "fixed_labels", "initial_transform")
-    return {role: str(Path(path).absolute()) for role in roles if (path := getattr(arguments, role)) is not None}
+    roles = ("fixed", "moving", "moving_labels", "fixed_labels", *_INPUTS)
+    files = {role: path for role in roles if (path := getattr(arguments, role)) is not None}
+    for number, pair in enumerate(arguments.also, start=2):
+        files |= {f"fixed_{number}": pair[0], f"moving_{number}": pair[1]}
+    return {role: str(Path(path).absolute()) for role, path in files.items()}
+
+
+def _further(path: str, role: str, arguments: argparse.Namespace, notes: list[str]) -> NamedImage:
+    image = read_image(path, notes, arguments.resample_slices)
+    return NamedImage(image, f"further {role} image '{printable(path)}'")
 
 
 def _labels(path: str, drawn_on: NamedImage, name: str, notes: list[str]) -> sitk.Image:

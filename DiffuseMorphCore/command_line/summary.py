@@ -37,6 +37,11 @@ def summarize(output: str, report: dict[str, Any], page: bool = False) -> None:
     )
     if "uncertainty_mm" in report:
         say(f"Uncertainty: {length(report['uncertainty_mm']['mean'])} on average inside the object.")
+    if "landmarks_mm" in report:
+        found = report["landmarks_mm"]
+        words = {"initial": "before", "aligned": "aligned", "registered": "registered", "left_out": "when left out"}
+        means = [f"{length(found[key]['mean'])} {word}" for key, word in words.items() if key in found]
+        say(f"Landmarks ({found['number']}), mean distance: {', '.join(means)}.")
     if "dice" in report:
         means = [report["dice"][when]["mean"] for when in ("aligned", "moved")]
         say(

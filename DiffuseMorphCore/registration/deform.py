@@ -10,7 +10,7 @@ from torch import Tensor
 from DiffuseMorphCore.displacement import Displacement
 from DiffuseMorphCore.grid import Grid
 from DiffuseMorphCore.networks import DiffuseMorph
-from DiffuseMorphCore.options import RegistrationOptions
+from DiffuseMorphCore.options import RegistrationOptions, free_axes
 from DiffuseMorphCore.progress import Progress, advance
 from DiffuseMorphCore.registration.canonical import with_canonical
 from DiffuseMorphCore.registration.initialise import TWO_STARTS, Start, choose_result, choose_starts
@@ -64,6 +64,7 @@ class Deforming:
         self.pair, self.grid, self.goal, self.options, self.progress = pair, grid, goal, options, progress
         self.voxels = torch.Size(pair.shape).numel()
         self.steps, self.settings = PRESETS[options.quality].settings(options.refine, self.voxels)
+        self.settings = replace(self.settings, free=free_axes(options.restrict, grid.ndim))
 
     def similarity(self, displacement: Displacement) -> float:
         """Of the images themselves under a displacement on any grid over their field of view."""
@@ -79,7 +80,8 @@ class Deforming:
         path = predict(
             network, seen, self.grid, even_etas(self.options.keyframes), self.options.trajectory, further=not self.steps
         )
-        free = path.keyframes.new_tensor(movable(self.pair.shape)).view(1, -1, *[1] * self.grid.ndim)
+        free = [one * other for one, other in zip(movable(self.pair.shape), self.settings.free)]
+        free = path.keyframes.new_tensor(free).view(1, -1, *[1] * self.grid.ndim)
         return replace(path, keyframes=path.keyframes * free)
 
     def optimised(self, start: Start, index: int, count: int) -> Start:
@@ -166,6 +168,13 @@ def deform(
                     f"The repair of folds did not come to an end: {sum(found.folded_after.values())} cells {place} "
                     "the fixed image are left folded, so do not rely on the deformation there."
                 )
+        if goal.guides:  # the guides decided, but are no similarity
+            work.goal = work.goal.unguided
+            similarity.pop("network", None)
+            similarity |= {
+                "aligned": work.similarity(zero.path.end),
+                "registered": work.similarity(repairs[-1].path.end),
+            }
         if device.type == "cuda":
             torch.cuda.synchronize(device)
     path = replace(beyond[0].path, fine_end=beyond[1].path.end if len(beyond) > 1 else None)

@@ -32,7 +32,7 @@ class RefinementSettings:
     grid but the finest; None: four times as many as there. patience, least_gain : a level
     ends when ``patience`` steps gained less than this share; finest : the same two for the finest grid. thinness : for
     each axis the shortest side of a voxel as a share of the side along it, so that lengths are the same in mm along
-    all; None: the sides are equal.
+    all; None: the sides are equal. free : 1 for each axis along which displacements may change, else 0; None: all.
     """
 
     force_smoothing: float = 1.1
@@ -51,6 +51,7 @@ class RefinementSettings:
     least_gain: float = 1e-3
     finest: tuple[int, float] = (10, 1e-3)
     thinness: tuple[float, ...] | None = None
+    free: tuple[float, ...] | None = None
 
     def at(self, fineness: float) -> RefinementSettings:
         """The same for a level with ``fineness`` times as many voxels a side as the reference grid."""
@@ -85,6 +86,7 @@ def ascend(
     values: list[Tensor] = []
     ndim = displacement.dim() - 2
     thin = displacement.new_tensor(settings.thinness or (1.0,) * ndim).view(1, -1, *[1] * ndim)
+    free = displacement.new_tensor(settings.free or (1.0,) * ndim).view_as(thin)
     force_widths, field_widths = (
         [width * share for share in thin.flatten().tolist()]
         for width in (settings.force_smoothing, settings.field_smoothing)
@@ -99,7 +101,7 @@ def ascend(
         moving &= ~_settled(values, settings)
         if not bool(moving.any()):
             break
-        force = smooth(force * thin, force_widths)  # the slope per mm, not per voxel
+        force = smooth(force * thin * free, force_widths)  # the slope per mm, not per voxel
         first.lerp_(force, 1 - settings.beta1)
         second.mul_(settings.beta2).addcmul_(force, force, value=1 - settings.beta2)
         # Adam's bias corrections are common factors, and the longest step is fixed, so they cancel. Where there is
@@ -112,7 +114,7 @@ def ascend(
             break
         moved = smooth(compose(displacement, change * thin * (settings.largest_step / longest)), field_widths)
         for _ in range(diffusions):
-            moved = diffuse_log_jacobian(moved, settings.log_jacobian_diffusion / diffusions * thin.square())
+            moved = diffuse_log_jacobian(moved, settings.log_jacobian_diffusion / diffusions * thin.square() * free)
         displacement = moved if bool(moving.all()) else torch.where(_column(moving, moved), moved, displacement)
     return displacement
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import cache, partial
 from pathlib import Path
@@ -15,13 +15,16 @@ from DiffuseMorphCore.devices import choose_device, describe_device
 from DiffuseMorphCore.errors import DiffuseMorphError, is_out_of_memory
 from DiffuseMorphCore.grid import Grid
 from DiffuseMorphCore.networks import DiffuseMorph
-from DiffuseMorphCore.options import RegistrationOptions, takes_options
+from DiffuseMorphCore.options import RegistrationOptions, free_axes, takes_options
 from DiffuseMorphCore.progress import Progress, advance
 from DiffuseMorphCore.registration.align import align as align_linearly
 from DiffuseMorphCore.registration.align import as_affine
 from DiffuseMorphCore.registration.deform import Deformation, deform
+from DiffuseMorphCore.registration.guides import Guides
 from DiffuseMorphCore.registration.inputs import Image, load_pair, resolve_canonical, resolve_model
 from DiffuseMorphCore.registration.intensity import check_fill
+from DiffuseMorphCore.registration.left_out import landmark_distances
+from DiffuseMorphCore.registration.mapping import Mapping
 from DiffuseMorphCore.registration.modality import Modality, choose_modality
 from DiffuseMorphCore.registration.prepare import PreparedScan
 from DiffuseMorphCore.registration.quality import quality, versions
@@ -52,6 +55,12 @@ def register(
     fixed_mask: Image | None = None,
     moving_mask: Image | None = None,
     initial_transform: sitk.Transform | str | Path | None = None,
+    fixed_landmarks: Any = None,
+    moving_landmarks: Any = None,
+    guide_labels: tuple[Image, Image] | None = None,
+    fixed_ignore: Image | None = None,
+    moving_ignore: Image | None = None,
+    also: Sequence[tuple[Image, Image]] = (),
     progress: Progress | None = None,
     **options: Any,
 ) -> Registration:
@@ -65,6 +74,11 @@ def register(
     fixed_mask, moving_mask : non-zero where the image counts, on any grid that covers the image. Nothing outside has a
         part in the result.
     initial_transform : a linear transform from fixed to moving points (mm, LPS) to start the alignment from.
+    fixed_landmarks, moving_landmarks : points that belong together, arrays (N, ndim) in mm, LPS, or their files (see
+        :func:`DiffuseMorphCore.points.read_points`). The alignment starts from them, and they pull.
+    guide_labels : label maps (fixed, moving) with the same structures, which are pulled over one another.
+    fixed_ignore, moving_ignore : non-zero in a lesion or a resection, which neither pulls nor changes its volume.
+    also : further contrasts (fixed, moving), each already aligned with the image of its side, compared too.
     progress : called with a stage (prepare, align, predict, refine, deliver) and the fraction of it that is done;
         returning False cancels.
     {options}
@@ -86,11 +100,23 @@ def register(
         units = odd_units(scans[0].grid, scans[1].grid)
         if units is not None:
             notes.append(units)
+        guides, scans = Guides.load(
+            scans,
+            (fixed_landmarks, moving_landmarks),
+            guide_labels,
+            (fixed_ignore, moving_ignore),
+            also,
+            wanted.guide_weight,
+            notes,
+        )
         advance(progress, "prepare", 0.5)
+        free_axes(wanted.restrict, scans[0].grid.ndim)
         network = resolve_model(wanted.model, scans[0].grid.ndim, target, notes)
         initial = None if initial_transform is None else as_transform(initial_transform)
         if initial is not None and scans[0].plane is not None:
             raise DiffuseMorphError("An initial transform is not used for single slices: leave it out.")
+        if initial is None and guides.landmarks is not None and wanted.align != "none":
+            initial = guides.landmarks.start()
         advance(progress, "prepare", 1.0)
     with stopwatch("align"):
         advance(progress, "align", 0.0)
@@ -105,16 +131,21 @@ def register(
             modality = _modality(scans, region, alignment, canonical, target)
             wanted = replace(wanted, modality=modality.name)
         goal = MODALITIES[wanted.modality]
+
+        def compared(pair: tuple[PreparedScan, PreparedScan]) -> Similarity:
+            return MODALITIES[_modality(pair, region, alignment, canonical, target).name] if modality else goal
+
+        guides = guides.compared(compared)
         if wanted.modality == "different" and wanted.model == "default":
             network = canonical() or network
         advance(progress, "align", 1.0)
     deformation, used = _deform_within_memory(
-        scans, region, alignment, network, target, goal, wanted, notes, stopwatch, progress
+        scans, region, alignment, network, target, goal, guides, wanted, notes, stopwatch, progress
     )
     with stopwatch("deliver"):
         backgrounds = tuple(scan.background for scan in scans)
         verdict = judge(deformation.pair, deformation.path.finest.on(deformation.grid), backgrounds, units)
-        if not verdict.gained(wanted.modality):
+        if not verdict.gained(wanted.modality) and guides.landmarks is None and guides.labels is None:
             deformation = deformation.undone(_NO_GAIN)
             verdict = judge(deformation.pair, deformation.path.finest.on(deformation.grid), backgrounds, units)
         report = {"verdict": verdict.entry(), "modality": _told(wanted.modality, modality)}
@@ -131,11 +162,15 @@ def register(
             **wanted.to_dict(),
             "modality": asked,
             "masks": [name for name, mask in (("fixed", fixed_mask), ("moving", moving_mask)) if mask is not None],
-            "initial_transform": initial is not None,
+            "initial_transform": initial_transform is not None,
+            **guides.entry(),
         },
         "versions": versions(),
         "notes": notes + deformation.notes,
     }
+    if guides.landmarks is not None:
+        mapping = Mapping(alignment, deformation.path)
+        report["landmarks_mm"] = landmark_distances(scans, region, mapping, goal, guides, used, progress)
     planes = None if scans[0].plane is None else (scans[0].plane, scans[1].plane)
     return Registration(
         scans[0].original,
@@ -211,6 +246,7 @@ def _deform_within_memory(
     network: DiffuseMorph | None,
     device: torch.device,
     goal: Similarity,
+    guides: Guides,
     options: RegistrationOptions,
     notes: list[str],
     stopwatch: Stopwatch,
@@ -226,7 +262,8 @@ def _deform_within_memory(
                 working = choose_grid(region, device, goal, notes, reduction, options.quality)
                 grid = delivered_grid(working)
                 pair = working_pair(scans, working, alignment, tissue=goal.uses_tissue)
-            return deform(pair, grid, region.shape, network, device, goal, options, stopwatch, progress), device
+                guided = guides.goal(goal, working, alignment)
+            return deform(pair, grid, region.shape, network, device, guided, options, stopwatch, progress), device
         except (MemoryError, RuntimeError) as error:
             if not is_out_of_memory(error):
                 raise

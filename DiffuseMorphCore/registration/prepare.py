@@ -113,7 +113,7 @@ def prepare(
     """
     flat, plane = flatten_slice(image) if is_slice(image) else (image, None)
     array = sitk.GetArrayFromImage(sitk.Cast(grey(flat), sitk.sitkFloat32))
-    inside = None if mask is None else _mask_array(mask, image, flat, name)
+    inside = None if mask is None else mask_array(mask, image, flat, name)
     usable = np.isfinite(array) if inside is None else np.isfinite(array) & inside
     if not usable.any():
         raise DiffuseMorphError(f"The {name} has no finite value inside its mask: check mask and image.")
@@ -140,7 +140,7 @@ def prepare(
     return scan if inside is None else scan.only(aligned_tensor(inside.astype(np.float32))[None, None])
 
 
-def _mask_array(mask: sitk.Image, image: sitk.Image, flat: sitk.Image, name: str) -> np.ndarray:
+def mask_array(mask: sitk.Image, image: sitk.Image, flat: sitk.Image, name: str) -> np.ndarray:
     """The mask in the shape of the image, a slice's as that of a 2-D image."""
     if mask.GetDimension() < image.GetDimension() and mask.GetSize() == flat.GetSize():
         mask = sitk.Image(mask)

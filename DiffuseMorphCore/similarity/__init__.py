@@ -9,7 +9,7 @@ from DiffuseMorphCore.similarity.intensity_map import intensity_map, map_intensi
 from DiffuseMorphCore.similarity.local_correlation import local_correlation
 from DiffuseMorphCore.similarity.registry import MODALITIES, TERMS
 from DiffuseMorphCore.similarity.self_similarity import SelfSimilarity, descriptors
-from DiffuseMorphCore.similarity.term import REFERENCE_VOXELS, PreparedTerm, SimilarityTerm, fineness
+from DiffuseMorphCore.similarity.term import REFERENCE_VOXELS, Guide, PreparedTerm, SimilarityTerm, fineness
 from DiffuseMorphCore.similarity.weighted_sum import Similarity
 
 __all__ = [
@@ -17,6 +17,7 @@ __all__ = [
     "REFERENCE_VOXELS",
     "TERMS",
     "ContrastMappedCorrelation",
+    "Guide",
     "ImagePair",
     "LocalCorrelation",
     "PreparedTerm",

@@ -72,6 +72,20 @@ class SimilarityTerm(Protocol):
         """
 
 
+class Guide(Protocol):
+    """What pulls beside the images: it knows the working grid, and its force has the unit of theirs.
+
+    measure, bytes_per_voxel, prepare : as of a :class:`SimilarityTerm`; the force of what is prepared is in multiples
+    of the mean length of the images' force, whatever the number of voxels.
+    """
+
+    measure: str
+    bytes_per_voxel: int
+
+    def prepare(self, pair: ImagePair, displacement: Tensor, shape: tuple[int, ...]) -> PreparedTerm:
+        """Do once a level what does not depend on the displacement in the making."""
+
+
 def spatial_gradient(image: Tensor) -> Tensor:
     """(B, ndim, *spatial) central differences of an image (B, 1, *spatial), one-sided at the border."""
     return torch.stack(torch.gradient(image[:, 0], dim=tuple(range(1, image.dim() - 1))), dim=1)

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
 from DiffuseMorphCore.similarity.image_pair import ImagePair
-from DiffuseMorphCore.similarity.term import PreparedTerm, SimilarityTerm
+from DiffuseMorphCore.similarity.term import Guide, PreparedTerm, SimilarityTerm
 
 
 def as_given(pair: ImagePair, displacement: Tensor) -> ImagePair:
@@ -23,22 +23,24 @@ class Similarity:
 
     terms : (weight, term), weights above 0; only their ratios count.
     network_pair : (pair, displacement) -> the pair as the networks, which know one contrast, are to see it.
+    guides : (weight, guide): terms that are not of the images, whose force comes in mean lengths of that of all terms.
     """
 
     terms: tuple[tuple[float, SimilarityTerm], ...]
     network_pair: Callable[[ImagePair, Tensor], ImagePair] = as_given
+    guides: tuple[tuple[float, Guide], ...] = ()
 
     @property
     def measure(self) -> str:
         """What its value is, in words for a report."""
-        if len(self.terms) == 1:
+        if len(self.terms) == 1 and not self.guides:
             return self.terms[0][1].measure
         return "weighted mean: " + "; ".join(f"{weight:g} × {term.measure}" for weight, term in self.terms)
 
     @property
     def bytes_per_voxel(self) -> int:
         """Memory for every voxel of the images' grid, beside the pair and the displacement: that of all terms."""
-        return sum(term.bytes_per_voxel for _, term in self.terms)
+        return sum(term.bytes_per_voxel for _, term in (*self.terms, *self.guides))
 
     @property
     def uses_tissue(self) -> bool:
@@ -53,13 +55,19 @@ class Similarity:
 
     @property
     def of_images(self) -> Similarity:
-        """The sum of the terms that compare the images themselves, with no part of a model's."""
+        """The sum of the terms that compare the images themselves, with no part of a model's, and the guides."""
         return replace(self, terms=tuple((weight, term) for weight, term in self.terms if not term.uses_canonical))
+
+    @property
+    def unguided(self) -> Similarity:
+        """The images' similarity alone."""
+        return replace(self, guides=())
 
     def prepare(self, pair: ImagePair, displacement: Tensor, shape: tuple[int, ...]) -> PreparedSum:
         """All terms on one level of resolution; the parameters are those of :meth:`.term.SimilarityTerm.prepare`."""
         return PreparedSum(
-            [(weight, term.prepare(pair, displacement, shape)) for weight, term in self.for_pair(pair).terms]
+            [(weight, term.prepare(pair, displacement, shape)) for weight, term in self.for_pair(pair).terms],
+            [(weight, guide.prepare(pair, displacement, shape)) for weight, guide in self.guides],
         )
 
     @torch.no_grad()
@@ -74,18 +82,20 @@ class PreparedSum:
     """A weighted sum on one level of resolution, itself a :class:`.term.PreparedTerm`.
 
     The value is the weighted mean of the terms' values. Forces of different terms have no common unit: where there is
-    more than one, each is divided by its own mean length at the first call that gives any.
+    more than one, or a guide, each is divided by its own mean length at the first call that gives any.
     """
 
-    def __init__(self, terms: list[tuple[float, PreparedTerm]]) -> None:
-        self.terms = terms
+    def __init__(
+        self, terms: list[tuple[float, PreparedTerm]], guides: Sequence[tuple[float, PreparedTerm]] = ()
+    ) -> None:
+        self.terms, self.guides = terms, guides
         self._units: list[Tensor | float] = [0.0] * len(terms)
 
     def value(self, displacement: Tensor) -> Tensor:
-        return self._mean([term.value(displacement) for _, term in self.terms])
+        return self._mean([term.value(displacement) for _, term in (*self.terms, *self.guides)])
 
     def force(self, displacement: Tensor) -> tuple[Tensor, Tensor]:
-        if len(self.terms) == 1:
+        if len(self.terms) == 1 and not self.guides:
             return self.terms[0][1].force(displacement)
         values, total = [], torch.zeros_like(displacement)
         for index, (weight, term) in enumerate(self.terms):
@@ -96,12 +106,18 @@ class PreparedSum:
                 torch.as_tensor(self._units[index], device=force.device) > 0, self._units[index], length
             )
             total.add_(force / torch.where(unit > 0, unit, 1), alpha=weight)
+        whole = sum(weight for weight, _ in self.terms)
+        for weight, guide in self.guides:
+            value, force = guide.force(displacement)
+            values.append(value)
+            total.add_(force, alpha=weight * whole)
         return self._mean(values), total / displacement[0, 0].numel()
 
     def _mean(self, values: list[Tensor]) -> Tensor:
         if len(values) == 1:
             return values[0]
-        return sum(weight * value for (weight, _), value in zip(self.terms, values)) / sum(w for w, _ in self.terms)
+        every = (*self.terms, *self.guides)
+        return sum(weight * value for (weight, _), value in zip(every, values)) / sum(weight for weight, _ in every)
 
 
 def _mean_length(force: Tensor) -> Tensor:
