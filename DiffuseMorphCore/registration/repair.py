@@ -29,6 +29,7 @@ SUSPECT = 0.3
 """Fine cells are computed where a coarse determinant in reach is below this. In random fields with up to 40 % folds, on
 fine grids of whole and uneven ratios, every folded fine cell had one below 0.21 (see the test of this file)."""
 FEW = 0.02  # share of the coarse voxels of which all fine cells are computed at once
+_REACH = 7  # voxels from a fold to the last that its repair reads or changes
 _PLANES = 16  # of fine cells looked at together
 
 
@@ -164,7 +165,6 @@ def unfold(
     advance : called with a fraction that approaches 1, because nobody knows how many rounds it takes; it may raise to
         stop.
     """
-    pool = functional.max_pool3d if path.grid.ndim == 3 else functional.max_pool2d
     before, pending, changed = None, checks, None
     for done in range(rounds):
         # Every fold found so far was smoothed, so only what the smoothing changed can fold after the first round.
@@ -175,9 +175,32 @@ def unfold(
         # The eta with the most folds is repaired first; what heals it heals most others. At the end all are checked.
         pending = (max(counts, key=counts.get),) if counts else checks
         if counts:
-            reach = box_mean(pool(bad.to(path.keyframes.dtype), 7, 1, 3), 5)
-            path = replace(path, keyframes=torch.lerp(path.keyframes, box_mean(path.keyframes, 5), reach))
-            touched = _with_neighbours(_with_neighbours(reach[0, 0] > 0))  # a cell has its corners on both sides
+            path, touched = _evened(path, bad)
             changed = touched if changed is None else changed | touched
     remaining = folded(path, checks, shape)[1]
     return Repair(path, not remaining, sum(remaining.values()) if before is None else before, remaining)
+
+
+def _evened(path: EtaPath, bad: Tensor) -> tuple[EtaPath, Tensor]:
+    """The path with its keyframes replaced by their local mean around the voxels ``bad`` (1, 1, *spatial), feathered
+    into the surroundings; and the voxels (*spatial, bool) that belong to a cell which that changed.
+    """
+    found = bad[0, 0].nonzero()
+    low, high = (found.amin(0) - _REACH).clamp(min=0).tolist(), (found.amax(0) + _REACH + 1).tolist()
+    box = tuple(slice(*ends) for ends in zip(low, high))
+    share = bad[(..., *box)].to(path.keyframes.dtype)
+    pool = functional.max_pool3d if path.grid.ndim == 3 else functional.max_pool2d
+    for axis in range(path.grid.ndim):
+        share = pool(
+            share,
+            [7 if other == axis else 1 for other in range(path.grid.ndim)],
+            1,
+            [3 if other == axis else 0 for other in range(path.grid.ndim)],
+        )
+    share = box_mean(share, 5)
+    keyframes = path.keyframes.clone()
+    part = keyframes[(..., *box)]
+    part.copy_(torch.lerp(part, box_mean(part.contiguous(), 5), share))
+    touched = torch.zeros_like(bad[0, 0])
+    touched[box] = _with_neighbours(_with_neighbours(share[0, 0] > 0))  # a cell has its corners on both sides
+    return replace(path, keyframes=keyframes), touched
