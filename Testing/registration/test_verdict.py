@@ -10,7 +10,7 @@ from DiffuseMorphCore import register
 from DiffuseMorphCore.grid import Grid
 from DiffuseMorphCore.registration.explained import explained
 from DiffuseMorphCore.registration.turns import angle, right_angles, turned
-from DiffuseMorphCore.registration.verdict import odd_units
+from DiffuseMorphCore.registration.verdict import Verdict, odd_units
 
 
 @pytest.fixture(scope="module")
@@ -190,3 +190,18 @@ def test_other_contrasts_that_are_aligned_already_are_left_alone(slices):
     assert similarity["registered"] == similarity["aligned"]
     two_people = register(fixed, inverted(other), model=None, modality="different")
     assert two_people.displacement().any(), two_people.report["notes"]
+
+
+@pytest.mark.parametrize(
+    "aligned, registered, kept",
+    [
+        (0.55, 0.57, {"same": True, "different": False}),
+        (0.55, 0.8, {"same": True, "different": True}),
+        (0.55, 0.5, {"same": False, "different": False}),
+        (0.23, 0.26, {"same": True, "different": True}),
+    ],
+)
+def test_what_a_deformation_must_gain_to_be_kept(aligned, registered, kept):
+    """One person's two contrasts; two people's; a worse fit; an alignment so poor that a small gain says nothing."""
+    verdict = Verdict("good", "", registered, aligned, 0.2)
+    assert {modality: verdict.gained(modality) for modality in kept} == kept
