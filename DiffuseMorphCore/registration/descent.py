@@ -11,10 +11,12 @@ from torch import Tensor
 
 from DiffuseMorphCore.similarity import PreparedTerm
 from DiffuseMorphCore.similarity.term import spatial_gradient
-from DiffuseMorphCore.warp import compose, jacobian_determinant, smooth
+from DiffuseMorphCore.warp import compose, in_slabs, jacobian_determinant, smooth, with_neighbours
 
 _ABOUT_EQUAL = 0.77  # sides of voxels from which on they count as equal: a grid is rounded to whole voxels
 _VOLUMES = (0.05, 20.0)  # determinants beyond are taken as these: folds have no logarithm
+_READ_EVERY, _RARELY = {"cpu": 1}, 4
+"""Steps after which it is looked whether to go on: on a GPU each look waits for all that was ordered."""
 _LARGEST_RATE = 0.6  # voxels² a step, up to which diffusion in three dimensions is stable
 
 
@@ -84,38 +86,54 @@ def ascend(
     """
     first, second = torch.zeros_like(displacement), torch.zeros_like(displacement)
     values: list[Tensor] = []
-    ndim = displacement.dim() - 2
-    thin = displacement.new_tensor(settings.thinness or (1.0,) * ndim).view(1, -1, *[1] * ndim)
-    free = displacement.new_tensor(settings.free or (1.0,) * ndim).view_as(thin)
+    shape, device = displacement.shape[2:], displacement.device
+    shares = settings.thinness or (1.0,) * len(shape)
+    thin = displacement.new_tensor(shares).view(1, -1, *[1] * len(shape))
+    free = displacement.new_tensor(settings.free or (1.0,) * len(shape)).view_as(thin)
     force_widths, field_widths = (
-        [width * share for share in thin.flatten().tolist()]
-        for width in (settings.force_smoothing, settings.field_smoothing)
+        [width * share for share in shares] for width in (settings.force_smoothing, settings.field_smoothing)
     )
     diffusions = math.ceil(settings.log_jacobian_diffusion / _LARGEST_RATE)
-    moving = torch.ones(len(displacement), dtype=torch.bool, device=displacement.device)
+    moving = torch.ones(len(displacement), dtype=torch.bool, device=device)
+    every = _READ_EVERY.get(device.type, _RARELY)
     for step in range(steps):
         advance(step / steps)
         value, force = similarity.force(displacement)
-        force = force * force[0].numel()  # a mean's gradient is tiny; its square must not underflow
         values.append(value)
         moving &= ~_settled(values, settings)
-        if not bool(moving.any()):
+        if step % every == 0 and not bool(moving.any()):
             break
-        force = smooth(force * thin * free, force_widths)  # the slope per mm, not per voxel
-        first.lerp_(force, 1 - settings.beta1)
-        second.mul_(settings.beta2).addcmul_(force, force, value=1 - settings.beta2)
+        force = smooth(force, force_widths)
+        # The slope per mm, not per voxel; a mean's gradient is tiny, but its square must not underflow.
+        unit = thin * free * force[0].numel()
+
+        def average(part: slice) -> Tensor:
+            here = (slice(None), slice(None), part)
+            own = force[here].mul_(unit)
+            first[here].lerp_(own, 1 - settings.beta1)
+            size = second[here].mul_(settings.beta2).addcmul_(own, own, value=1 - settings.beta2)
+            return size.sqrt().flatten(1).sum(dim=1)
+
+        sums = in_slabs(average, shape, device)
         # Adam's bias corrections are common factors, and the longest step is fixed, so they cancel. Where there is
         # next to no force, as in an empty background, its lower bound keeps noise from becoming a full step.
-        size = second.sqrt()
-        change = first / (size + settings.least_force * _each(size, torch.mean))
-        longest = _each(change.abs(), torch.amax)
-        moving &= (longest.isfinite() & (longest != 0)).flatten()
-        if not bool(moving.any()):
+        least = _column(torch.stack(sums).sum(dim=0) * (settings.least_force / force[0].numel()), force)
+
+        def direction(part: slice) -> Tensor:
+            here = (slice(None), slice(None), part)
+            change = torch.div(first[here], second[here].sqrt().add_(least), out=force[here])
+            return change.abs().flatten(1).amax(dim=1)
+
+        longest = torch.stack(in_slabs(direction, shape, device)).amax(dim=0)
+        moving &= longest.isfinite() & (longest != 0)
+        if step % every == 0 and not bool(moving.any()):
             break
-        moved = smooth(compose(displacement, change * thin * (settings.largest_step / longest)), field_widths)
+        change = force.mul_(thin * _column(settings.largest_step / longest, force))
+        moved = smooth(compose(displacement, change), field_widths)
         for _ in range(diffusions):
             moved = diffuse_log_jacobian(moved, settings.log_jacobian_diffusion / diffusions * thin.square() * free)
-        displacement = moved if bool(moving.all()) else torch.where(_column(moving, moved), moved, displacement)
+        alone = every == 1 and bool(moving.all())
+        displacement = moved if alone else torch.where(_column(moving, moved), moved, displacement)
     return displacement
 
 
@@ -128,9 +146,23 @@ def diffuse_log_jacobian(displacement: Tensor, rate: float | Tensor) -> Tensor:
     Where J is near 1, steps are stable up to a rate of 2 / ndim. Where J is small they would need to be ever shorter:
     below 1 the square root, 2 (√J - 1), stands for the logarithm, which it touches at 1.
     """
-    volume = jacobian_determinant(displacement).clamp_(*_VOLUMES)
-    level = torch.where(volume < 1, volume.sqrt().sub_(1).mul_(2), volume.log())
-    return displacement + rate * spatial_gradient(level)
+    shape = displacement.shape[2:]
+    level = displacement.new_empty((displacement.shape[0], 1, *shape))
+    result = torch.empty_like(displacement)
+
+    def measured(part: slice) -> None:
+        wide, own = with_neighbours(part, shape[0])
+        volume = jacobian_determinant(displacement[:, :, wide])[:, :, own].clamp_(*_VOLUMES)
+        level[:, :, part] = torch.where(volume < 1, volume.sqrt().sub_(1).mul_(2), volume.log())
+
+    def moved(part: slice) -> None:
+        wide, own = with_neighbours(part, shape[0])
+        slope = spatial_gradient(level[:, :, wide])[:, :, own]
+        torch.add(displacement[:, :, part], slope.mul_(rate), out=result[:, :, part])
+
+    in_slabs(measured, shape, displacement.device)
+    in_slabs(moved, shape, displacement.device)
+    return result
 
 
 def _settled(values: list[Tensor], settings: RefinementSettings) -> Tensor:
@@ -141,11 +173,6 @@ def _settled(values: list[Tensor], settings: RefinementSettings) -> Tensor:
     recent = torch.stack(values[-settings.patience :]).amax(dim=0)
     earlier = torch.stack(values[: -settings.patience]).amax(dim=0)
     return recent - earlier < settings.least_gain * earlier.abs()
-
-
-def _each(field: Tensor, reduce: Callable[..., Tensor]) -> Tensor:
-    """One number for each item of a batch, (B, 1, …)."""
-    return reduce(field.flatten(1), dim=1).view(-1, *[1] * (field.dim() - 1))
 
 
 def _column(marked: Tensor, like: Tensor) -> Tensor:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from DiffuseMorphCore.similarity.correlation_slope import StillImage
 from DiffuseMorphCore.similarity.image_pair import ImagePair
 from DiffuseMorphCore.similarity.local_correlation import local_correlation
 from DiffuseMorphCore.similarity.term import chain, fine_window
@@ -37,6 +38,8 @@ class PreparedCorrelation:
 
     def __init__(self, pair: ImagePair, window: int) -> None:
         self.pair, self.window = pair, window
+        masked = pair.fixed_mask is not None or pair.moving_mask is not None
+        self.still = None if masked else StillImage(pair.fixed, window)
 
     def value(self, displacement: Tensor) -> Tensor:
         displacement = resize_displacement(displacement, self.pair.shape)
@@ -46,6 +49,9 @@ class PreparedCorrelation:
         own = displacement.shape[2:]
         displacement = resize_displacement(displacement, self.pair.shape)
         warped = warp(self.pair.moving, displacement)
+        if self.still is not None:
+            value, slopes = self.still.compare(warped)
+            return value, downsample(chain(slopes, warped), own)
         with torch.enable_grad():
             leaf = warped.requires_grad_()
             value = self._compare(leaf, displacement)

@@ -47,8 +47,8 @@ def local_correlation(a: Tensor, b: Tensor, window: int = 9, mask: Tensor | None
         precision = torch.float64 if torch.float64 in (a.dtype, b.dtype) else torch.float32
         a, b = a.to(precision), b.to(precision)
         weight = None if mask is None else mask.to(precision).expand(a.shape[0], 1, *a.shape[2:])
-        a, floor_a = _centred(a, weight)
-        b, floor_b = _centred(b, weight)
+        a, floor_a = centred(a, weight)
+        b, floor_b = centred(b, weight)
         if each and a.shape[0] > 1:
             rows = zip(
                 a.split(1),
@@ -62,7 +62,7 @@ def local_correlation(a: Tensor, b: Tensor, window: int = 9, mask: Tensor | None
         return score[None] if each else score
 
 
-def _centred(image: Tensor, weight: Tensor | None) -> tuple[Tensor, Tensor]:
+def centred(image: Tensor, weight: Tensor | None) -> tuple[Tensor, Tensor]:
     """Image minus its mean, and the variance floor of its windows. Centring loses nothing (the correlation does not
     see a constant) and saves the digits that a variance as a difference of large numbers would cost.
     """
@@ -78,7 +78,7 @@ def _centred(image: Tensor, weight: Tensor | None) -> tuple[Tensor, Tensor]:
     return image - mean, floor
 
 
-def _window_sizes(image: Tensor, weight: Tensor | None, window: int) -> Tensor:
+def window_sizes(image: Tensor, weight: Tensor | None, window: int) -> Tensor:
     """Voxels (or the sum of their weights) in the window around every voxel; quick enough not to be kept."""
     if weight is not None:
         return box_sum(weight, window).clamp_min(torch.finfo(image.dtype).tiny)
@@ -100,7 +100,7 @@ class _LocalCorrelation(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx, a, b, weight, window, floor_a, floor_b):
-        size = _window_sizes(a, weight, window)
+        size = window_sizes(a, weight, window)
 
         def window_mean(image):
             return box_sum(image if weight is None else image * weight, window).div_(size)
@@ -134,7 +134,7 @@ class _LocalCorrelation(torch.autograd.Function):
     @staticmethod
     def backward(ctx, gradient):
         a, b, p, fourth, fifth, weight = ctx.saved_tensors
-        size = _window_sizes(a, weight, ctx.window)
+        size = window_sizes(a, weight, ctx.window)
         needs_a, needs_b = ctx.needs_input_grad[:2]
 
         def adjoint(image):

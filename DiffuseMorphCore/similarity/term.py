@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
 
 from DiffuseMorphCore.similarity.image_pair import ImagePair
+from DiffuseMorphCore.warp import in_slabs, with_neighbours
 
 REFERENCE_VOXELS = {2: 512 * 512, 3: 1_600_000}
 """Voxels of the grid, over any field of view, up to which lengths are counted in voxels; about 1.5 mm for a brain. On
@@ -96,9 +97,14 @@ def chain(slopes: Tensor, warped: Tensor) -> Tensor:
 
     slopes, warped : (B, C, *spatial). Channel after channel, so that memory is needed for one at a time.
     """
-    parts: Iterator[tuple[Tensor, Tensor]] = zip(slopes.split(1, dim=1), warped.split(1, dim=1))
-    slope, channel = next(parts)
-    total = slope * spatial_gradient(channel)
-    for slope, channel in parts:
-        total += slope * spatial_gradient(channel)
+    shape = warped.shape[2:]
+    total = warped.new_zeros((warped.shape[0], len(shape), *shape))
+
+    def slab(part: slice) -> None:
+        wide, own = with_neighbours(part, shape[0])
+        for channel in range(warped.shape[1]):
+            gradient = spatial_gradient(warped[:, channel : channel + 1, wide])[:, :, own]
+            total[:, :, part].addcmul_(slopes[:, channel : channel + 1, part], gradient)
+
+    in_slabs(slab, shape, warped.device)
     return total

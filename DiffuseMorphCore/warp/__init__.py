@@ -16,6 +16,7 @@ from DiffuseMorphCore.warp.sampling import (
     warp,
     warp_points,
 )
+from DiffuseMorphCore.warp.threads import in_slabs, with_neighbours
 
 __all__ = [
     "Folding",
@@ -29,6 +30,7 @@ __all__ = [
     "fading_widths",
     "folding",
     "invert",
+    "in_slabs",
     "invert_evenly",
     "jacobian_determinant",
     "resize",
@@ -38,4 +40,5 @@ __all__ = [
     "smooth",
     "warp",
     "warp_points",
+    "with_neighbours",
 ]

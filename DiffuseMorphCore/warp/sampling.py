@@ -11,6 +11,8 @@ import torch
 import torch.nn.functional as functional
 from torch import Tensor
 
+from DiffuseMorphCore.warp.threads import SLAB, in_slabs
+
 _LINEAR = {1: "linear", 2: "bilinear", 3: "trilinear"}
 
 
@@ -70,14 +72,25 @@ def warp(image: Tensor, displacement: Tensor, mode: str = "linear") -> Tensor:
     -------
     (B, C, *spatial), float, where ``"nearest"`` returns only values the image has.
     """
-    shape = displacement.shape[2:]
+    shape, image = displacement.shape[2:], image.to(displacement.dtype)
     starts = [_axis_index(size, axis, len(shape), displacement) for axis, size in enumerate(shape)]
-    return _sample(image.to(displacement.dtype), starts, displacement.unbind(1), mode)
+    recorded = torch.is_grad_enabled() and (image.requires_grad or displacement.requires_grad)
+    if recorded or not displacement.is_cpu or shape.numel() <= 2 * SLAB:
+        return _sample(image, starts, displacement.unbind(1), mode)
+    batch = max(image.shape[0], displacement.shape[0])
+    found = torch.empty((batch, image.shape[1], *shape), dtype=image.dtype)
+
+    def part(planes: slice) -> None:
+        moves = displacement[:, :, planes].unbind(1)
+        found[:, :, planes] = _sample(image, [starts[0][planes], *starts[1:]], moves, mode)
+
+    in_slabs(part, shape, displacement.device)
+    return found
 
 
 def compose(outer: Tensor, inner: Tensor) -> Tensor:
     """Displacement of (id + outer) o (id + inner): inner(p) + outer(p + inner(p)); both (B, ndim, *spatial), voxels."""
-    return inner + warp(outer, inner)
+    return warp(outer, inner).add_(inner)
 
 
 def resize(image: Tensor, shape: Sequence[int]) -> Tensor:
