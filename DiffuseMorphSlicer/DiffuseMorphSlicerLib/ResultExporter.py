@@ -1,5 +1,6 @@
 import os
 import time
+from pathlib import Path
 
 import numpy as np
 import slicer
@@ -8,6 +9,7 @@ from slicer.i18n import tr as _
 from vtk.util import numpy_support
 
 from DiffuseMorphCore.errors import DiffuseMorphError
+from DiffuseMorphCore.files import fault_of_place
 
 from .ColorScales import colorScale
 from .EtaTransform import EtaTransform
@@ -199,22 +201,25 @@ class ResultExporter:
         browser = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSequenceBrowserNode", sequence.GetName() + " browser")
         browser.SetAndObserveMasterSequenceNodeID(sequence.GetID())
         if path is not None:
-            self._write(sequence, str(path))
+            self._write(sequence, str(path), frames * live.array.nbytes)
         return sequence
 
     @staticmethod
-    def _write(sequence, path):
+    def _write(sequence, path, size):
+        """The sequence, of about so many bytes, as a file that appears whole or not at all."""
         sequence.AddDefaultStorageNode()
         storage = sequence.GetStorageNode()
-        partial = path[: -len(".seq.nrrd")] + ".part.seq.nrrd"
-        storage.SetFileName(partial)
-        if not storage.WriteData(sequence):
-            raise DiffuseMorphError(
-                _("The trajectory could not be written to '{path}': check that the folder exists and has room.").format(
-                    path=path
+        partial = Path(path[: -len(".seq.nrrd")] + ".part.seq.nrrd")
+        storage.SetFileName(str(partial))
+        try:
+            if not storage.WriteData(sequence):
+                reason = fault_of_place(partial.parent, size) or _("Slicer could not write it, see its log")
+                raise DiffuseMorphError(
+                    _("The trajectory could not be written to '{path}': {reason}.").format(path=path, reason=reason)
                 )
-            )
-        os.replace(partial, path)
+            os.replace(partial, path)
+        finally:
+            partial.unlink(missing_ok=True)
         storage.SetFileName(path)
 
     def _deliverOverlay(self, kind, eta, image):

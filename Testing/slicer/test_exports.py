@@ -158,6 +158,9 @@ def test_trajectory_refuses_what_cannot_be(logic, simple, tmp_path):
         logic.exportTrajectory(1)
     with pytest.raises(DiffuseMorphError, match=r"\.seq\.nrrd"):
         logic.exportTrajectory(3, path=str(tmp_path / "trajectory.mp4"))
+    with pytest.raises(DiffuseMorphError, match="could not be written to .*missing.*: no such file"):
+        logic.exportTrajectory(3, path=str(tmp_path / "missing" / "trajectory.seq.nrrd"))
+    assert not list(tmp_path.iterdir())
 
 
 def test_other_nodes_follow(logic, simple):
