@@ -99,7 +99,7 @@ class Option:
 QUALITIES = {
     "fast": "a look in half of the default's time: a brain on voxels of 2 mm",
     "default": "a brain on voxels of 1.4 mm",
-    "best": "as fine as the images, within the memory there is: for a 1 mm brain twice the default's time and 2 GB",
+    "best": "as fine as the images, as memory allows: for a 1 mm brain three times the default's time, 2.5 GB",
 }
 """The choices of the option ``quality`` and what each costs and gives, in words."""
 
