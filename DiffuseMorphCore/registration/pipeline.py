@@ -145,7 +145,11 @@ def register(
     with stopwatch("deliver"):
         backgrounds = tuple(scan.background for scan in scans)
         verdict = judge(deformation.pair, deformation.path.finest.on(deformation.grid), backgrounds, units)
-        if not verdict.gained(wanted.modality) and guides.landmarks is None and guides.labels is None:
+        if (
+            not verdict.gained(wanted.modality, deformation.pair.shape)
+            and guides.landmarks is None
+            and guides.labels is None
+        ):
             deformation = deformation.undone(_NO_GAIN)
             verdict = judge(deformation.pair, deformation.path.finest.on(deformation.grid), backgrounds, units)
         report = {"verdict": verdict.entry(), "modality": _told(wanted.modality, modality)}
