@@ -161,7 +161,8 @@ def register(
         # The recipe stays in the model's file, where 'diffusemorph models FILE' shows it.
         "model": "none"
         if network is None
-        else {key: value for key, value in network.information.items() if key != "recipe"},
+        else {key: value for key, value in network.information.items() if key != "recipe"}
+        | {"canonical": network.is_canonical},
         "settings": {
             **wanted.to_dict(),
             "modality": asked,

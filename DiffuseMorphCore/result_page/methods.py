@@ -34,7 +34,7 @@ def methods(report: Mapping[str, Any], eta: float = 1.0) -> tuple[str, list[str]
             cited.append(name)
         return f"[{cited.index(name) + 1}]"
 
-    settings, versions, similarity = report["settings"], report["versions"], report["similarity"]
+    settings, versions = report["settings"], report["versions"]
     model = report["model"]
     different = report.get("modality", {}).get("name", settings["modality"]) == "different"
     sentences = [f"Images were registered with DiffuseMorph {versions['DiffuseMorph']} {cite('diffusemorph')}."]
@@ -42,10 +42,10 @@ def methods(report: Mapping[str, Any], eta: float = 1.0) -> tuple[str, list[str]
     if align == "center":
         sentences.append("They were first aligned by their centres.")
     elif align in ("rigid", "affine"):
-        kind = "a rigid" if align == "rigid" else "an affine"
-        sentences.append(
-            f"They were first aligned by {kind} transform (SimpleITK {versions['SimpleITK']} {cite('simpleitk')})."
+        kind = (
+            "a rigid transform" if align == "rigid" else "an affine transform, or a rigid one where that fitted as well"
         )
+        sentences.append(f"They were first aligned by {kind} (SimpleITK {versions['SimpleITK']} {cite('simpleitk')}).")
     if settings.get("masks"):
         sentences.append(
             f"What lies outside the mask of the {' and of the '.join(settings['masks'])} image was ignored."
@@ -56,6 +56,7 @@ def methods(report: Mapping[str, Any], eta: float = 1.0) -> tuple[str, list[str]
             f"The network '{name}' predicted a stationary velocity field from the latent of its diffusion network, "
             f"whose exponential {cite('exponential')} is the deformation."
         )
+    sentences += _guides(settings)
     if settings["refine"] != 0:
         terms = (
             "a weighted sum of local correlation, correlation after a map of the intensities, and self-similarity "
@@ -63,9 +64,13 @@ def methods(report: Mapping[str, Any], eta: float = 1.0) -> tuple[str, list[str]
             if different
             else "squared local correlation"
         )
+        if different and isinstance(model, Mapping) and model.get("canonical"):
+            terms += ", and of local correlation in the one contrast to which the network brings both images,"
+        working = " × ".join(str(size) for size in report["grids"]["working"])
         sentences.append(
             f"{'The deformation was refined' if model != 'none' else 'A deformation was found'} by a multi-resolution "
-            f"optimisation of {terms} on the two images."
+            f"optimisation of {terms} on the two images (quality '{settings['quality']}', finest grid {working} "
+            "voxels)."
         )
     folding = report["folding"]
     sentences.append(
@@ -74,11 +79,37 @@ def methods(report: Mapping[str, Any], eta: float = 1.0) -> tuple[str, list[str]
     )
     if eta != 1:
         sentences.append(f"The result was taken at eta = {eta:g} of the way from the aligned to the registered image.")
-    sentences.append(
-        f"The similarity ({similarity.get('measure', 'local correlation')}) rose from {similarity['aligned']:.3f} "
-        f"after the alignment to {similarity['registered']:.3f}."
-        if similarity["registered"] >= similarity["aligned"]
-        else f"The similarity ({similarity.get('measure', 'local correlation')}) was {similarity['aligned']:.3f} after "
-        f"the alignment and {similarity['registered']:.3f} at the end."
-    )
+    sentences.append(_similarity(report))
     return " ".join(sentences), [CITATIONS[name] for name in cited]
+
+
+def _guides(settings: Mapping[str, Any]) -> list[str]:
+    """What beside the two images had a part in the deformation."""
+    sentences = []
+    if settings.get("landmarks"):
+        sentences.append(f"{settings['landmarks']} pairs of landmarks guided the alignment and the deformation.")
+    if settings.get("guide_labels"):
+        sentences.append("Labels drawn on both images guided the deformation.")
+    if settings.get("ignored"):
+        regions = " and of the ".join(settings["ignored"])
+        sentences.append(f"Marked regions of the {regions} image had no part in it and kept their volume.")
+    if settings.get("further_contrasts"):
+        sentences.append(
+            f"Further contrasts of the same anatomy were used beside them: {settings['further_contrasts']}."
+        )
+    return sentences
+
+
+def _similarity(report: Mapping[str, Any]) -> str:
+    """How the similarity changed, or that nothing was deformed in the end."""
+    if report["displacement_mm"]["max"] == 0:
+        return "No deformation was kept, so the result is the alignment alone."
+    similarity = report["similarity"]
+    name, aligned, registered = (
+        similarity.get("measure", "local correlation"),
+        similarity["aligned"],
+        similarity["registered"],
+    )
+    if registered >= aligned:
+        return f"The similarity ({name}) rose from {aligned:.3f} after the alignment to {registered:.3f}."
+    return f"The similarity ({name}) was {aligned:.3f} after the alignment and {registered:.3f} at the end."

@@ -20,8 +20,8 @@ REPORT = {
     "similarity": {"measure": "squared local correlation", "initial": 0.1, "aligned": 0.2, "registered": 0.4},
     "folding": {"share": 0.0, "repaired_cells": 0, "repair_converged": True},
     "displacement_mm": {"mean": 2.0, "max": 10.0, "border_max": 0.5},
-    "grids": {"delivered": [80, 100, 80], "delivered_spacing_mm": [2.0, 2.0, 2.0]},
-    "settings": {"align": "affine", "refine": "auto", "modality": "auto", "masks": []},
+    "grids": {"working": [100, 120, 100], "delivered": [80, 100, 80], "delivered_spacing_mm": [2.0, 2.0, 2.0]},
+    "settings": {"align": "affine", "refine": "auto", "modality": "auto", "quality": "best", "masks": []},
     "modality": {"name": "same", "reason": "told"},
     "versions": {"DiffuseMorph": "1.2", "SimpleITK": "2.5"},
     "model": {"name": "default3d"},
@@ -84,3 +84,19 @@ def test_every_citation_is_used_and_every_number_is_a_citation(model, modality, 
     assert numbers == set(range(1, len(citations) + 1))
     assert all("doi:10." in each for each in citations) and "eta = 0.5" in paragraph
     assert ("self-similarity" in paragraph) == (modality == "different")
+    assert "'best', finest grid 100 × 120 × 100 voxels" in paragraph
+
+
+def test_the_paragraph_follows_the_model_the_guides_and_what_was_kept():
+    plain = methods(changed("modality.name", "different"))[0]
+    canonical = copy.deepcopy(REPORT)
+    canonical["model"]["canonical"], canonical["modality"]["name"] = True, "different"
+    assert "one contrast" in methods(canonical)[0] and "one contrast" not in plain
+    assert "No deformation was kept" in methods(changed("displacement_mm", {"mean": 0.0, "max": 0.0}))[0]
+    guided = copy.deepcopy(REPORT)
+    guided["settings"] |= {"landmarks": 6, "guide_labels": True, "ignored": ["moving"], "further_contrasts": 1}
+    paragraph = methods(guided)[0]
+    assert all(
+        word in paragraph for word in ("6 pairs of landmarks", "Labels drawn", "of the moving image", "contrasts")
+    )
+    assert not any(word in plain for word in ("landmarks", "Labels drawn", "regions"))
