@@ -6,7 +6,8 @@ import torch
 
 from DiffuseMorphCore.evaluation.paper.baselines import TrajectoryAt
 from DiffuseMorphCore.evaluation.paper.preparation import Case
-from DiffuseMorphCore.registration.refine import AUTOMATIC_STEPS, refine
+from DiffuseMorphCore.registration.presets import AUTOMATIC_STEPS
+from DiffuseMorphCore.registration.refine import refine
 from DiffuseMorphCore.similarity import ImagePair
 
 REFINED = "+refine"
