@@ -28,6 +28,10 @@ FEWEST_SLICES = 5
 third."""
 LEAST_THIN = 0.55
 """An axis is halved on the next coarser grid unless the shortest voxel side is less than this share of its own."""
+MOST_THICK = 0.25
+"""Share, on the working grid, up to which lengths are equal in mm along all axes, so that tissue is not moved through
+thick slices. From :data:`LEAST_THIN` on they are equal in voxels: with lengths equal in mm a lung of 1.4 × 1.4 × 2.5 mm
+ended at 1.71 mm in place of 1.55. Between the two they go over into each other."""
 
 
 def movable(shape: tuple[int, ...]) -> tuple[float, ...]:
@@ -54,6 +58,16 @@ def levels(shape: tuple[int, ...], coarsest: int, spacing: Sequence[float] | Non
             halved = tuple(max(min(size, 4), (size + 1) // 2) for size in finest)
         result.insert(0, halved)
     return result
+
+
+def _lengths(sides: Sequence[float], finest: Sequence[float]) -> tuple[float, ...]:
+    """How long steps and smoothing are along each axis of a level, in voxels, as shares of those along its shortest
+    voxel sides.
+
+    sides, finest : the shortest voxel side as a share of that along each axis, on the level and on the working grid.
+    """
+    equal = [min(max((side - MOST_THICK) / (LEAST_THIN - MOST_THICK), 0.0), 1.0) for side in finest]
+    return tuple(side + share * (1 - side) for side, share in zip(sides, equal))
 
 
 def spacing_at(shape: tuple[int, ...], finest: tuple[int, ...], spacing: Sequence[float] | None) -> tuple[float, ...]:
@@ -92,8 +106,8 @@ def refine(
     steps : most steps on the finest grid, four times as many on each coarser one, or as the settings say; fewer where
         they gain nothing.
     similarity : what is maximised; its terms are prepared anew on every level, under the displacement found so far.
-    spacing : mm between the voxels of that grid, in array order; None for as many along every axis. Steps and smoothing
-        are as long in mm along every axis.
+    spacing : mm between the voxels of that grid, in array order; None for as many along every axis. Along axes
+        of long voxels steps and smoothing are shorter in voxels, see :data:`MOST_THICK`.
     advance : called with the fraction done; it may raise to stop.
 
     Returns
@@ -103,6 +117,7 @@ def refine(
     shapes = levels(pair.shape, settings.coarsest, spacing)
     counts = step_counts(steps, len(shapes), settings.coarse_steps)
     work = [count * torch.Size(shape).numel() for count, shape in zip(counts, shapes)]
+    own = thinness(spacing_at(pair.shape, pair.shape, spacing))
     correction = start
     done = 0.0
     for shape, count, share in zip(shapes, counts, work):
@@ -111,9 +126,8 @@ def refine(
         scaled = settings.at(fineness(shape))
         if shape == shapes[-1]:
             scaled = replace(scaled, patience=settings.finest[0], least_gain=settings.finest[1])
-        thin = tuple(
-            share * free for share, free in zip(thinness(spacing_at(shape, pair.shape, spacing)), movable(pair.shape))
-        )
+        lengths = _lengths(thinness(spacing_at(shape, pair.shape, spacing)), own)
+        thin = tuple(length * free for length, free in zip(lengths, movable(pair.shape)))
         better = ascend(
             prepared,
             coarse,
