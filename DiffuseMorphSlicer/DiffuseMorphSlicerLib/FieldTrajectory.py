@@ -39,16 +39,20 @@ class FieldTrajectory:
         self.keyframes = [self._keyframe(field, source.toWorld) for field in fields]
 
     @staticmethod
-    def ofRegistration(registration, fixed, moving, movingFromWorld=None, **limits):
+    def ofRegistration(registration, fixed, moving, movingFromWorld=None, fineEnd=False, **limits):
         """Fixed to moving points, alignment included, for what DiffuseMorphCore.register returned.
 
         movingFromWorld: 4x4 matrix from the world to the coordinates that nodes have under the transform; identity if
-        None. It is how the moving volume's own linear parent stays in the result.
+        None. It is how the moving volume's own linear parent stays in the result. fineEnd: only what is at eta 1, as
+        fine as the registration knows it there; a slider needs coarser fields to be quick.
         """
         movingPoint = moving.toWorld @ affineMatrix(registration.alignment, fixed.dimensions)
         if movingFromWorld is not None:
             movingPoint = movingFromWorld @ movingPoint
-        return FieldTrajectory(registration.path, fixed, movingPoint, **limits)
+        path = registration.path
+        if fineEnd:
+            path = type(path)((1.0,), path.finest.values, path.finest.grid)
+        return FieldTrajectory(path, fixed, movingPoint, **limits)
 
     @staticmethod
     def ofInverse(registration, eta, fixed, moving):

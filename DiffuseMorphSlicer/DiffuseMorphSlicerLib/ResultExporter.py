@@ -70,8 +70,12 @@ class ResultExporter:
     def compute(self, kind, eta=1.0, progress=None):
         """The part of the work that needs no scene. kind: one of KINDS."""
         job, registration = self._result.job, self._result.registration
-        if kind == "transform":
+        if kind == "transform" and (eta < 1 or registration.path.fine_end is None):
             return job.trajectory
+        if kind == "transform":
+            return FieldTrajectory.ofRegistration(
+                registration, job.fixed, job.moving, np.linalg.inv(job.movingToWorld), fineEnd=True
+            )
         if kind == "inverse":
             return FieldTrajectory.ofInverse(registration, eta, job.fixed, job.moving)
         if kind == "volume":

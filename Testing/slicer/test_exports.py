@@ -51,6 +51,24 @@ def test_a_transform_file_means_the_same_to_simpleitk(logic, simple, tmp_path):
         np.testing.assert_allclose(read.TransformPoint(point), core.TransformPoint(point), atol=0.05)
 
 
+def test_the_exported_transform_is_as_fine_at_eta_1_as_the_registration(logic, simple):
+    from dataclasses import replace
+
+    from DiffuseMorphCore.displacement import Displacement
+
+    path = simple.registration.path
+    fine = Displacement(2 * path.end.values, path.grid).at(tuple(2 * size - 1 for size in path.grid.shape))
+    object.__setattr__(simple.job.registration, "path", replace(path, fine_end=fine))
+    exported, core = to_world_and_back(logic.exporter().transform(1.0)), simple.registration.transform(1.0)
+    coarse = to_world_and_back(logic.exporter().transform(0.999))
+    differences = []
+    for point in ball_points():
+        moved = np.array(exported.TransformPoint(point))
+        np.testing.assert_allclose(moved, FLIP * core.TransformPoint((FLIP * point).tolist()), atol=0.05)
+        differences.append(np.linalg.norm(moved - coarse.TransformPoint(point)))
+    assert max(differences) > 0.5
+
+
 def test_warped_volume_keeps_type_and_window(logic, simple):
     import slicer
 
