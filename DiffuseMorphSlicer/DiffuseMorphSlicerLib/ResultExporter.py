@@ -9,7 +9,6 @@ from slicer.i18n import tr as _
 from vtk.util import numpy_support
 
 from DiffuseMorphCore.errors import DiffuseMorphError
-from DiffuseMorphCore.files import fault_of_place
 
 from .ColorScales import colorScale
 from .EtaTransform import EtaTransform
@@ -211,6 +210,8 @@ class ResultExporter:
     @staticmethod
     def _write(sequence, path, size):
         """The sequence, of about so many bytes, as a file that appears whole or not at all."""
+        from DiffuseMorphCore.files import fault_of_place
+
         sequence.AddDefaultStorageNode()
         storage = sequence.GetStorageNode()
         partial = Path(path[: -len(".seq.nrrd")] + ".part.seq.nrrd")

@@ -117,4 +117,4 @@ def test_the_report_leaves_out_how_the_model_was_trained(pair_2d, small_model):
     model = small_model(2)
     model.information = {"name": "mine", "terms": "CC0", "recipe": {"settings": {"data": {"folder": "private"}}}}
     report = register(*pair_2d, model=model, align="none", refine=0, device="cpu").report
-    assert report["model"] == {"name": "mine", "terms": "CC0"}
+    assert report["model"] == {"name": "mine", "terms": "CC0", "canonical": False}

@@ -135,7 +135,7 @@ def test_the_memory_of_the_computer_is_announced_beside_that_of_the_device(panel
     pair.device = "cuda"
     panel.modelPanel.update()
     text = get(panel.ui.memoryLabel)
-    assert "A card: 8.0 GB free" in text and "GB needed there and 3.4 GB of the computer's memory" in text
+    assert "A card: 8.0 GB free" in text and "GB needed there and 4.0 GB of the computer's memory" in text
 
 
 def test_models_for_non_commercial_use_are_marked(panel, pair, small_model, tmp_path):
