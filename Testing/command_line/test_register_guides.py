@@ -48,7 +48,7 @@ def test_every_guide_from_files(files, tmp_path, capsys):
     arguments += ["--fixed-labels", labels[0], "--moving-labels", labels[1], "--guide-labels", "--also", *images]
     arguments += ["--fixed-ignore", lesions[0], "--moving-ignore", lesions[1], "--restrict", "x,z", "--align", "none"]
     assert main([*arguments, "--device", "cpu"]) == 0
-    report = json.loads((tmp_path / "out" / "report.json").read_text())
+    report = json.loads((tmp_path / "out" / "report.json").read_text(encoding="utf-8"))
     settings = report["settings"]
     assert (settings["landmarks"], settings["guide_labels"], settings["further_contrasts"]) == (4, True, 1)
     assert (

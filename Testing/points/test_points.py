@@ -35,7 +35,7 @@ def test_markups_are_read_in_their_own_space_and_written_in_it(tmp_path, space):
     assert found.names == ("P 0", "P 1")
     found.write(tmp_path / "b.mrk.json", found.points + SHIFT, None)
     np.testing.assert_allclose(read_points(tmp_path / "b.mrk.json").points, POINTS + SHIFT)
-    written = json.loads((tmp_path / "b.mrk.json").read_text())["markups"][0]
+    written = json.loads((tmp_path / "b.mrk.json").read_text(encoding="utf-8"))["markups"][0]
     assert written["coordinateSystem"] == space and written["locked"] is True
     assert "measurements" not in written and len(written["controlPoints"]) == 3
 

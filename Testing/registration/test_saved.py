@@ -66,7 +66,7 @@ def test_images_that_moved_are_given_and_others_refused(folder, tmp_path, pair_3
     result.mkdir()
     for name in ("report.json", DEFORMATION):
         (result / name).write_bytes((folder / "result" / name).read_bytes())
-    report = json.loads((result / "report.json").read_text())
+    report = json.loads((result / "report.json").read_text(encoding="utf-8"))
     report["files"]["moving"] = str(tmp_path / "gone.nii.gz")
     (result / "report.json").write_text(json.dumps(report))
     with pytest.raises(DiffuseMorphError, match="gone.nii.gz.*give it as moving="):

@@ -262,4 +262,4 @@ def test_a_page_that_cannot_be_written_is_told_in_a_sentence(result, tmp_path):
 
 def test_the_program_is_small(repository):
     program = repository / "DiffuseMorphCore" / "result_page" / "page.js"
-    assert len(program.read_text().splitlines()) < 300
+    assert len(program.read_text(encoding="utf-8").splitlines()) < 300
