@@ -137,7 +137,9 @@ class RegistrationOptions:
         lowest=0,
     )
     align: str = _option(
-        "affine", "linear alignment before the deformation", choices=("none", "center", "rigid", "affine")
+        "affine",
+        "linear alignment before the deformation; affine: rigid where that fits as well",
+        choices=("none", "center", "rigid", "affine"),
     )
     refine: str | int = _option(
         "auto",
