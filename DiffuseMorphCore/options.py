@@ -20,7 +20,7 @@ class Option:
     """One option.
 
     help : what it does, without a full stop. choices : the words it may be, if it is a word. lowest, highest : the
-    range of a whole number; None where there is no such bound. automatic : ``"auto"`` may stand for the number. value :
+    range of a number; None where there is no such bound. automatic : ``"auto"`` may stand for the number. value :
     what help texts call the value. anything : it is checked where it is used. numbers : how many numbers of any kind it
     is made of, two in ascending order; None where it is not given.
     """
@@ -69,6 +69,8 @@ class Option:
     @property
     def range(self) -> str:
         """The values it may have, in words."""
+        if self.numbers == 1 and self.lowest is not None:
+            return f"a number from {self.lowest} to {self.highest}"
         if self.numbers:
             return "a finite number" if self.numbers == 1 else "two finite numbers, the lower first"
         if self.choices:
@@ -85,6 +87,7 @@ class Option:
                 isinstance(each, (int, float)) and not isinstance(each, bool) and math.isfinite(each) for each in values
             )
             and all(low < high for low, high in zip(values, values[1:]))
+            and (self.lowest is None or self.lowest <= values[0] <= self.highest)
         )
 
     def _in_range(self, value: Any) -> bool:
@@ -127,6 +130,7 @@ class RegistrationOptions:
         "threads of the CPU; 'auto' takes one for every core that this process may use and that other programs leave "
         "free, or as many as OMP_NUM_THREADS says; another number may change the last digits",
         lowest=1,
+        highest=1024,  # far beyond what any image keeps busy: some systems end a program that asks for more
         automatic=True,
         value="N|auto",
     )
@@ -185,7 +189,12 @@ class RegistrationOptions:
         value="VALUE",
     )
     guide_weight: float = _option(
-        1.0, "how strongly landmarks and labels that guide pull, beside the images", numbers=1, value="WEIGHT"
+        1.0,
+        "how strongly landmarks and labels that guide pull, beside the images",
+        lowest=0,
+        highest=1000,
+        numbers=1,
+        value="WEIGHT",
     )
     restrict: str = _option(
         "none",
@@ -195,7 +204,7 @@ class RegistrationOptions:
         anything=True,
     )
     keyframes: int = _option(
-        5, "how many fields are computed along the trajectory; between them it is interpolated", lowest=2
+        5, "how many fields are computed along the trajectory; between them it is interpolated", lowest=2, highest=101
     )
     alignment_follows_eta: bool = _option(
         False, "let eta scale the alignment too, so that eta 0 is the moving image where its header puts it"

@@ -16,7 +16,7 @@ from functools import wraps
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
-from DiffuseMorphCore.errors import DiffuseMorphError
+from DiffuseMorphCore.options import declared
 
 _WAITS = ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "KMP_BLOCKTIME")
 _SHORTEST, _LONGEST = 0.1, 10.0  # seconds over which the load is measured: less is noise, more is the past
@@ -47,9 +47,8 @@ def wait_passively() -> None:
 
 
 def check_threads(wanted: str | int) -> None:
-    """Raises DiffuseMorphError unless ``wanted`` is ``"auto"`` or a number of threads from 1."""
-    if wanted != "auto" and (not isinstance(wanted, int) or isinstance(wanted, bool) or wanted < 1):
-        raise DiffuseMorphError(f"The option threads is '{wanted}', but must be 'auto' or a number from 1.")
+    """Raises DiffuseMorphError unless ``wanted`` is ``"auto"`` or a possible number of threads."""
+    declared()["threads"].check("threads", wanted)
 
 
 @contextmanager

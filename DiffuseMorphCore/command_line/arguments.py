@@ -9,6 +9,8 @@ from typing import NoReturn
 from DiffuseMorphCore.errors import DiffuseMorphError
 from DiffuseMorphCore.options import Option, declared, default_of
 
+_MOST_FRAMES = 1000  # more would fill the disk, and their etas look the same in the frames' names
+
 
 class UsageError(DiffuseMorphError):
     """The arguments contradict one another."""
@@ -43,8 +45,11 @@ def positive(text: str) -> int:
 
 
 def frames(text: str) -> int:
-    """A whole number from 2: the first frame is at eta 0, the last at eta 1."""
-    return _count(text, 2)
+    """A whole number from 2 to 1000: the first frame is at eta 0, the last at eta 1."""
+    value = _count(text, 2)
+    if value > _MOST_FRAMES:
+        raise argparse.ArgumentTypeError(f"'{text}' is above {_MOST_FRAMES}")
+    return value
 
 
 def minutes(text: str) -> float:
