@@ -74,7 +74,13 @@ class Guides:
         contrasts = []
         for number, pair in enumerate(also, start=2):
             pair_notes: list[str] = []
-            contrasts.append((load_pair(*pair, None, None, pair_notes), None))
+            further = load_pair(*pair, None, None, pair_notes)
+            if further[0].grid.ndim != scans[0].grid.ndim:
+                raise DiffuseMorphError(
+                    f"The images of contrast {number} are {further[0].grid.ndim}-D, but the images to register are "
+                    f"{scans[0].grid.ndim}-D: give further contrasts of the same dimension."
+                )
+            contrasts.append((further, None))
             notes += [f"Contrast {number}: {note}" for note in pair_notes]
         return replace(found, also=tuple(contrasts)), scans
 
@@ -160,7 +166,7 @@ def _without(scan: PreparedScan, mask: Image | None, role: str) -> tuple[Prepare
     image, name = as_image(mask, f"region to ignore in the {role} image")
     image = check_image(image, name, labels=True)
     flat = scan.grid.image(np.zeros(scan.grid.shape, np.uint8))
-    marked = mask_array(image, scan.original, flat, f"{role} image")
+    marked = mask_array(image, scan.original, flat, f"{role} image", name)
     kept = aligned_tensor((~marked).astype(np.float32))[None, None]
     if not kept.any():
         raise DiffuseMorphError(f"The {name} covers the whole image: mark the part to ignore.")

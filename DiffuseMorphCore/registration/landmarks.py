@@ -18,6 +18,7 @@ from DiffuseMorphCore.registration.carried import points_to_warp
 from DiffuseMorphCore.similarity.landmarks import LandmarkPull
 from DiffuseMorphCore.transforms import transform_points
 
+_FAR = 100  # extents of an image beyond which a point has no part in it
 _FLAT = 1e-3  # share of the largest extent below which points count as being on a line
 
 
@@ -54,9 +55,19 @@ class Landmarks:
                     f"The {names[-1]} are {read[-1].points.shape[1]}-D, but the images are {grid.ndim}-D."
                 )
         found = cls(*landmarks(*read, (names[0], names[1])))
+        for source, name in zip(read, names):
+            left = len(source.points) - len(found.names)
+            if left:
+                notes.append(f"Of the {name} {left} have no partner of their name and were left out.")
         for points, grid, name in ((found.fixed, grids[0], names[0]), (found.moving, grids[1], names[1])):
             indices = grid.indices(points)
-            inside = ((indices >= -0.5) & (indices <= np.array(grid.size) - 0.5)).all(axis=1)
+            size = np.array(grid.size)
+            if (np.abs(indices - size / 2) > _FAR * size.max()).any():
+                raise DiffuseMorphError(
+                    f"Some of the {name} lie more than {_FAR} times the image's size away from it: "
+                    "check whether they belong to it and are in mm in LPS."
+                )
+            inside = ((indices >= -0.5) & (indices <= size - 0.5)).all(axis=1)
             if not inside.any():
                 raise DiffuseMorphError(
                     f"None of the {name} lies in its image: check whether they belong to it and are in mm in LPS."

@@ -15,21 +15,23 @@ _CUT, _CUT_SHARE = 0.05, 0.3
 _SAME = 0.05  # voxels by which two grids may differ and count as one
 
 
-def placed(mask: sitk.Image, image: sitk.Image, name: str) -> np.ndarray:
+def placed(mask: sitk.Image, image: sitk.Image, name: str, called: str | None = None) -> np.ndarray:
     """A mask on the grid of its image, by the two headers: booleans in array order; what is not finite is outside.
 
     Parameters
     ----------
-    mask : non-zero inside, on any grid that covers the image. name : what messages call the image.
+    mask : non-zero inside, on any grid that covers the image. name : what messages call the image. called : what they
+        call the mask; "mask of the" image unless given.
 
     Raises
     ------
     DiffuseMorphError : the mask does not cover the image, or marks nothing of it.
     """
+    called = called or f"mask of the {name}"
     if mask.GetDimension() != image.GetDimension():
         raise DiffuseMorphError(
-            f"The mask of the {name} is {mask.GetDimension()}-D but the image is "
-            f"{image.GetDimension()}-D: draw the mask on the image itself."
+            f"The {called} is {mask.GetDimension()}-D but the image is "
+            f"{image.GetDimension()}-D: draw it on the image itself."
         )
     values = sitk.GetArrayFromImage(sitk.Cast(mask, sitk.sitkFloat64))
     inside = np.isfinite(values) & (values != 0)
@@ -41,8 +43,8 @@ def placed(mask: sitk.Image, image: sitk.Image, name: str) -> np.ndarray:
         found = inside
     elif (corners < -0.5 - _SAME).any() or (corners > size - 0.5 + _SAME).any():
         raise DiffuseMorphError(
-            f"The mask of the {name} does not cover it: by their headers (origin, spacing, "
-            "direction) a part of the image lies outside the mask. Draw or resample the mask on the image itself."
+            f"The {called} does not cover the image: by their headers (origin, spacing, "
+            "direction) a part of the image lies outside. Draw or resample it on the image itself."
         )
     else:
         identity = sitk.Transform(image.GetDimension(), sitk.sitkIdentity)
@@ -54,7 +56,7 @@ def placed(mask: sitk.Image, image: sitk.Image, name: str) -> np.ndarray:
             != 0
         )
     if not found.any():
-        raise DiffuseMorphError(f"The mask of the {name} is empty: mark the region to register, or leave the mask out.")
+        raise DiffuseMorphError(f"The {called} is empty: mark a region of the image, or leave it out.")
     return found
 
 

@@ -140,13 +140,15 @@ def prepare(
     return scan if inside is None else scan.only(aligned_tensor(inside.astype(np.float32))[None, None])
 
 
-def mask_array(mask: sitk.Image, image: sitk.Image, flat: sitk.Image, name: str) -> np.ndarray:
-    """The mask in the shape of the image, a slice's as that of a 2-D image."""
+def mask_array(
+    mask: sitk.Image, image: sitk.Image, flat: sitk.Image, name: str, called: str | None = None
+) -> np.ndarray:
+    """The mask in the shape of the image, a slice's as that of a 2-D image; see :func:`placed` for the names."""
     if mask.GetDimension() < image.GetDimension() and mask.GetSize() == flat.GetSize():
         mask = sitk.Image(mask)
         mask.CopyInformation(flat)  # a picture has no place in space
-        return placed(mask, flat, name)
-    return placed(mask, image, name).reshape(tuple(reversed(flat.GetSize())))
+        return placed(mask, flat, name, called)
+    return placed(mask, image, name, called).reshape(tuple(reversed(flat.GetSize())))
 
 
 def _finite(image: sitk.Image, array: np.ndarray, value: float, name: str, notes: list[str] | None) -> sitk.Image:

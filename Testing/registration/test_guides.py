@@ -138,9 +138,20 @@ def test_a_further_contrast_shows_what_the_first_does_not(pair_3d):
         ({"fixed_landmarks": POINTS}, "The moving landmarks are missing"),
         ({"fixed_landmarks": POINTS, "moving_landmarks": POINTS[:3]}, "are 12 and the moving landmarks 3"),
         ({"fixed_landmarks": POINTS + 900, "moving_landmarks": POINTS}, "None of the fixed landmarks lies"),
+        (
+            {"fixed_landmarks": np.vstack([POINTS, [1e300] * 3]), "moving_landmarks": np.vstack([POINTS, POINTS[:1]])},
+            "Some of the fixed landmarks lie more than 100 times",
+        ),
         ({"fixed_landmarks": "gone.csv", "moving_landmarks": POINTS}, "There is no file 'gone.csv'"),
         ({"restrict": "w"}, "option restrict is 'w'"),
         ({"guide_weight": "much"}, "option guide_weight is 'much'"),
+        ({"guide_weight": -1}, "option guide_weight is '-1', but must be a number from 0 to 1000"),
+        ({"guide_weight": 1e40}, "option guide_weight is '1e"),
+        (
+            {"also": [(sitk.GetImageFromArray(np.arange(400.0).reshape(20, 20)),) * 2]},
+            "The images of contrast 2 are 2-D",
+        ),
+        ({"fixed_ignore": sitk.Image([20, 20], sitk.sitkUInt8)}, "The region to ignore in the fixed image is 2-D"),
     ],
 )
 def test_what_cannot_guide_is_refused(pair_3d, options, text):
@@ -152,6 +163,23 @@ def test_labels_without_a_common_number_are_refused(pair_3d):
     labels = labels_of(pair_3d[0])
     with pytest.raises(DiffuseMorphError, match="no label in common"):
         register(*pair_3d, **QUICK, guide_labels=(labels, labels * 10))
+
+
+def test_a_region_that_marks_nothing_is_refused_by_its_name(pair_3d):
+    with pytest.raises(DiffuseMorphError, match="The region to ignore in the moving image is empty"):
+        register(*pair_3d, **QUICK, moving_ignore=sitk.Cast(pair_3d[1] > 1e9, sitk.sitkUInt8))
+
+
+def test_a_note_counts_the_landmarks_without_a_partner(pair_3d, tmp_path):
+    files = []
+    for side, count in (("fixed", 6), ("moving", 4)):
+        rows = "".join(f"p{n},{x},{y},{z}\n" for n, (x, y, z) in enumerate(POINTS[:count].tolist()))
+        files.append(tmp_path / f"{side}.csv")
+        files[-1].write_text(f"name,x,y,z\n{rows}")
+    report = register(*pair_3d, **QUICK, fixed_landmarks=files[0], moving_landmarks=files[1]).report
+    assert report["settings"]["landmarks"] == 4
+    (note,) = (note for note in report["notes"] if "partner" in note)
+    assert f"'{files[0]}' 2 have no partner" in note
 
 
 def test_a_region_that_leaves_nothing_is_refused(pair_3d):

@@ -72,7 +72,7 @@ def test_masks_that_cannot_be_meant_are_refused_in_a_sentence(ramp):
     aside = sitk.Image(mask)
     aside.SetOrigin((0.0, 0.0, 0.0))
     for wrong in (aside, mask[:, :, :7], mask[5:, :, :]):
-        with pytest.raises(DiffuseMorphError, match="mask of the moving image does not cover it"):
+        with pytest.raises(DiffuseMorphError, match="mask of the moving image does not cover the image"):
             placed(wrong, image, "moving image")
     with pytest.raises(DiffuseMorphError, match="2-D but the image is 3-D"):
         placed(sitk.Image([20, 16], sitk.sitkUInt8), image, "moving image")
