@@ -71,7 +71,7 @@ def add_verb(verbs) -> None:
         metavar="FILE|DIR",
         help="the file to write, where there is one, or the folder to write into (default: the current one)",
     )
-    grammar.add_overwrite(parser, "files")
+    grammar.add_overwrite(parser, "a file")
     parser.add_argument("--inverse", action="store_true", help="from the fixed to the moving image")
     parser.add_argument(
         "--eta",

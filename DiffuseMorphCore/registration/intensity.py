@@ -68,6 +68,11 @@ def check_fill(fill: float, image: sitk.Image, name: str) -> float:
             f"The fill value {fill:g} does not fit into the {name}, which holds whole numbers from "
             f"{np.iinfo(kind).min} to {np.iinfo(kind).max}: choose one of these."
         )
+    if kind.kind == "f" and abs(fill) > float(np.finfo(kind).max):
+        raise DiffuseMorphError(
+            f"The fill value {fill:g} does not fit into the {name}, whose numbers end at {np.finfo(kind).max:g}: "
+            "choose a smaller one."
+        )
     return float(fill)
 
 

@@ -86,8 +86,13 @@ class EtaPath:
 
 
 def check_eta(eta: float) -> float:
-    """Return eta as a float. Raises DiffuseMorphError when it is not in [0, 1]."""
-    value = float(eta)
+    """Return eta as a float. Raises DiffuseMorphError when it is not a number in [0, 1]."""
+    try:
+        value = float(eta)
+    except (TypeError, ValueError):
+        raise DiffuseMorphError(
+            f"eta is '{eta}', but must be a number from 0 (the moving image) to 1 (registered)."
+        ) from None
     if not 0.0 <= value <= 1.0:
         raise DiffuseMorphError(f"eta is {value:g}, but must be from 0 (the moving image) to 1 (registered).")
     return value

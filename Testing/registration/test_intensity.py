@@ -173,3 +173,5 @@ def test_a_fill_value_takes_the_place_of_the_background(pair_2d):
     ):
         with pytest.raises(DiffuseMorphError, match=words):
             register(fixed, moving, model=None, fill=wrong)
+    with pytest.raises(DiffuseMorphError, match="whose numbers end at 3.4"):
+        result.warp(sitk.Cast(moving, sitk.sitkFloat32), fill=1e300)

@@ -9,6 +9,7 @@ from DiffuseMorphCore.displacement import Displacement
 from DiffuseMorphCore.errors import DiffuseMorphError
 from DiffuseMorphCore.grid import Grid
 from DiffuseMorphCore.samplers import EtaPath, bracket, interpolate
+from DiffuseMorphCore.samplers.path import check_eta
 
 GRID = Grid((6, 5), (2.0, 3.0), (-1.0, 4.0), (0.0, -1.0, 1.0, 0.0))
 
@@ -80,3 +81,9 @@ def test_keyframes_that_do_not_fit_are_refused():
         EtaPath((0.0, 1.0), torch.zeros(2, 2, 3, 3), GRID)
     with pytest.raises(ValueError, match="has the shape"):
         Displacement(torch.zeros(1, 2, 3, 3), GRID)
+
+
+@pytest.mark.parametrize("wrong", ["half", None, [0.5, 1.0]])
+def test_what_is_no_number_is_no_eta(wrong):
+    with pytest.raises(DiffuseMorphError, match="must be a number from 0"):
+        check_eta(wrong)
