@@ -100,7 +100,7 @@ class Option:
 
 
 QUALITIES = {
-    "fast": "a look in half of the default's time: a brain on voxels of 2 mm",
+    "fast": "a look in two thirds of the default's time: a brain on voxels of 2 mm",
     "default": "a brain on voxels of 1.4 mm",
     "best": "as fine as the images, as memory allows: for a 1 mm brain three times the default's time, 2.5 GB",
 }

@@ -178,8 +178,15 @@ def deform(
         if device.type == "cuda":
             torch.cuda.synchronize(device)
     path = replace(beyond[0].path, fine_end=beyond[1].path.end if len(beyond) > 1 else None)
-    repair = replace(repairs[0], folded_before=sum(each.folded_before for each in repairs))
-    repair = replace(repair, converged=all(each.converged for each in repairs))
+    folded_after: dict[float, int] = {}
+    for each in repairs:  # at eta 1 the finer end, where there is one, is what is delivered
+        folded_after |= each.folded_after
+    repair = Repair(
+        repairs[0].path,
+        all(each.converged for each in repairs),
+        sum(each.folded_before for each in repairs),
+        folded_after,
+    )
     return Deformation(path.to("cpu"), grid, pair.to(torch.device("cpu")), similarity, repair, notes)
 
 

@@ -33,8 +33,8 @@ class RefinementSettings:
     beta1, beta2 : Adam's two averages. coarsest : longest side of the coarsest grid. coarse_steps : most steps on each
     grid but the finest; None: four times as many as there. patience, least_gain : a level
     ends when ``patience`` steps gained less than this share; finest : the same two for the finest grid. thinness : for
-    each axis the shortest side of a voxel as a share of the side along it, so that lengths are the same in mm along
-    all; None: the sides are equal. free : 1 for each axis along which displacements may change, else 0; None: all.
+    each axis how long steps and smoothing are along it, in voxels, as a share of what they are along the shortest
+    sides; None: all alike. free : 1 for each axis along which displacements may change, else 0; None: all.
     """
 
     force_smoothing: float = 1.1
