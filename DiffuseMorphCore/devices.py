@@ -8,7 +8,7 @@ from pathlib import Path
 
 import torch
 
-from DiffuseMorphCore.errors import DiffuseMorphError
+from DiffuseMorphCore.errors import DiffuseMorphError, OptionError
 
 DEVICES = ("auto", "cpu", "cuda", "mps")
 
@@ -17,7 +17,8 @@ def choose_device(name: str | torch.device = "auto") -> torch.device:
     """Turn a name into a device that is there: "auto" takes CUDA, then Apple's MPS, then the CPU.
 
     A number may follow "cuda" ("cuda:1"). A torch.device is accepted as its name would be.
-    Raises DiffuseMorphError for an unknown name and for a device this machine, or this build of PyTorch, does not have.
+    Raises OptionError for an unknown name, and DiffuseMorphError for a device that this machine, or this build of
+    PyTorch, does not have.
     """
     if str(name) == "auto":
         if torch.cuda.is_available():
@@ -28,7 +29,7 @@ def choose_device(name: str | torch.device = "auto") -> torch.device:
     except (RuntimeError, TypeError):
         device = None
     if device is None or device.type not in DEVICES:
-        raise DiffuseMorphError(f"The device '{name}' is unknown: choose one of {', '.join(DEVICES)}.")
+        raise OptionError(f"The device '{name}' is unknown: choose one of {', '.join(DEVICES)}.")
     if device.type == "cuda" and not torch.cuda.is_available():
         raise DiffuseMorphError("PyTorch finds no CUDA device on this computer: choose the device 'auto' or 'cpu'.")
     if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():

@@ -8,6 +8,10 @@ class DiffuseMorphError(Exception):
     """Something the user can put right: the message is one sentence that says what is wrong and what to do."""
 
 
+class OptionError(DiffuseMorphError):
+    """An option, an argument, or several of them together, that make no sense whatever the files hold."""
+
+
 class Cancelled(DiffuseMorphError):
     """The user stopped the work: a progress callback returned False."""
 

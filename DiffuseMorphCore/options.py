@@ -6,13 +6,14 @@ follow from here. Nothing heavy is imported, so that help and refusals come at o
 
 from __future__ import annotations
 
+import difflib
 import inspect
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any
 
-from DiffuseMorphCore.errors import DiffuseMorphError
+from DiffuseMorphCore.errors import OptionError
 
 
 @dataclass(frozen=True)
@@ -35,22 +36,20 @@ class Option:
     numbers: int = 0
 
     def check(self, name: str, value: Any) -> None:
-        """Raises DiffuseMorphError, in one sentence, for a value that the option cannot have."""
+        """Raises OptionError, in one sentence, for a value that the option cannot have."""
         if self.anything:
             return
         if self.numbers:
             if value is not None and not self._ascending(value if self.numbers > 1 else (value,)):
-                raise DiffuseMorphError(f"The option {name} is '{value}', but must be {self.range}.")
+                raise OptionError(f"The option {name} is '{value}', but must be {self.range}.")
         elif self.choices:
             if value not in self.choices:
-                raise DiffuseMorphError(
-                    f"The option {name} is '{value}', but must be one of {', '.join(self.choices)}."
-                )
+                raise OptionError(f"The option {name} is '{value}', but must be one of {', '.join(self.choices)}.")
         elif self.lowest is None:
             if not isinstance(value, bool):
-                raise DiffuseMorphError(f"The option {name} is '{value}', but must be True or False.")
+                raise OptionError(f"The option {name} is '{value}', but must be True or False.")
         elif not (self.automatic and value == "auto") and not self._in_range(value):
-            raise DiffuseMorphError(f"The option {name} is '{value}', but must be {self.range}.")
+            raise OptionError(f"The option {name} is '{value}', but must be {self.range}.")
 
     def parse(self, text: str) -> str | int:
         """The value that a text from the command line means. Raises ValueError, saying why, for any other text."""
@@ -214,6 +213,16 @@ class RegistrationOptions:
         for name, option in declared().items():
             option.check(name, getattr(self, name))
 
+    @classmethod
+    def of(cls, given: Mapping[str, Any]) -> RegistrationOptions:
+        """The options from keywords. Raises OptionError for a value an option cannot have, and for an unknown name."""
+        for name in given:
+            if name not in declared():
+                near = difflib.get_close_matches(name, declared(), 1)
+                meant = f"did you mean {near[0]}?" if near else f"there are {', '.join(declared())}."
+                raise OptionError(f"There is no option {name}: {meant}")
+        return cls(**given)
+
     def to_dict(self) -> dict[str, Any]:
         """The settings for a report, the model by its name."""
         values = {each.name: getattr(self, each.name) for each in fields(self)}
@@ -230,14 +239,14 @@ def _name_of(model: Any) -> str:
 def free_axes(restrict: str, ndim: int) -> tuple[float, ...]:
     """1 for each axis, in array order, along which a restricted deformation may move, else 0.
 
-    Raises DiffuseMorphError for what names no axes.
+    Raises OptionError for what names no axes.
     """
     axes = "xyz"[:ndim]
     names = [name.strip() for name in str(restrict).split(",")]
     if restrict == "none":
         return (1.0,) * ndim
     if not names or any(len(name) != 1 or name not in axes for name in names):
-        raise DiffuseMorphError(
+        raise OptionError(
             f"The option restrict is '{restrict}', but must be 'none' or axes with commas between them, "
             f"of {', '.join(axes)}."
         )

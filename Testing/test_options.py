@@ -71,8 +71,10 @@ def test_python_refuses_what_an_option_cannot_be(name, value):
 
 
 def test_python_refuses_an_option_that_does_not_exist(pair_2d):
-    with pytest.raises(TypeError, match="'alignement'"):
-        register(*pair_2d, alignement="none")
+    with pytest.raises(DiffuseMorphError, match="no option modalitty: did you mean modality"):
+        register(*pair_2d, modalitty="same")
+    with pytest.raises(DiffuseMorphError, match="no option colour: there are model, device"):
+        register(*pair_2d, colour="red")
 
 
 @pytest.mark.parametrize(

@@ -9,10 +9,10 @@ from collections.abc import Sequence
 
 from DiffuseMorphCore import __version__
 from DiffuseMorphCore.command_line import apply, demo, models, register, synthesize, train
-from DiffuseMorphCore.command_line.arguments import Parser, UsageError
+from DiffuseMorphCore.command_line.arguments import Parser
 from DiffuseMorphCore.command_line.console import library_messages_hidden, stopped_by_signals
 from DiffuseMorphCore.command_line.console_text import any_characters, flush_stdout, occupy_standard_streams, say_fault
-from DiffuseMorphCore.errors import Cancelled, DiffuseMorphError, is_out_of_memory
+from DiffuseMorphCore.errors import Cancelled, DiffuseMorphError, OptionError, is_out_of_memory
 
 DESCRIPTION = """\
 Deform one image into another, and see it happen.
@@ -77,7 +77,7 @@ def _run(argv: Sequence[str] | None) -> int:
                 warnings.simplefilter("ignore")
             arguments.run(arguments)
         return DONE
-    except UsageError as error:
+    except OptionError as error:
         return _fail(name, f"{error} See '{name} --help'.", MISUSED)
     except BrokenPipeError:  # whoever read the text has seen enough
         return DONE

@@ -7,6 +7,7 @@ import argparse
 from DiffuseMorphCore.command_line import arguments as grammar
 from DiffuseMorphCore.command_line.console import ProgressBar
 from DiffuseMorphCore.command_line.console_text import say
+from DiffuseMorphCore.errors import OptionError
 
 DESCRIPTION = """\
 Apply results of 'diffusemorph register', or transform files, to other files of the same scans, without registering
@@ -106,7 +107,7 @@ def add_verb(verbs) -> None:
 def run(arguments: argparse.Namespace) -> None:
     """Read the chain, carry each file, and name what was written."""
     if not arguments.to and not arguments.format:
-        raise grammar.UsageError("There is nothing to do: say --to FILE, what to carry along, or --format.")
+        raise OptionError("There is nothing to do: say --to FILE, what to carry along, or --format.")
     from DiffuseMorphCore.command_line.carried_files import Carrier, planned
     from DiffuseMorphCore.images import printable
     from DiffuseMorphCore.registration.chain import Chain

@@ -6,14 +6,9 @@ import argparse
 import sys
 from typing import NoReturn
 
-from DiffuseMorphCore.errors import DiffuseMorphError
 from DiffuseMorphCore.options import Option, declared, default_of
 
 _MOST_FRAMES = 1000  # more would fill the disk, and their etas look the same in the frames' names
-
-
-class UsageError(DiffuseMorphError):
-    """The arguments contradict one another."""
 
 
 class Parser(argparse.ArgumentParser):

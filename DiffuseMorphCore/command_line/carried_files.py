@@ -90,6 +90,11 @@ def _is_file_name(output: Path, source: Path) -> bool:
                 f"extension {suffix}, not '{printable(output)}'."
             )
         return False
+    if is_point_file(output) and image_suffix(output) not in WRITABLE:
+        raise DiffuseMorphError(
+            f"The image '{printable(source)}' cannot become points: name a folder, or a file with the extension of an "
+            f"image, not '{printable(output)}'."
+        )
     return image_suffix(output) in WRITABLE or bool(output.suffix and output.is_file())
 
 

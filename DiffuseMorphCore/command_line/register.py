@@ -6,6 +6,7 @@ import argparse
 
 from DiffuseMorphCore.command_line import arguments as grammar
 from DiffuseMorphCore.command_line.console import ProgressBar
+from DiffuseMorphCore.errors import OptionError
 from DiffuseMorphCore.options import declared
 
 DESCRIPTION = """\
@@ -139,11 +140,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> None:
     """Register, write the folder, and say in a few lines what came out."""
     if arguments.fixed_labels and not arguments.moving_labels:
-        raise grammar.UsageError("The option --fixed-labels needs --moving-labels: overlap takes both.")
+        raise OptionError("The option --fixed-labels needs --moving-labels: overlap takes both.")
     if arguments.guide_labels and not (arguments.fixed_labels and arguments.moving_labels):
-        raise grammar.UsageError("The option --guide-labels needs --fixed-labels and --moving-labels.")
+        raise OptionError("The option --guide-labels needs --fixed-labels and --moving-labels.")
     if bool(arguments.fixed_landmarks) != bool(arguments.moving_landmarks):
-        raise grammar.UsageError("Landmarks guide in pairs: give both --fixed-landmarks and --moving-landmarks.")
+        raise OptionError("Landmarks guide in pairs: give both --fixed-landmarks and --moving-landmarks.")
     from DiffuseMorphCore.command_line.request import RegisterRequest, input_files
     from DiffuseMorphCore.command_line.result_files import is_result, write_result
     from DiffuseMorphCore.command_line.result_folder import check_inputs_stay, complete_folder

@@ -9,6 +9,7 @@ from pathlib import Path
 from DiffuseMorphCore.command_line import arguments as grammar
 from DiffuseMorphCore.command_line.console import ProgressBar
 from DiffuseMorphCore.command_line.console_text import say
+from DiffuseMorphCore.errors import OptionError
 
 DESCRIPTION = """\
 Make a synthetic image: MOVING is noised up to step --start of the diffusion, and the model takes the noise away again
@@ -58,7 +59,7 @@ def run(arguments: argparse.Namespace) -> None:
 
     output = Path(itk_name(arguments.output))
     if arguments.steps > arguments.start + 1:
-        raise grammar.UsageError(
+        raise OptionError(
             f"From step {arguments.start} (--start) only {arguments.start + 1} steps lead back, "
             f"so --steps {arguments.steps} is too many."
         )

@@ -10,6 +10,7 @@ from pathlib import Path
 from DiffuseMorphCore.command_line import arguments as grammar
 from DiffuseMorphCore.command_line.console import ProgressBar, signals_noted
 from DiffuseMorphCore.command_line.console_text import say
+from DiffuseMorphCore.errors import OptionError
 
 CONFIGURATIONS = Path(__file__).resolve().parents[1] / "training" / "configurations"
 
@@ -58,7 +59,7 @@ def run(arguments: argparse.Namespace) -> None:
         _print_example(arguments.example)
         return
     if arguments.configuration is None:
-        raise grammar.UsageError("A file of settings is missing.")
+        raise OptionError("A file of settings is missing.")
     from DiffuseMorphCore.training.checkpoint import export_model
     from DiffuseMorphCore.training.run import train
     from DiffuseMorphCore.training.settings import read_settings

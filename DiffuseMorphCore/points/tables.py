@@ -36,6 +36,10 @@ def read_csv(path: Path, space: str) -> MovablePoints:
     lines = filled[1:] if named else filled
     label = next((header.index(name) for name in _NAME_COLUMNS if named and name in header), None)
     points = [_numbers(path, number, rows[number], places) for number in lines]
+    if not points:
+        raise DiffuseMorphError(
+            f"The file '{printable(path)}' names columns, but holds no point: give one with x, y, z."
+        )
     array = np.array(points, dtype=float).reshape(-1, len(places))
     names = () if label is None else tuple(rows[number][label].strip() for number in lines)
 

@@ -89,7 +89,7 @@ def register(
     ------
     DiffuseMorphError : an input or option that cannot be used, in one sentence; Cancelled when ``progress`` cancels.
     """
-    wanted = RegistrationOptions(**options)
+    wanted = RegistrationOptions.of(options)
     target, stopwatch, notes = choose_device(wanted.device), Stopwatch(), []
     with stopwatch("prepare"):
         advance(progress, "prepare", 0.0)

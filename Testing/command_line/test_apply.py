@@ -165,6 +165,7 @@ def test_files_without_output_go_into_the_current_folder(place, tmp_path, monkey
         (("a_b",), ["--to", "{p}/b.nii.gz", "-o", "full.nii.gz"], "exists: name another output, or give --overwrite"),
         (("a_b",), ["--to", "{p}/b.nii.gz", "{p}/a.nii.gz", "-o", "full.nii.gz"], "is a file: name a folder"),
         (("a_b",), ["--to", "p.csv", "-o", "q.vtk"], "stay in their format"),
+        (("a_b",), ["--to", "{p}/b.nii.gz", "-o", "q.csv"], "cannot become points"),
         (("a_b",), ["--to", "p2.csv"], "are 2-D, but the transform is 3-D"),
         (("a_b",), ["--to", "flat.png"], "is 2-D, but the transform is 3-D"),
         (("a_b/transform.h5",), ["--to", "{p}/b.nii.gz", "--eta", "0.5"], "one eta only"),

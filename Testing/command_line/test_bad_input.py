@@ -78,8 +78,11 @@ BAD = [
     (["fixed.nii.gz", "moving.nii.gz", "--moving-labels", "fraction.nrrd"], "fraction.nrrd", 1),
     (["fixed.nii.gz", "moving.nii.gz", "--initial-transform", "text.tfm"], "text.tfm", 1),
     (["fixed.nii.gz", "moving.nii.gz", "--model", "nonsense"], "nonsense", 1),
+    (["fixed.nii.gz", "moving.nii.gz", "--restrict", "q"], "restrict", 2),
+    (["fixed.nii.gz", "moving.nii.gz", "--guide-weight", "nan"], "guide_weight", 2),
+    (["fixed.nii.gz", "moving.nii.gz", "--intensity-range", "7", "3"], "intensity_range", 2),
     (["fixed.nii.gz", "moving.nii.gz", "--model", "broken.pt"], "broken.pt", 1),
-    (["fixed.nii.gz", "moving.nii.gz", "--device", "abacus"], "abacus", 1),
+    (["fixed.nii.gz", "moving.nii.gz", "--device", "abacus"], "abacus", 2),
     (["fixed.nii.gz", "moving.nii.gz", "--eta", "1.5"], "1.5", 2),
 ]
 

@@ -158,6 +158,7 @@ def test_streamlines_are_in_their_place(tmp_path, extension):
         ("a.mrk.json", "nonsense", "not a markups file"),
         ("a.fcsv", "1,2\n", "not a table of points"),
         ("a.csv", "", "is empty"),
+        ("a.csv", "x,y,z\n", "holds no point"),
         ("a.csv", "x,y,z\n1,2\n", "Line 2 of"),
         ("a.csv", "x,y,z\n1,2,nan\n", "Line 2 of"),
         ("a.csv", "a,b,c\n1,2,3\n", "Line 1 of"),
