@@ -20,6 +20,7 @@ _WHERE = {
     "register": "DiffuseMorphCore.registration",
     "Registration": "DiffuseMorphCore.registration",
     "load_result": "DiffuseMorphCore.registration",
+    "build_template": "DiffuseMorphCore.registration.template",
     "synthesize_image": "DiffuseMorphCore.registration",
     "read_image": "DiffuseMorphCore.images",
     "write_image": "DiffuseMorphCore.images",

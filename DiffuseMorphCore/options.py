@@ -8,94 +8,14 @@ from __future__ import annotations
 
 import difflib
 import inspect
-import math
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, fields
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping
+from copy import copy
+from dataclasses import Field, dataclass, field, fields
+from functools import partial
+from typing import Any, ClassVar
 
 from DiffuseMorphCore.errors import OptionError
-
-
-@dataclass(frozen=True)
-class Option:
-    """One option.
-
-    help : what it does, without a full stop. choices : the words it may be, if it is a word. lowest, highest : the
-    range of a number; None where there is no such bound. automatic : ``"auto"`` may stand for the number. value :
-    what help texts call the value. anything : it is checked where it is used. numbers : how many numbers of any kind it
-    is made of, two in ascending order; None where it is not given.
-    """
-
-    help: str
-    choices: tuple[str, ...] = ()
-    lowest: int | None = None
-    highest: int | None = None
-    automatic: bool = False
-    value: str = "N"
-    anything: bool = False
-    numbers: int = 0
-
-    def check(self, name: str, value: Any) -> None:
-        """Raises OptionError, in one sentence, for a value that the option cannot have."""
-        if self.anything:
-            return
-        if self.numbers:
-            if value is not None and not self._ascending(value if self.numbers > 1 else (value,)):
-                raise OptionError(f"The option {name} is '{value}', but must be {self.range}.")
-        elif self.choices:
-            if value not in self.choices:
-                raise OptionError(f"The option {name} is '{value}', but must be one of {', '.join(self.choices)}.")
-        elif self.lowest is None:
-            if not isinstance(value, bool):
-                raise OptionError(f"The option {name} is '{value}', but must be True or False.")
-        elif not (self.automatic and value == "auto") and not self._in_range(value):
-            raise OptionError(f"The option {name} is '{value}', but must be {self.range}.")
-
-    def parse(self, text: str) -> str | int:
-        """The value that a text from the command line means. Raises ValueError, saying why, for any other text."""
-        if self.anything or self.choices or (self.automatic and text == "auto"):
-            return text
-        try:
-            value = int(text)
-        except ValueError:
-            raise ValueError(f"'{text}' is not a whole number" + (" or 'auto'" if self.automatic else "")) from None
-        if not self._in_range(value):
-            raise ValueError(
-                f"'{text}' is below {self.lowest}" if value < self.lowest else f"'{text}' is above {self.highest}"
-            )
-        return value
-
-    @property
-    def range(self) -> str:
-        """The values it may have, in words."""
-        if self.numbers == 1 and self.lowest is not None:
-            return f"a number from {self.lowest} to {self.highest}"
-        if self.numbers:
-            return "a finite number" if self.numbers == 1 else "two finite numbers, the lower first"
-        if self.choices:
-            return f"one of {', '.join(self.choices)}"
-        words = "'auto' or " if self.automatic else ""
-        upper = "" if self.highest is None else f" to {self.highest}"
-        return f"{words}a whole number from {self.lowest}{upper}"
-
-    def _ascending(self, values: Any) -> bool:
-        return (
-            isinstance(values, (tuple, list))
-            and len(values) == self.numbers
-            and all(
-                isinstance(each, (int, float)) and not isinstance(each, bool) and math.isfinite(each) for each in values
-            )
-            and all(low < high for low, high in zip(values, values[1:]))
-            and (self.lowest is None or self.lowest <= values[0] <= self.highest)
-        )
-
-    def _in_range(self, value: Any) -> bool:
-        return (
-            isinstance(value, int)
-            and not isinstance(value, bool)
-            and value >= self.lowest
-            and (self.highest is None or value <= self.highest)
-        )
+from DiffuseMorphCore.option import Option
 
 
 QUALITIES = {
@@ -210,23 +130,80 @@ class RegistrationOptions:
     )
 
     def __post_init__(self) -> None:
-        for name, option in declared().items():
-            option.check(name, getattr(self, name))
+        _check(self)
 
     @classmethod
     def of(cls, given: Mapping[str, Any]) -> RegistrationOptions:
         """The options from keywords. Raises OptionError for a value an option cannot have, and for an unknown name."""
-        for name in given:
-            if name not in declared():
-                near = difflib.get_close_matches(name, declared(), 1)
-                meant = f"did you mean {near[0]}?" if near else f"there are {', '.join(declared())}."
-                raise OptionError(f"There is no option {name}: {meant}")
+        _check_names(given)
         return cls(**given)
 
     def to_dict(self) -> dict[str, Any]:
         """The settings for a report, the model by its name."""
         values = {each.name: getattr(self, each.name) for each in fields(self)}
         return values | {"model": _name_of(self.model)}
+
+
+@dataclass(frozen=True)
+class TemplateOptions:
+    """What ``build_template`` may be asked for beside the people; every field is a keyword of it.
+
+    SHARED : options of a registration that it takes, too. DEFAULTS : those of them with another default: the template
+    has the people's contrast, and with one contrast the network adds nothing to a refined result.
+    """
+
+    SHARED: ClassVar = (
+        "model",
+        "device",
+        "threads",
+        "seed",
+        "align",
+        "refine",
+        "quality",
+        "modality",
+        "intensity_range",
+        "restrict",
+    )
+    DEFAULTS: ClassVar = {"model": "none", "modality": "same"}
+
+    rounds: int = _option(
+        4,
+        "rounds of registration to the current mean; 0 keeps the affine mean",
+        lowest=0,
+        highest=100,
+    )
+    spacing: str | float = _option(
+        "auto",
+        "mm between the voxels of the template, along all axes; 'auto' takes the people's own (their median)",
+        value="MM|auto",
+        anything=True,
+    )
+
+    def __post_init__(self) -> None:
+        _check(self)
+        if self.spacing != "auto":
+            try:
+                fine = 0 < float(self.spacing) < float("inf") and not isinstance(self.spacing, bool)
+            except (TypeError, ValueError):
+                fine = False
+            if not fine:
+                raise OptionError(
+                    f"The option spacing is '{self.spacing}', but must be 'auto' or a length above 0 in mm."
+                )
+
+
+def _check_names(given: Iterable[str], job: type | None = None) -> None:
+    known = declared(job)
+    for name in given:
+        if name not in known:
+            near = difflib.get_close_matches(name, known, 1)
+            meant = f"did you mean {near[0]}?" if near else f"there are {', '.join(known)}."
+            raise OptionError(f"There is no option {name}: {meant}")
+
+
+def _check(options: Any) -> None:
+    for each in fields(options):
+        each.metadata["option"].check(each.name, getattr(options, each.name))
 
 
 def _name_of(model: Any) -> str:
@@ -253,31 +230,58 @@ def free_axes(restrict: str, ndim: int) -> tuple[float, ...]:
     return tuple(float(axis in names) for axis in reversed(axes))
 
 
-def declared() -> dict[str, Option]:
-    """Every option by its name."""
-    return {each.name: each.metadata["option"] for each in fields(RegistrationOptions)}
+def declared(job: type | None = None) -> dict[str, Option]:
+    """Every option by its name, of a registration or of another job."""
+    return {each.name: each.metadata["option"] for each in _fields(job)}
 
 
-def default_of(name: str) -> Any:
+def default_of(name: str, job: type | None = None) -> Any:
     """The value an option has unless it is given."""
-    return RegistrationOptions.__dataclass_fields__[name].default
+    return next(each.default for each in _fields(job) if each.name == name)
 
 
-def takes_options(function: Callable) -> Callable:
+def _fields(job: type | None) -> list[Field]:
+    """The options of a job: its own, and those of a registration that it takes, with its own defaults."""
+    if job is None or job is RegistrationOptions:
+        return list(fields(RegistrationOptions))
+    shared = []
+    for each in fields(RegistrationOptions):
+        if each.name in job.SHARED:
+            each = copy(each)
+            each.default = job.DEFAULTS.get(each.name, each.default)
+            shared.append(each)
+    return [*fields(job), *shared]
+
+
+def split_options(job: type, options: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
+    """The job's own options, checked, and those of each registration, with the job's defaults.
+
+    Raises OptionError for a value that an option cannot have, and for an unknown name.
+    """
+    own = {each.name for each in fields(job)}
+    _check_names(options, job)
+    shared = {each.name: options.get(each.name, each.default) for each in _fields(job) if each.name not in own}
+    return job(**{name: value for name, value in options.items() if name in own}), shared
+
+
+def takes_options(function: Callable | None = None, *, job: type | None = None) -> Callable:
     """For a function with ``**options``: its signature and docstring name every option, as if they stood there.
 
-    The docstring has ``{options}`` where their descriptions go.
+    The docstring has ``{options}`` where their descriptions go. job : whose options; those of a registration by
+    default.
     """
+    if function is None:
+        return partial(takes_options, job=job)
     signature = inspect.signature(function)
     own = [each for each in signature.parameters.values() if each.kind is not each.VAR_KEYWORD]
     options = [
         inspect.Parameter(each.name, inspect.Parameter.KEYWORD_ONLY, default=each.default, annotation=each.type)
-        for each in fields(RegistrationOptions)
+        for each in _fields(job)
     ]
     function.__signature__ = signature.replace(parameters=own + options)
     lines = []
-    for name, option in declared().items():
+    for name, option in declared(job).items():
         limits = f"; {option.range}" if option.choices or option.numbers or option.lowest is not None else ""
-        lines.append(f"{name} : {option.help}{limits} (default {default_of(name)!r}).")
+        lines.append(f"{name} : {option.help}{limits} (default {default_of(name, job)!r}).")
     function.__doc__ = function.__doc__.replace("{options}", "\n    ".join(lines))
     return function

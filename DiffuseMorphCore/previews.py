@@ -71,6 +71,19 @@ def save_preview(result: Registration, path: str | Path, eta: float = 1.0, modal
     figure.savefig(path, dpi=110, facecolor="black")
 
 
+def save_images(images: dict[str, sitk.Image], path: str | Path) -> None:
+    """Draw images on one grid side by side, under their names, all in the planes and the window of the first."""
+    first = next(iter(images.values()))
+    planes, limits = choose_planes(first), window(first)
+    figure, axes = _figure(planes, tuple(reversed(orient(first).GetSize())), len(images))
+    for column, (name, image) in enumerate(images.items()):
+        array = sitk.GetArrayFromImage(orient(image))
+        axes[0, column].set_title(name, color=_INK, fontsize=10)
+        for row, plane in enumerate(planes):
+            _show(axes[row, column], scaled(plane.of(array), limits), plane)
+    figure.savefig(path, dpi=110, facecolor="black")
+
+
 class TrajectoryPicture:
     """An animation of a registration: each frame shows the moved image and its grid at one eta."""
 

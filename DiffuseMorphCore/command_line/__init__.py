@@ -8,7 +8,7 @@ import warnings
 from collections.abc import Sequence
 
 from DiffuseMorphCore import __version__
-from DiffuseMorphCore.command_line import apply, demo, models, register, synthesize, train
+from DiffuseMorphCore.command_line import apply, demo, models, register, synthesize, template, train
 from DiffuseMorphCore.command_line.arguments import Parser
 from DiffuseMorphCore.command_line.console import library_messages_hidden, stopped_by_signals
 from DiffuseMorphCore.command_line.console_text import any_characters, flush_stdout, occupy_standard_streams, say_fault
@@ -38,7 +38,7 @@ def build_parser() -> Parser:
     parser = Parser(prog="diffusemorph", description=DESCRIPTION, epilog=EXAMPLES)
     parser.add_argument("--version", action="version", version=f"DiffuseMorph {__version__}")
     verbs = parser.add_subparsers(dest="verb", metavar="VERB", title="verbs")
-    for module in (register, apply, synthesize, train, models, demo):
+    for module in (register, apply, template, synthesize, train, models, demo):
         module.add_verb(verbs)
     return parser
 

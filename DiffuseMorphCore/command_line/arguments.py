@@ -80,10 +80,10 @@ def add_pair(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("moving", metavar="MOVING", help="the image that is deformed onto it")
 
 
-def add_options(parser: argparse.ArgumentParser, *names: str) -> None:
-    """Options of a registration, as :mod:`DiffuseMorphCore.options` declares them."""
+def add_options(parser: argparse.ArgumentParser, *names: str, job: type | None = None) -> None:
+    """Options of a registration, or of another job, as :mod:`DiffuseMorphCore.options` declares them."""
     for name in names:
-        option, default = declared()[name], default_of(name)
+        option, default = declared(job)[name], default_of(name, job)
         flag = f"--{name.replace('_', '-')}"
         if isinstance(default, bool):
             parser.add_argument(flag, action="store_true", help=option.help)

@@ -77,10 +77,10 @@ def write_result(
         _write_frames(folder, result, request.frames, suffix, progress)
     report |= {"files": {name: printable(file) for name, file in request.files.items()}, "eta": eta}
     if request.page:
-        _checked(folder / "report.html", lambda: write_page(result, folder / "report.html", report, eta, uncertainty))
+        checked(folder / "report.html", lambda: write_page(result, folder / "report.html", report, eta, uncertainty))
     report |= {"results": sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())}
-    text = json.dumps(report, indent=2, ensure_ascii=False, allow_nan=False, default=_plain)
-    _write_text(folder / "report.json", text + "\n")
+    text = json.dumps(report, indent=2, ensure_ascii=False, allow_nan=False, default=plain)
+    write_text(folder / "report.json", text + "\n")
     advance(progress, "write", 1.0)
     return report
 
@@ -88,14 +88,14 @@ def write_result(
 def _draw_preview(result: Registration, path: Path, eta: float, modality: str) -> None:
     from DiffuseMorphCore.previews import save_preview
 
-    _checked(path, lambda: save_preview(result, path, eta, modality))
+    checked(path, lambda: save_preview(result, path, eta, modality))
 
 
-def _write_text(path: Path, text: str) -> None:
-    _checked(path, lambda: path.write_text(text, encoding="utf-8", errors="backslashreplace"))
+def write_text(path: Path, text: str) -> None:
+    checked(path, lambda: path.write_text(text, encoding="utf-8", errors="backslashreplace"))
 
 
-def _checked(path: Path, write: Any) -> None:
+def checked(path: Path, write: Any) -> None:
     """Call `write` and have the system put the file onto the disk; one sentence where it cannot."""
     try:
         write()
@@ -150,10 +150,10 @@ def _write_frames(folder: Path, result: Registration, frames: int, suffix: str, 
         write_image(frame, folder / "trajectory" / f"frame_{number:0{width}d}_eta_{eta:.3f}{suffix}")
         picture.add(eta, frame)
         advance(progress, "frames", number / (frames + 1))
-    _checked(folder / "trajectory.gif", lambda: picture.save(folder / "trajectory.gif"))
+    checked(folder / "trajectory.gif", lambda: picture.save(folder / "trajectory.gif"))
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
     """Numbers of numpy and torch as those of JSON."""
     if hasattr(value, "item"):
         return value.item()

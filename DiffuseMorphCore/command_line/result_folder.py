@@ -17,6 +17,8 @@ from DiffuseMorphCore.images.names import itk_name, printable
 
 WORK = ".diffusemorph-work"
 """The hidden folder, in the folder of results, that holds them until they are complete, and the lock."""
+UNFINISHED = ".diffusemorph-unfinished"
+"""The hidden folder, in the folder of results, where long jobs keep what is done, so that they can go on."""
 LAST = "report.json"
 """The file that gets its name last: where it is, the result is complete."""
 
@@ -94,7 +96,7 @@ def check_inputs_stay(path: str | Path, files: dict[str, str], is_result: Callab
 
 def _check_empty(target: Path, shown: str) -> None:
     try:
-        full = any(name != WORK for name in os.listdir(target))
+        full = any(name not in (WORK, UNFINISHED) for name in os.listdir(target))
     except OSError:  # it is not there yet, or cannot be made: what comes next says so
         return
     if full:
@@ -175,7 +177,7 @@ def _put_in_place(new: Path, target: Path, overwrite: bool, is_result: Callable[
     placed: list[Path] = []
     try:
         for entry in sorted(target.iterdir(), key=lambda each: each.name != LAST):
-            if overwrite and entry.name != WORK and is_result(entry.name):
+            if overwrite and entry.name not in (WORK, UNFINISHED) and is_result(entry.name):
                 entry.rename(former / entry.name)
         for entry in sorted(new.iterdir(), key=lambda each: each.name == LAST):
             place = target / entry.name
@@ -231,3 +233,8 @@ def _remove(path: Path) -> None:
     else:
         with suppress(OSError):
             path.unlink()
+
+
+def remove_unfinished(path: str | Path) -> None:
+    """Remove what a job that is complete now kept to go on with."""
+    _remove(Path(itk_name(path)) / UNFINISHED)

@@ -27,7 +27,8 @@ class PreparedScan:
 
     original : the image as given. grid : its geometry. values : (1, 1, *spatial) in [0, 1], on the CPU.
     mask : (1, 1, *spatial) with 0 and 1, or None. plane : for a single slice of a volume, the frame of that slice.
-    background : the value that continues outside the image.
+    background : the value that continues outside the image. intensities : of the original image where ``values`` are 0
+    and 1.
     """
 
     original: sitk.Image
@@ -36,6 +37,7 @@ class PreparedScan:
     mask: Tensor | None = None
     plane: SlicePlane | None = None
     background: float = 0.0
+    intensities: tuple[float, float] = (0.0, 1.0)
 
     def only(self, mask: Tensor) -> PreparedScan:
         """The same scan of which only what is inside ``mask``, as well as inside the mask it has, counts."""
@@ -136,7 +138,7 @@ def prepare(
         )
     values = aligned_tensor(np.clip((array - start) / width, 0, 1, out=array))[None, None]
     around = abs(float(np.clip((np.float32(background.value) - start) / width, 0, 1)))
-    scan = PreparedScan(image, Grid.of(flat), values, None, plane, around)
+    scan = PreparedScan(image, Grid.of(flat), values, None, plane, around, (start, start + width))
     return scan if inside is None else scan.only(aligned_tensor(inside.astype(np.float32))[None, None])
 
 

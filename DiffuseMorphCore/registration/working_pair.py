@@ -43,7 +43,7 @@ def working_pair(
     moving = scans[1].coarse(spacing)
     covered = on_grid(Grid.of(moving).image(np.ones(Grid.of(moving).shape, np.float32)), alignment)
     moving_mask = on_grid(scans[1].coarse_mask(spacing), alignment)
-    cut = _is_cut(scans[1]) and float(covered.amin()) < 1
+    cut = is_cut(scans[1]) and float(covered.amin()) < 1
     if cut:
         moving_mask = covered if moving_mask is None else moving_mask * covered
     # A step from tissue to nothing, where the scan ends, would pull like an edge of the anatomy.
@@ -69,7 +69,7 @@ def working_pair(
     return pair
 
 
-def _is_cut(scan: PreparedScan) -> bool:
+def is_cut(scan: PreparedScan) -> bool:
     """Whether tissue reaches the border of a scan, so that beyond it nothing is known (not: there is background)."""
     values = (scan.values - scan.background).abs()[0, 0]
     faces = [values.select(axis, index) for axis in range(values.dim()) for index in (0, -1)]

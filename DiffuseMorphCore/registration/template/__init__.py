@@ -1,0 +1,5 @@
+"""Templates: the unbiased mean of a group."""
+
+from DiffuseMorphCore.registration.template.build import Template, build_template
+
+__all__ = ["Template", "build_template"]
