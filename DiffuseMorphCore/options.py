@@ -17,7 +17,6 @@ from typing import Any, ClassVar
 from DiffuseMorphCore.errors import OptionError
 from DiffuseMorphCore.option import Option
 
-
 QUALITIES = {
     "fast": "a look in two thirds of the default's time: a brain on voxels of 2 mm",
     "default": "a brain on voxels of 1.4 mm",
@@ -167,10 +166,7 @@ class TemplateOptions:
     DEFAULTS: ClassVar = {"model": "none", "modality": "same"}
 
     rounds: int = _option(
-        4,
-        "rounds of registration to the current mean; 0 keeps the affine mean",
-        lowest=0,
-        highest=100,
+        4, "rounds of registration to the current mean; 0 keeps the affine mean", lowest=0, highest=100
     )
     spacing: str | float = _option(
         "auto",

@@ -92,6 +92,7 @@ def _draw_preview(result: Registration, path: Path, eta: float, modality: str) -
 
 
 def write_text(path: Path, text: str) -> None:
+    """Write a text file, and have the system put it onto the disk. Raises DiffuseMorphError where it cannot."""
     checked(path, lambda: path.write_text(text, encoding="utf-8", errors="backslashreplace"))
 
 

@@ -81,9 +81,7 @@ def run(arguments: argparse.Namespace) -> None:
         complete_folder(arguments.output, arguments.overwrite, is_template) as folder,
     ):
         work = folder.parent.parent / UNFINISHED
-        found = build_template(
-            images, labels=labels, folder=work, progress=progress, threads=threads, **options
-        )
+        found = build_template(images, labels=labels, folder=work, progress=progress, threads=threads, **options)
         write_template(folder, found, images, arguments.output, progress)
     remove_unfinished(arguments.output)
     sharp = found.report["sharpness"]

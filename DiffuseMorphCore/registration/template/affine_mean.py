@@ -55,7 +55,9 @@ def affine_mean(
             return sitk.AffineTransform(reference.grid.ndim)
         return align(reference, people[number].scan(), kind, None, inner(number), notes)
 
-    found = [_kept(kept, f"aligned-1-{person.name}", [*depends, person.name], first, i) for i, person in enumerate(people)]
+    found = [
+        _kept(kept, f"aligned-1-{person.name}", [*depends, person.name], first, i) for i, person in enumerate(people)
+    ]
     centred = _centred(found)
     grid = template_grid(people, centred, reference.grid, spacing)
     values = average(people, lambda number: centred[number], grid, scale)
@@ -108,7 +110,9 @@ def template_grid(
 
     Raises DiffuseMorphError where it would have more voxels than memory is for.
     """
-    step = spacing or float(np.median([np.prod(person.facts.grid.spacing) ** (1 / reference.ndim) for person in people]))
+    step = spacing or float(
+        np.median([np.prod(person.facts.grid.spacing) ** (1 / reference.ndim) for person in people])
+    )
     frame = Grid((1,) * reference.ndim, (step,) * reference.ndim, (0.0,) * reference.ndim, reference.direction)
     corners = [
         frame.indices(transform_points(transform.GetInverse(), person.facts.corners))

@@ -54,7 +54,9 @@ class Person:
         """What has to be known of all before the work on one begins."""
         scan = self.scan()
         inside = ((scan.values - scan.background).abs() > _OBJECT)[0, 0].numpy()
-        found = [np.flatnonzero(inside.any(axis=tuple(set(range(inside.ndim)) - {axis}))) for axis in range(inside.ndim)]
+        found = [
+            np.flatnonzero(inside.any(axis=tuple(set(range(inside.ndim)) - {axis}))) for axis in range(inside.ndim)
+        ]
         low, high = ([float(each[end]) if len(each) else 0.0 for each in reversed(found)] for end in (0, -1))
         corners = np.stack(np.meshgrid(*zip(low, high), indexing="ij"), axis=-1).reshape(-1, len(low))
         return Facts(
@@ -143,20 +145,22 @@ def read_table(path: str | Path) -> tuple[dict[str, str], dict[str, str] | None]
 
     Raises
     ------
-    DiffuseMorphError : a table that is missing, no table, lacks a column or an entry, or names a file that is not there.
+    DiffuseMorphError : a table that is missing, is none, lacks a column or an entry, or names a file that is not there.
     """
     path = Path(path)
     shown = printable(path)
     try:
         text = path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
-        raise DiffuseMorphError(f"The table '{shown}' cannot be read: give a CSV file with a column 'image'.") from error
+        raise DiffuseMorphError(
+            f"The table '{shown}' cannot be read: give a CSV file with a column 'image'."
+        ) from error
     first = text.split("\n", 1)[0]
     rows = list(csv.DictReader(text.splitlines(), delimiter=max(",;\t", key=first.count), skipinitialspace=True))
     if not rows or "image" not in rows[0]:
         raise DiffuseMorphError(
-            f"The table '{shown}' needs a first line with the column 'image' (and, if wanted, 'name' and 'labels'), and "
-            "a line for each person."
+            f"The table '{shown}' needs a first line with the column 'image' (and, if wanted, 'name' and 'labels'), "
+            "and a line for each person."
         )
     files: dict[str, list[str]] = {}
     for kind in ("image", "labels"):
