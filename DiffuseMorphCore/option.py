@@ -37,9 +37,7 @@ class Option:
                 raise OptionError(f"The option {name} is '{value}', but must be {self.range}.")
         elif self.choices:
             if value not in self.choices:
-                raise OptionError(
-                    f"The option {name} is '{value}', but must be one of {', '.join(self.choices)}."
-                )
+                raise OptionError(f"The option {name} is '{value}', but must be one of {', '.join(self.choices)}.")
         elif self.lowest is None:
             if not isinstance(value, bool):
                 raise OptionError(f"The option {name} is '{value}', but must be True or False.")

@@ -169,7 +169,7 @@ def test_people_that_make_no_group_are_refused_in_a_sentence(group, pair_3d, tmp
     ):
         with pytest.raises(DiffuseMorphError, match=text):
             build_template(images, **QUICK | options)
-    with pytest.raises(TypeError, match="fill"):
+    with pytest.raises(DiffuseMorphError, match="There is no option fill"):
         build_template(people, fill=3)
     assert [person.name for person in people_of([people["a"], people["b"]])] == ["person_1", "person_2"]
 

@@ -111,10 +111,10 @@ def build_template(
     -------
     The template. A row of its changes holds, for round 0 (the affine mean) and each further one: ``round``;
     ``mean_displacement_mm``, of which the template was rid by its inverse (it does not end at 0: sharp edges are always
-    widened a little when they are registered to those of a mean), and ``intensity_change`` from the round before, as a share of
-    the range, both root mean squares; ``distance_mm``, of people from the template, mean;
-    ``similarity``, of people to the mean that they were registered to; ``sharpness``, mean length of the gradient, in
-    shares of the range per mm. Counted is what is not background.
+    widened a little when they are registered to those of a mean), and ``intensity_change`` from the round before, as a
+    share of the range, both root mean squares; ``distance_mm``, of people from the template, mean; ``similarity``, of
+    people to the mean that they were registered to; ``sharpness``, mean length of the gradient, in shares of the range
+    per mm. Counted is what is not background.
 
     Raises
     ------
