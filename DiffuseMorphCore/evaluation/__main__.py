@@ -166,6 +166,14 @@ def parser() -> argparse.ArgumentParser:
     ablation.add_argument("--pairs", type=int, default=20, metavar="N", help="validation pairs (default: 20)")
     ablation.add_argument("--seeds", type=_sides, default=(0,), metavar="N,N", help="seeds of training (default: 0)")
     ablation.set_defaults(run=jobs.ablation)
+    group = commands.add_parser(
+        "group", help="a template of the labelled brains: its sharpness, Dice of any two people"
+    )
+    _add_common(group)
+    add_options(group, "quality")
+    group.add_argument("--rounds", type=int, default=4, help="of the template (default: 4)")
+    group.add_argument("--people", type=int, metavar="N", help="only N people")
+    group.set_defaults(run=jobs.group)
     memory = commands.add_parser("memory", help="peak memory of a 160x192x224 registration, in a process of its own")
     _add_common(memory, data=False)
     memory.add_argument("--scales", default="1", help="comma-separated: times the voxels of 160x192x224 (default: 1)")

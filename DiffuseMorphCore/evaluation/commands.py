@@ -132,6 +132,21 @@ def ablation(options: argparse.Namespace) -> str:
     return page.read_text(encoding="utf-8")
 
 
+def group(options: argparse.Namespace) -> str:
+    """A template, and how labels meet in it."""
+    from DiffuseMorphCore.evaluation.group import run_group
+
+    page = run_group(
+        options.data,
+        options.out,
+        quality=options.quality,
+        rounds=options.rounds,
+        people=options.people,
+        threads=options.threads,
+    )
+    return page.read_text(encoding="utf-8")
+
+
 def paper(options: argparse.Namespace) -> str:
     """A table or figure of the paper."""
     from DiffuseMorphCore.evaluation.paper import figures, registrations, tables
