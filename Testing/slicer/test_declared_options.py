@@ -23,7 +23,7 @@ def test_the_panel_offers_what_is_declared_and_starts_with_its_defaults(panel):
 @pytest.mark.parametrize(
     "options, error, text",
     [
-        ({"align": "bspline"}, "DiffuseMorphError", "option align is 'bspline'"),
+        ({"align": "bspline"}, "OptionError", "option align is 'bspline'"),
         ({"alignement": 1}, "TypeError", "alignement"),
     ],
 )
