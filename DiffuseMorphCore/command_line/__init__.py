@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import warnings
+from argparse import SUPPRESS
 from collections.abc import Sequence
 
 from DiffuseMorphCore import __version__
@@ -14,19 +15,21 @@ from DiffuseMorphCore.command_line.console import library_messages_hidden, stopp
 from DiffuseMorphCore.command_line.console_text import any_characters, flush_stdout, occupy_standard_streams, say_fault
 from DiffuseMorphCore.errors import Cancelled, DiffuseMorphError, OptionError, is_out_of_memory
 
-DESCRIPTION = """\
+# The verbs as the overview groups them.
+VERBS = {"Register": (register, apply, template), "Models": (models, synthesize, train), "Look at an example": (demo,)}
+
+OVERVIEW = """\
 Deform one image into another, and see it happen.
 
-DiffuseMorph registers a moving image to a fixed one: a diffusion model predicts the deformation, an optimisation on
-the two images refines it, and every state between "untouched" (eta 0) and "registered" (eta 1) is there too."""
+Start here:
+  diffusemorph demo                                 two brains that come with it
+  diffusemorph register FIXED MOVING --output DIR   your own two images
+Then open report.html, in the folder that it names, in a browser.
 
-EXAMPLES = """\
-examples:
-  diffusemorph demo                                       register two real brains that come with the package
-  diffusemorph register fixed.nii.gz moving.nii.gz -o out register your own pair
-  diffusemorph apply out --to labels.nii.gz points.csv    the same for labels, points and other images
-  diffusemorph register --help                            all options, with examples
+{verbs}
+All options of a verb, with examples: diffusemorph VERB --help"""
 
+EXIT_CODES = """\
 exit codes: 0 done, 1 the job failed or was stopped, 2 the arguments make no sense
 Set DIFFUSEMORPH_TRACEBACK=1 in the environment to see where in the program an error comes from."""
 
@@ -35,11 +38,18 @@ DONE, FAILED, MISUSED = 0, 1, 2
 
 def build_parser() -> Parser:
     """The parser of the whole command. Nothing heavy is imported, so that help and refusals come at once."""
-    parser = Parser(prog="diffusemorph", description=DESCRIPTION, epilog=EXAMPLES)
+    parser = Parser(prog="diffusemorph", usage="%(prog)s VERB ...", epilog=EXIT_CODES)
     parser.add_argument("--version", action="version", version=f"DiffuseMorph {__version__}")
-    verbs = parser.add_subparsers(dest="verb", metavar="VERB", title="verbs")
-    for module in (register, apply, template, synthesize, train, models, demo):
-        module.add_verb(verbs)
+    verbs = parser.add_subparsers(dest="verb", metavar="VERB", prog="diffusemorph", help=SUPPRESS)
+    groups = []
+    # What argparse keeps for its own list of verbs, which it cannot group.
+    for title, modules in VERBS.items():
+        first = len(verbs._choices_actions)
+        for module in modules:
+            module.add_verb(verbs)
+        lines = [f"  {verb.dest:<12}{verb.help}" for verb in verbs._choices_actions[first:]]
+        groups.append("\n".join([f"{title}:", *lines, ""]))
+    parser.description = OVERVIEW.format(verbs="\n".join(groups))
     return parser
 
 
@@ -68,7 +78,7 @@ def _run(argv: Sequence[str] | None) -> int:
     except SystemExit as exit_:
         return int(exit_.code or DONE)
     if arguments.verb is None:
-        parser.print_help(sys.stderr)
+        print(parser.description, file=sys.stderr)
         return MISUSED
     name = f"{parser.prog} {arguments.verb}"
     try:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 
 import pytest
 
 from DiffuseMorphCore import __version__
-from DiffuseMorphCore.command_line import main
+from DiffuseMorphCore.command_line import build_parser, main
 
 VERBS = ("register", "apply", "synthesize", "train", "models", "demo")
 
@@ -51,9 +52,24 @@ def test_version(capsys):
     assert __version__ in capsys.readouterr().out
 
 
-def test_no_verb_shows_the_help(capsys):
+def test_no_verb_shows_what_to_do_first_and_every_verb_on_one_screen(capsys):
     assert main([]) == 2
-    assert "usage: diffusemorph" in capsys.readouterr().err
+    shown = capsys.readouterr()
+    lines = shown.err.splitlines()
+    assert not shown.out and len(lines) <= 24 and all(len(line) <= 80 for line in lines)
+    assert "diffusemorph demo " in shown.err and "VERB --help" in shown.err
+    (verbs,) = (action for action in build_parser()._actions if action.dest == "verb")
+    assert len(verbs.choices) >= 7
+    for verb in verbs.choices:
+        assert len([line for line in lines if re.match(rf"  {verb} +\w+ \w+", line)]) == 1, verb
+
+
+def test_help_has_the_same_overview_with_options_and_exit_codes(capsys):
+    main([])
+    overview = capsys.readouterr().err
+    assert main(["--help"]) == 0
+    text = capsys.readouterr().out
+    assert overview in text and "--version" in text and "exit codes: 0 done" in text
 
 
 @pytest.mark.parametrize(
