@@ -18,6 +18,7 @@ __version__ = "0.1.0"
 
 _WHERE = {
     "register": "DiffuseMorphCore.registration",
+    "register_tensors": "DiffuseMorphCore.registration",
     "Registration": "DiffuseMorphCore.registration",
     "load_result": "DiffuseMorphCore.registration",
     "build_template": "DiffuseMorphCore.registration.template",

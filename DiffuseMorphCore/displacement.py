@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
-import SimpleITK as sitk
 import torch
 from torch import Tensor
 
 from DiffuseMorphCore.grid import Grid
 from DiffuseMorphCore.warp import compose, invert_evenly, jacobian_determinant, resize_displacement, sample_axes
+
+if TYPE_CHECKING:
+    import SimpleITK as sitk
 
 
 @dataclass(frozen=True)
@@ -83,4 +86,6 @@ class Displacement:
 
     def transform(self) -> sitk.DisplacementFieldTransform:
         """As ITK has it: p -> p + u(p) in mm, LPS; linear between the grid's voxels, nothing outside."""
+        import SimpleITK as sitk
+
         return sitk.DisplacementFieldTransform(self.grid.image(self.vectors().astype(np.float64), vector=True))

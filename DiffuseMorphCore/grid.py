@@ -5,11 +5,14 @@ registration.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
-import SimpleITK as sitk
 import torch
 from torch import Tensor
+
+if TYPE_CHECKING:
+    import SimpleITK as sitk
 
 
 @dataclass(frozen=True)
@@ -77,6 +80,8 @@ class Grid:
 
     def image(self, values: Tensor | np.ndarray, vector: bool = False) -> sitk.Image:
         """A SimpleITK image on this grid; ``values`` in array order, vector components last when ``vector``."""
+        import SimpleITK as sitk
+
         array = values.detach().cpu().numpy() if isinstance(values, Tensor) else values
         result = sitk.GetImageFromArray(np.ascontiguousarray(array), isVector=vector)
         self.place(result)

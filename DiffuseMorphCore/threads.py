@@ -61,19 +61,33 @@ def threads_used(wanted: str | int = "auto") -> Iterator[int]:
     Raises DiffuseMorphError for anything else.
     """
     check_threads(wanted)
-    import SimpleITK as sitk
     import torch
 
-    before = torch.get_num_threads(), sitk.ProcessObject.GetGlobalDefaultNumberOfThreads()
-    threads = automatic_threads(before[0]) if wanted == "auto" else wanted
+    before = torch.get_num_threads()
+    threads = automatic_threads(before) if wanted == "auto" else wanted
     torch.set_num_threads(threads)
-    sitk.ProcessObject.SetGlobalDefaultNumberOfThreads(threads)
     try:
-        yield threads
+        with _image_threads(threads):
+            yield threads
     finally:
-        torch.set_num_threads(before[0])
-        sitk.ProcessObject.SetGlobalDefaultNumberOfThreads(before[1])
+        torch.set_num_threads(before)
         note_load()
+
+
+@contextmanager
+def _image_threads(count: int) -> Iterator[None]:
+    """Let SimpleITK, where it is installed, use so many threads inside the block."""
+    try:
+        import SimpleITK as sitk
+    except ImportError:  # arrays are registered without it
+        yield
+        return
+    before = sitk.ProcessObject.GetGlobalDefaultNumberOfThreads()
+    sitk.ProcessObject.SetGlobalDefaultNumberOfThreads(count)
+    try:
+        yield
+    finally:
+        sitk.ProcessObject.SetGlobalDefaultNumberOfThreads(before)
 
 
 def with_threads(function: Callable[..., Result]) -> Callable[..., Result]:

@@ -55,6 +55,14 @@ def minutes(text: str) -> float:
     return value
 
 
+def millimetres(text: str) -> float:
+    """A length from 0.1 to 100."""
+    value = number(text, float, "a number")
+    if not 0.1 <= value <= 100.0:
+        raise argparse.ArgumentTypeError(f"'{text}' is not a length from 0.1 to 100")
+    return value
+
+
 def _count(text: str, lowest: int) -> int:
     value = number(text, int, "a whole number")
     if value < lowest:

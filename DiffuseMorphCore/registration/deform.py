@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 import torch
@@ -42,6 +43,17 @@ class Deformation:
     similarity: dict[str, float]
     repair: Repair
     notes: list[str] = field(default_factory=list)
+
+    def displacement(self, eta: float = 1.0, shape: Sequence[int] | None = None) -> Tensor:
+        """(1, ndim, *shape): the displacement at eta over the pair's field of view, in voxels of a grid of ``shape``,
+        pulling; by default on the grid on which it is known. At eta 1 it is the finest there is.
+
+        Raises DiffuseMorphError when eta is not in [0, 1].
+        """
+        known = self.path.delivered(eta)
+        if shape is None:
+            shape = self.grid.shape if known.grid is self.path.grid else self.pair.shape
+        return known.on(self.grid.resampled(tuple(shape))).values
 
     def undone(self, reason: str) -> Deformation:
         """The alignment alone in its place, with the reason among the notes."""

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
-import SimpleITK as sitk
 import torch
 from torch import Tensor
 
 from DiffuseMorphCore.errors import DiffuseMorphError
 from DiffuseMorphCore.warp import downsample, resize
+
+if TYPE_CHECKING:
+    import SimpleITK as sitk
 
 _CUT, _CUT_SHARE = 0.05, 0.3
 """Mean content of a slice from which it is a cut through tissue: by itself, and as a share of the fullest slice's."""
@@ -27,6 +31,8 @@ def placed(mask: sitk.Image, image: sitk.Image, name: str, called: str | None = 
     ------
     DiffuseMorphError : the mask does not cover the image, or marks nothing of it.
     """
+    import SimpleITK as sitk
+
     called = called or f"mask of the {name}"
     if mask.GetDimension() != image.GetDimension():
         raise DiffuseMorphError(

@@ -12,7 +12,7 @@ import SimpleITK as sitk
 import torch
 
 from DiffuseMorphCore.devices import choose_device, describe_device
-from DiffuseMorphCore.errors import DiffuseMorphError, is_out_of_memory
+from DiffuseMorphCore.errors import DiffuseMorphError
 from DiffuseMorphCore.grid import Grid
 from DiffuseMorphCore.networks import DiffuseMorph
 from DiffuseMorphCore.options import RegistrationOptions, free_axes, takes_options
@@ -21,17 +21,19 @@ from DiffuseMorphCore.registration.align import align as align_linearly
 from DiffuseMorphCore.registration.align import as_affine
 from DiffuseMorphCore.registration.deform import Deformation, deform
 from DiffuseMorphCore.registration.guides import Guides
-from DiffuseMorphCore.registration.inputs import Image, load_pair, resolve_canonical, resolve_model
+from DiffuseMorphCore.registration.inputs import Image, load_pair
 from DiffuseMorphCore.registration.intensity import check_fill
 from DiffuseMorphCore.registration.left_out import landmark_distances
 from DiffuseMorphCore.registration.mapping import Mapping
+from DiffuseMorphCore.registration.memory import within_memory
 from DiffuseMorphCore.registration.modality import Modality, choose_modality
+from DiffuseMorphCore.registration.model_choice import resolve_canonical, resolve_model
 from DiffuseMorphCore.registration.prepare import PreparedScan
 from DiffuseMorphCore.registration.quality import quality, versions
 from DiffuseMorphCore.registration.region import working_region
 from DiffuseMorphCore.registration.result import Registration
 from DiffuseMorphCore.registration.stages import Stopwatch
-from DiffuseMorphCore.registration.verdict import judge, odd_units
+from DiffuseMorphCore.registration.verdict import NO_GAIN, judge, odd_units
 from DiffuseMorphCore.registration.working_grid import choose_grid, delivered_grid, working_shape
 from DiffuseMorphCore.registration.working_pair import working_pair
 from DiffuseMorphCore.similarity import MODALITIES, Similarity
@@ -39,10 +41,6 @@ from DiffuseMorphCore.threads import with_threads
 from DiffuseMorphCore.transforms import as_transform
 
 _TISSUE_SPACING = 3.0  # mm of the voxels on which the contrasts are looked at
-_NO_GAIN = (
-    "The images explain each other hardly better after the deformation than after the alignment alone, "
-    "so the alignment is the result."
-)
 _COMPARED = 60_000  # voxels on which the alignment is compared with the start
 
 
@@ -139,9 +137,16 @@ def register(
         if wanted.modality == "different" and wanted.model == "default":
             network = canonical() or network
         advance(progress, "align", 1.0)
-    deformation, used = _deform_within_memory(
-        scans, region, alignment, network, target, goal, guides, wanted, notes, stopwatch, progress
-    )
+
+    def attempt(device: torch.device, reduction: int) -> Deformation:
+        with stopwatch("prepare"):
+            working = choose_grid(region, device, goal, notes, reduction, wanted.quality)
+            grid = delivered_grid(working)
+            pair = working_pair(scans, working, alignment, tissue=goal.uses_tissue)
+            guided = guides.goal(goal, working, alignment)
+        return deform(pair, grid, region.shape, network, device, guided, wanted, stopwatch, progress)
+
+    deformation, used = within_memory(attempt, target, notes)
     with stopwatch("deliver"):
         backgrounds = tuple(scan.background for scan in scans)
         verdict = judge(deformation.pair, deformation.path.finest.on(deformation.grid), backgrounds, units)
@@ -150,7 +155,7 @@ def register(
             and guides.landmarks is None
             and guides.labels is None
         ):
-            deformation = deformation.undone(_NO_GAIN)
+            deformation = deformation.undone(NO_GAIN)
             verdict = judge(deformation.pair, deformation.path.finest.on(deformation.grid), backgrounds, units)
         report = {"verdict": verdict.entry(), "modality": _told(wanted.modality, modality)}
         report |= quality(scans, deformation, goal, used, region.shape)
@@ -242,44 +247,3 @@ def _kept_start(
         seen = 1.0 if pair.moving_mask is None else float(pair.moving_mask.mean())
         values.append(seen * goal.of_images.evaluate(pair, torch.zeros((1, ndim, *grid.shape))))
     return start if values[0] >= values[1] else found
-
-
-def _deform_within_memory(
-    scans: tuple[PreparedScan, PreparedScan],
-    region: Grid,
-    alignment: sitk.AffineTransform,
-    network: DiffuseMorph | None,
-    device: torch.device,
-    goal: Similarity,
-    guides: Guides,
-    options: RegistrationOptions,
-    notes: list[str],
-    stopwatch: Stopwatch,
-    progress: Progress | None,
-) -> tuple[Deformation, torch.device]:
-    """Deform what lies in ``region`` on the device; where its memory does not suffice, on a coarser grid, and at last
-    on the CPU.
-    """
-    reduction = 1
-    while True:
-        try:
-            with stopwatch("prepare"):
-                working = choose_grid(region, device, goal, notes, reduction, options.quality)
-                grid = delivered_grid(working)
-                pair = working_pair(scans, working, alignment, tissue=goal.uses_tissue)
-                guided = guides.goal(goal, working, alignment)
-            return deform(pair, grid, region.shape, network, device, guided, options, stopwatch, progress), device
-        except (MemoryError, RuntimeError) as error:
-            if not is_out_of_memory(error):
-                raise
-            if device.type == "cuda":
-                torch.cuda.empty_cache()
-            reduction *= 4
-            if reduction > 16 and device.type == "cpu":
-                raise DiffuseMorphError(
-                    "There is not enough memory for this registration: close other programs."
-                ) from None
-            if reduction > 16:
-                device, reduction = torch.device("cpu"), 1
-            size = "" if reduction == 1 else f" with 1/{reduction} of the voxels"
-            notes.append(f"The memory did not suffice: repeated on {device}{size}.")

@@ -8,10 +8,13 @@ from collections.abc import Iterator
 
 
 class Stopwatch:
-    """Adds up wall seconds by stage: ``with stopwatch("align"): …``."""
+    """Adds up wall seconds by stage: ``with stopwatch("align"): …``.
 
-    def __init__(self) -> None:
-        self.seconds: dict[str, float] = {}
+    seconds : what they are added to, by the stages' names; None: a new one.
+    """
+
+    def __init__(self, seconds: dict[str, float] | None = None) -> None:
+        self.seconds = {} if seconds is None else seconds
 
     @contextlib.contextmanager
     def __call__(self, stage: str) -> Iterator[None]:

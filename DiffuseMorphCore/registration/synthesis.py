@@ -12,7 +12,8 @@ from DiffuseMorphCore.networks import DiffuseMorph
 from DiffuseMorphCore.progress import Progress, advance
 from DiffuseMorphCore.registration.align import align as align_linearly
 from DiffuseMorphCore.registration.canonical import NetworkFrame
-from DiffuseMorphCore.registration.inputs import Image, load_pair, resolve_model
+from DiffuseMorphCore.registration.inputs import Image, load_pair
+from DiffuseMorphCore.registration.model_choice import resolve_model
 from DiffuseMorphCore.registration.predict import network_images
 from DiffuseMorphCore.registration.working_grid import choose_grid
 from DiffuseMorphCore.registration.working_pair import working_pair

@@ -43,10 +43,10 @@ class ModelChoice:
 class Data:
     """Where pairs come from; see the commented configurations and the classes of the sources.
 
-    source : one of SOURCES. folder : label maps or images. table : CSV of pairs. atlas : image everything is
-    registered to, with atlas_labels. whole_head, shapes : shares of the pairs from label maps that keep the tissues
-    outside the brain, and that show random shapes instead. map_spacing : mm at which label maps are kept. held_out :
-    how many people (or images, subjects, pairs), last by name, only validate.
+    source : one of SOURCES. folder : label maps, or the file they are packed into, or images. table : CSV of pairs.
+    atlas : image everything is registered to, with atlas_labels. whole_head, shapes : shares of the pairs from label
+    maps that keep the tissues outside the brain, and that show random shapes instead. map_spacing : mm at which label
+    maps are kept. held_out : how many people (or images, subjects, pairs), last by name, only validate.
     image_suffix, label_suffix : how a file name ends, before its extension, if it is an image or a label map.
     pattern : regular expression with a group `subject`, for subjects told apart by file name. spacing : mm per axis of
     images' voxels, in the order of geometry.shape, where they are not cubes of geometry.spacing.
@@ -71,6 +71,18 @@ class Data:
     curriculum: tuple[float, float] = (0.0, 0.0)
     flips: tuple[str, ...] = field(default=(), metadata={"allowed": ("x", "y", "z")})
     affine: float = _number(0.0, 0)
+
+    def left_of(self, count: int, what: str) -> int:
+        """How many of ``count`` people (or images, subjects, pairs) are left to train on; ``what`` names them.
+
+        Raises DiffuseMorphError when there are none.
+        """
+        if count <= self.held_out:
+            raise DiffuseMorphError(
+                f"There are {count} {what}, and 'data.held_out' takes {self.held_out} of them for "
+                "validation: nothing is left to train on."
+            )
+        return count - self.held_out
 
 
 @dataclass(frozen=True)

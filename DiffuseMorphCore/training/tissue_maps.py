@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
-import SimpleITK as sitk
 import torch
 from torch import Tensor
 
 from DiffuseMorphCore.errors import DiffuseMorphError
-from DiffuseMorphCore.images import read_image
+from DiffuseMorphCore.training.label_files import LabelFile
 from DiffuseMorphCore.training.tissues import BRAIN, tissue_indices
 from DiffuseMorphCore.warp import resize
 
@@ -59,26 +57,23 @@ class TissueMap:
         return self.tissues.flatten()[index.long()]
 
 
-def load_tissue_maps(paths: Sequence[Path]) -> list[TissueMap]:
+def load_tissue_maps(files: Sequence[LabelFile]) -> list[TissueMap]:
     """Read label maps of whole heads. Raises DiffuseMorphError for a file that is none, or shows no brain."""
     maps = []
-    for path in paths:
-        image = read_image(path)
-        if image.GetDimension() != 3 or image.GetNumberOfComponentsPerPixel() != 1:
-            raise DiffuseMorphError(f"The label map '{path}' must be a 3-D volume with one number per voxel.")
-        image = sitk.DICOMOrient(image, "LPS")
-        found = tissue_indices(np.rint(sitk.GetArrayFromImage(image)).astype(np.int64))
+    for file in files:
+        labels, spacing = file.read()
+        found = tissue_indices(labels)
         brain = np.argwhere(np.isin(found, BRAIN))
         if not len(brain):
-            raise DiffuseMorphError(f"The label map '{path}' shows no brain: FreeSurfer's labels are needed.")
+            raise DiffuseMorphError(f"The label map '{file}' shows no brain: FreeSurfer's labels are needed.")
         filled = np.argwhere(found > 0)
         low, high = filled.min(axis=0), filled.max(axis=0) + 1
         tissues = np.pad(found[tuple(slice(a, b) for a, b in zip(low, high))], 1)
         maps.append(
             TissueMap(
-                path.name.split(".")[0],
+                file.name,
                 torch.from_numpy(tissues),
-                torch.tensor(image.GetSpacing()[::-1], dtype=torch.float32),
+                torch.from_numpy(spacing).float(),
                 torch.from_numpy(brain.mean(axis=0) - low + 1).float(),
             )
         )

@@ -21,7 +21,8 @@ from DiffuseMorphCore.training.augmentation import (
     random_orientation,
     sample_affine,
 )
-from DiffuseMorphCore.training.labelmaps import EXTRA_CEREBRAL, find_label_maps, load_label_maps
+from DiffuseMorphCore.training.label_files import find_label_maps
+from DiffuseMorphCore.training.labelmaps import EXTRA_CEREBRAL, load_label_maps
 from DiffuseMorphCore.training.shapes import RandomShapes, _Organ
 from DiffuseMorphCore.training.synthetic import Geometry, People, SyntheticPairs, slice_of
 from DiffuseMorphCore.warp import determinant_minimum, sample_points, warp

@@ -17,6 +17,7 @@ from DiffuseMorphCore.training.appearance import Appearance
 from DiffuseMorphCore.training.augmentation import AffineRange
 from DiffuseMorphCore.training.canonical_objective import tissue_terms
 from DiffuseMorphCore.training.contrasts import FAMILIES, draw_contrast
+from DiffuseMorphCore.training.label_files import LabelFile, find_label_maps
 from DiffuseMorphCore.training.settings import settings_from
 from DiffuseMorphCore.training.synthetic import Geometry
 from DiffuseMorphCore.training.tissue_maps import load_tissue_maps
@@ -46,7 +47,7 @@ def heads(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def maps(heads):
-    return load_tissue_maps(sorted(heads.glob("*.nii.gz")))
+    return load_tissue_maps(find_label_maps(heads))
 
 
 def name_at(tissues, *voxel):
@@ -78,7 +79,7 @@ def test_a_map_is_looked_up_in_millimetres_about_the_middle_of_the_brain(maps):
 def test_the_order_of_axes_in_the_file_does_not_matter(maps, heads, tmp_path):
     image = sitk.DICOMOrient(sitk.ReadImage(str(heads / "head1.nii.gz")), "PIR")
     sitk.WriteImage(image, str(tmp_path / "turned.nii.gz"))
-    turned = load_tissue_maps([tmp_path / "turned.nii.gz"])[0]
+    turned = load_tissue_maps([LabelFile(tmp_path / "turned.nii.gz")])[0]
     assert torch.equal(turned.tissues, maps[1].tissues)
     torch.testing.assert_close(turned.centre, maps[1].centre)
 
@@ -162,6 +163,6 @@ def test_label_maps_without_a_brain_are_refused(tmp_path):
     empty = sitk.Image((8, 8, 8), sitk.sitkInt16) + 511
     sitk.WriteImage(empty, str(tmp_path / "skin.nii.gz"))
     with pytest.raises(DiffuseMorphError, match="skin.nii.gz.*no brain"):
-        load_tissue_maps([tmp_path / "skin.nii.gz"])
+        load_tissue_maps([LabelFile(tmp_path / "skin.nii.gz")])
     with pytest.raises(DiffuseMorphError, match="no label maps"):
         TissuePairs([], [], Geometry())
