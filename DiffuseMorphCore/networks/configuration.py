@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import dataclass, field
 from typing import Any
 
 from DiffuseMorphCore.errors import DiffuseMorphError
+from DiffuseMorphCore.plain_dicts import from_plain_dict, to_plain_dict
 
 OUTPUTS = ("displacement", "velocity")
 ATTENTIONS = ("softmax", "linear")
@@ -165,44 +166,12 @@ class ModelConfiguration:
 
     def to_dict(self) -> dict[str, Any]:
         """The configuration as nested dicts of primitives, tuples written as lists."""
-        return _listed(asdict(self))
+        return to_plain_dict(self)
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> ModelConfiguration:
         """The inverse of `to_dict`. Raises DiffuseMorphError when a value is missing, unknown or impossible."""
-        parts = {
-            "diffusion": DiffusionConfiguration,
-            "deformation": DeformationConfiguration,
-            "schedule": ScheduleConfiguration,
-        }
-        values = dict(_mapping(values, "model"))
-        for name, part in parts.items():
-            if name in values and (name, values[name]) != ("diffusion", None):
-                values[name] = _build(part, values[name], name)
-        return _build(cls, values, "model")
-
-
-def _build(kind: type, values: Any, name: str) -> Any:
-    values = _mapping(values, name)
-    unknown = sorted(set(values) - {entry.name for entry in fields(kind)})
-    _require(not unknown, f"'{name}' has the unknown entries {', '.join(map(str, unknown))}")
-    try:
-        return kind(**values)
-    except (TypeError, ValueError, AttributeError) as error:
-        raise DiffuseMorphError(
-            f"The model's configuration cannot be used: '{name}' is incomplete or malformed ({error})."
-        ) from error
-
-
-def _mapping(values: Any, name: str) -> dict[str, Any]:
-    _require(isinstance(values, dict), f"'{name}' is not a table")
-    return values
-
-
-def _listed(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _listed(entry) for key, entry in value.items()}
-    return [_listed(entry) for entry in value] if isinstance(value, (tuple, list)) else value
+        return from_plain_dict(cls, values, "the model's configuration")
 
 
 def _require(condition: bool, problem: str) -> None:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import tomllib
-import types
-import typing
-from dataclasses import MISSING, asdict, dataclass, field, fields, is_dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from DiffuseMorphCore.errors import DiffuseMorphError
 from DiffuseMorphCore.networks.presets import PRESETS, Preset
+from DiffuseMorphCore.plain_dicts import from_plain_dict, to_plain_dict
 from DiffuseMorphCore.training.appearance import Appearance
 from DiffuseMorphCore.training.objective import LossWeights
 from DiffuseMorphCore.training.synthetic import Geometry
@@ -168,13 +167,7 @@ class TrainingRun:
 
     def to_dict(self) -> dict[str, Any]:
         """The settings as nested dicts of plain values, lists in place of tuples, as a checkpoint keeps them."""
-
-        def listed(value: Any) -> Any:
-            if isinstance(value, dict):
-                return {key: listed(entry) for key, entry in value.items()}
-            return [listed(entry) for entry in value] if isinstance(value, (tuple, list)) else value
-
-        return listed(asdict(self))
+        return to_plain_dict(self)
 
 
 def read_settings(path: str | Path) -> TrainingRun:
@@ -197,7 +190,7 @@ def settings_from(values: dict[str, Any], name: str = "settings") -> TrainingRun
     """Settings from nested dicts, as TOML gives them; what is not given keeps its default, and the loss weights that
     are not given are the preset's. Raises DiffuseMorphError as read_settings does.
     """
-    run = _build(TrainingRun, values, name, "")
+    run = from_plain_dict(TrainingRun, values, f"'{name}'")
     given = values.get("loss", {})
     training = run.preset.training
     preset = {"registration": training.registration_weight, "smoothness": training.smoothness_weight}
@@ -212,44 +205,3 @@ def settings_from(values: dict[str, Any], name: str = "settings") -> TrainingRun
                 f"needs {run.preset.model.ndim} sides of at least 8 voxels."
             )
     return run
-
-
-def _build(kind: type, values: Any, name: str, prefix: str) -> Any:
-    if not isinstance(values, dict):
-        raise DiffuseMorphError(f"In '{name}' the key '{prefix.rstrip('.')}' must be a table, not {values!r}.")
-    known = {entry.name: entry for entry in fields(kind)}
-    for key in values:
-        if key not in known:
-            raise DiffuseMorphError(f"In '{name}' the key '{prefix}{key}' is unknown: allowed are {', '.join(known)}.")
-    for key, entry in known.items():
-        if key not in values and entry.default is MISSING and entry.default_factory is MISSING:
-            raise DiffuseMorphError(f"In '{name}' the key '{prefix}{key}' is missing: add it.")
-    hints = typing.get_type_hints(kind)
-    return kind(
-        **{key: _value(hints[key], value, known[key].metadata, name, prefix + key) for key, value in values.items()}
-    )
-
-
-def _value(hint: Any, value: Any, rules: typing.Mapping[str, Any], name: str, key: str) -> Any:
-    if typing.get_origin(hint) in (typing.Union, types.UnionType):
-        if value is None:  # as to_dict writes what was not given
-            return None
-        hint = next(option for option in typing.get_args(hint) if option is not type(None))
-    if typing.get_origin(hint) is tuple:
-        if not isinstance(value, list):
-            raise DiffuseMorphError(f"In '{name}' the key '{key}' must be a list in square brackets, not {value!r}.")
-        parts = typing.get_args(hint)
-        if len(parts) == 2 and parts[1] is not Ellipsis and len(value) != 2:
-            raise DiffuseMorphError(f"In '{name}' the key '{key}' must be a list of two values, not {value!r}.")
-        return tuple(_value(parts[0], entry, rules, name, key) for entry in value)
-    if is_dataclass(hint):
-        return _build(hint, value, name, key + ".")
-    fits = (isinstance(value, (int, float)) and not isinstance(value, bool)) if hint is float else type(value) is hint
-    if not fits:
-        words = {float: "a number", int: "a whole number", str: "a text in quotes", bool: "true or false"}
-        raise DiffuseMorphError(f"In '{name}' the key '{key}' must be {words[hint]}, not {value!r}.")
-    if "allowed" in rules and value not in rules["allowed"]:
-        raise DiffuseMorphError(f"In '{name}' the key '{key}' is '{value}': allowed are {', '.join(rules['allowed'])}.")
-    if "least" in rules and value < rules["least"]:
-        raise DiffuseMorphError(f"In '{name}' the key '{key}' is {value}: it must be at least {rules['least']}.")
-    return hint(value)

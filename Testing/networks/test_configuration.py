@@ -43,12 +43,12 @@ def test_configurations_survive_a_dictionary(name):
     [
         (None, {"ndim": 4}, "neither 2 nor 3"),
         (None, {"output": "flow"}, "displacement, velocity"),
-        (None, {"colour": 1}, "unknown entries colour"),
+        (None, {"colour": 1}, "'colour' is unknown"),
         (None, {"working_side": 48, "finer_sides": [72, 48]}, "finer from one to the next"),
         (None, {"finer_sides": [72]}, "finer from one to the next"),
-        (None, {"deformation": None}, "'deformation' is not a table"),
+        (None, {"deformation": None}, "'deformation' must be a table"),
         ("schedule", {"last": 1.0}, "betas"),
-        ("schedule", {"steps": "many"}, "malformed"),
+        ("schedule", {"steps": "many"}, "'schedule.steps' must be a whole number"),
         ("diffusion", {"width": 10}, "no multiple"),
         ("diffusion", {"heads": 3}, "heads"),
         ("diffusion", {"attention_levels": [4]}, "attention is asked for"),
@@ -70,7 +70,7 @@ def test_impossible_configuration_is_refused(part, change, problem):
 def test_a_missing_part_is_refused():
     values = PRESETS["brain3d"].model.to_dict()
     del values["diffusion"]
-    with pytest.raises(DiffuseMorphError, match="incomplete"):
+    with pytest.raises(DiffuseMorphError, match="'diffusion' is missing"):
         ModelConfiguration.from_dict(values)
 
 
