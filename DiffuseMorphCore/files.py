@@ -12,14 +12,17 @@ from typing import BinaryIO
 
 
 @contextmanager
-def completed(path: str | Path) -> Iterator[Path]:
+def completed(path: str | Path, make_folder: bool = False) -> Iterator[Path]:
     """A name beside ``path``, with its extension, to write to; the file gets its own name when the block ends well.
 
-    Until then, and after an error, ``path`` holds what it held before, and nothing temporary is left. The folder is
-    made where it is missing.
+    Until then, and after an error, ``path`` holds what it held before, and nothing temporary is left.
+
+    make_folder : make the folder where it is missing. A folder that a user has named is better refused, as it may be
+        mistyped.
     """
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
+    if make_folder:
+        path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f".{os.getpid()}.part.{path.name}")
     try:
         yield part

@@ -21,12 +21,14 @@ def to_plain_dict(instance: Any) -> dict[str, Any]:
 def from_plain_dict(kind: type[Kind], values: Any, place: str, prefix: str = "") -> Kind:
     """The inverse of `to_plain_dict`: a dataclass of nested dicts, every key and type checked.
 
-    kind : dataclass whose fields are numbers, texts, truth values, dataclasses, tuples of these, or any of them or None.
-        A field's metadata may hold "allowed" (the values it may have) and "least" (the smallest number).
-    values : what was read. place : where, for messages: "'run.toml'". prefix : keys that lead to this table, with dots.
+    kind : dataclass whose fields are numbers, texts, truth values, dataclasses, tuples of these, or one of these or
+        None. A field's metadata may hold "allowed" (the values it may have) and "least" (the smallest number).
+    values : what was read.
+    place : where, for messages: "'run.toml'".
+    prefix : keys that lead to this table, with dots.
 
-    Raises DiffuseMorphError, naming place and key, when a key is unknown or missing, or a value has the wrong type or is
-    not allowed; and what the dataclass itself raises.
+    Raises DiffuseMorphError, naming place and key, when a key is unknown or missing, or a value has the wrong type or
+    is not allowed; and what the dataclass itself raises.
     """
     if not isinstance(values, dict):
         what = f"the key '{prefix.rstrip('.')}'" if prefix else "the whole"

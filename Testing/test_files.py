@@ -9,7 +9,10 @@ from DiffuseMorphCore.files import completed, reason_not_written
 
 def test_a_file_gets_its_name_when_it_is_complete(tmp_path):
     path = tmp_path / "new" / "a.nii.gz"
-    with completed(path) as part:
+    with pytest.raises(FileNotFoundError), completed(path) as part:
+        part.write_text("first")
+    assert not path.parent.exists()
+    with completed(path, make_folder=True) as part:
         part.write_text("first")
         assert part.parent == path.parent and part.name.endswith("a.nii.gz") and not path.exists()
     assert path.read_text() == "first" and list(path.parent.iterdir()) == [path]

@@ -38,12 +38,12 @@ def write_prepared(data_set: DataSet, out: str | Path, frames: bool = False, qui
 
 
 def _write(image: sitk.Image, path: Path) -> None:
-    with completed(path) as part:
+    with completed(path, make_folder=True) as part:
         sitk.WriteImage(image, str(part), useCompression=True)
 
 
 def _write_list(path: Path, pairs) -> Path:
-    with completed(path) as part, part.open("w", newline="", encoding="utf-8") as file:
+    with completed(path, make_folder=True) as part, part.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         writer.writerow(COLUMNS)
         for pair in pairs:

@@ -14,7 +14,7 @@ from DiffuseMorphCore.files import completed
 
 def write_text(path: Path, text: str) -> None:
     """Write a text file whole or not at all."""
-    with completed(path) as part:
+    with completed(path, make_folder=True) as part:
         part.write_text(text, encoding="utf-8")
 
 
@@ -59,7 +59,7 @@ class Records:
         """All rows as one CSV file; the columns are the keys, in the order in which they first appear."""
         path = self.folder / name
         columns = list(dict.fromkeys(column for row in rows for column in row))
-        with completed(path) as part, part.open("w", newline="", encoding="utf-8") as file:
+        with completed(path, make_folder=True) as part, part.open("w", newline="", encoding="utf-8") as file:
             writer = csv.DictWriter(file, columns, restval="")
             writer.writeheader()
             writer.writerows(rows)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -54,6 +55,18 @@ class Modality:
     reason: str
     correlation: float
     profile_distance: float | None = None
+
+
+def modality_entry(name: str, chosen: Modality | None) -> dict[str, Any]:
+    """A report's entry: which modality, and where it was chosen from the images, why."""
+    if chosen is None:
+        return {"name": name, "reason": "as asked for"}
+    return {
+        "name": name,
+        "reason": chosen.reason,
+        "correlation": round(chosen.correlation, 3),
+        "profile_distance": None if chosen.profile_distance is None else round(chosen.profile_distance, 3),
+    }
 
 
 @torch.no_grad()

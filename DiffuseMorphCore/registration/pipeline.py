@@ -26,7 +26,7 @@ from DiffuseMorphCore.registration.intensity import check_fill
 from DiffuseMorphCore.registration.left_out import landmark_distances
 from DiffuseMorphCore.registration.mapping import Mapping
 from DiffuseMorphCore.registration.memory import within_memory
-from DiffuseMorphCore.registration.modality import Modality, choose_modality
+from DiffuseMorphCore.registration.modality import Modality, choose_modality, modality_entry
 from DiffuseMorphCore.registration.model_choice import resolve_canonical, resolve_model
 from DiffuseMorphCore.registration.prepare import PreparedScan
 from DiffuseMorphCore.registration.quality import quality, versions
@@ -157,7 +157,7 @@ def register(
         ):
             deformation = deformation.undone(NO_GAIN)
             verdict = judge(deformation.pair, deformation.path.finest.on(deformation.grid), backgrounds, units)
-        report = {"verdict": verdict.entry(), "modality": _told(wanted.modality, modality)}
+        report = {"verdict": verdict.entry(), "modality": modality_entry(wanted.modality, modality)}
         report |= quality(scans, deformation, goal, used, region.shape)
         advance(progress, "deliver", 1.0)
     report |= {
@@ -207,18 +207,6 @@ def _modality(
     grid = region.resampled(region.shape_at(_TISSUE_SPACING) if region.ndim == 3 else region.shape)
     pair = working_pair(scans, grid, alignment).to(device)
     return choose_modality(pair, grid, canonical)
-
-
-def _told(name: str, chosen: Modality | None) -> dict[str, Any]:
-    """The modality for a report: which, and where it was chosen from the images, why."""
-    if chosen is None:
-        return {"name": name, "reason": "as asked for"}
-    return {
-        "name": name,
-        "reason": chosen.reason,
-        "correlation": round(chosen.correlation, 3),
-        "profile_distance": None if chosen.profile_distance is None else round(chosen.profile_distance, 3),
-    }
 
 
 def _kept_start(

@@ -1,6 +1,5 @@
 import os
 import time
-from pathlib import Path
 
 import numpy as np
 import slicer
@@ -210,21 +209,17 @@ class ResultExporter:
     @staticmethod
     def _write(sequence, path, size):
         """The sequence, of about so many bytes, as a file that appears whole or not at all."""
-        from DiffuseMorphCore.files import fault_of_place
+        from DiffuseMorphCore.files import completed, fault_of_place
 
         sequence.AddDefaultStorageNode()
         storage = sequence.GetStorageNode()
-        partial = Path(path[: -len(".seq.nrrd")] + ".part.seq.nrrd")
-        storage.SetFileName(str(partial))
-        try:
+        with completed(path) as part:
+            storage.SetFileName(str(part))
             if not storage.WriteData(sequence):
-                reason = fault_of_place(partial.parent, size) or _("Slicer could not write it, see its log")
+                reason = fault_of_place(part.parent, size) or _("Slicer could not write it, see its log")
                 raise DiffuseMorphError(
                     _("The trajectory could not be written to '{path}': {reason}.").format(path=path, reason=reason)
                 )
-            os.replace(partial, path)
-        finally:
-            partial.unlink(missing_ok=True)
         storage.SetFileName(path)
 
     def _deliverOverlay(self, kind, eta, image):

@@ -256,6 +256,9 @@ def test_a_page_that_cannot_be_written_is_told_in_a_sentence(result, tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(DiffuseMorphError, match=r"The page '.*report.html' cannot be written"):
         write_page(result, tmp_path / "file" / "report.html")
+    with pytest.raises(DiffuseMorphError, match=r"The page '.*report.html' cannot be written: no such file"):
+        write_page(result, tmp_path / "mistyped" / "report.html")
+    assert not (tmp_path / "mistyped").exists()
     with pytest.raises(DiffuseMorphError, match="eta"):
         result.write_page(tmp_path / "report.html", eta=2)
 

@@ -27,7 +27,7 @@ def canvas(rows: int, columns: int, width: float = 2.2, height: float = 2.4):
 
 def save(figure, path: Path) -> Path:
     """Write a picture whole or not at all."""
-    with completed(path) as part:
+    with completed(path, make_folder=True) as part:
         figure.savefig(part, dpi=110, format="png")
     return path
 

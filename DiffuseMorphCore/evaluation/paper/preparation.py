@@ -210,7 +210,7 @@ class _ToAtlas:
         path = self.folder / f"{scan.name}.tfm"
         if not path.exists():
             aligned = register(self.atlas.image(), scan.image(), model=None, refine=0).alignment
-            with completed(path) as part:
+            with completed(path, make_folder=True) as part:
                 sitk.WriteTransform(aligned, str(part))
         return sitk.ReadTransform(str(path))
 

@@ -37,7 +37,7 @@ class Kept:
             return found
         made = make()
         try:
-            with completed(path) as part, open(part, "wb") as file:
+            with completed(path, make_folder=True) as part, open(part, "wb") as file:
                 np.savez(file, **made)
         except OSError as error:
             raise DiffuseMorphError(
