@@ -30,14 +30,21 @@ class ScheduleConfiguration:
 class DiffusionConfiguration:
     """The diffusion network G; `architecture` is its name in `architectures.DIFFUSION`, the rest belongs to the U-Net.
 
-    width: channels of the finest level. multipliers: channels of each level, finest first, in units of `width`.
-    blocks: residual blocks a level on the way down (one more on the way up). groups: of the group normalisation.
-    attention: "softmax" or "linear", with `heads` heads, at the levels listed in `attention_levels` (0 = finest) and
-    always between the two residual blocks at the coarsest level. time_width: length of the timestep embedding; None =
-    `width`. patch: side, in voxels, of the blocks that the first layer takes together and the last one gives back, so
-    that all levels are so many times coarser; 1 works on the voxels themselves, as the paper does.
-    tissues: intensities in [0, 1] of the classes of tissue in the canonical contrast. With them the latent is the fixed
-    anatomy in that contrast, whatever the contrast of the images; without them, as in the paper, the noise estimate.
+    Attributes
+    ----------
+    width : channels of the finest level.
+    multipliers : channels of each level, finest first, in units of `width`.
+    blocks : residual blocks a level on the way down (one more on the way up).
+    groups : of the group normalisation.
+    attention, heads : "softmax" or "linear", and with how many heads.
+    attention_levels : levels with attention (0 = finest), besides the coarsest, which always has it between its two
+        residual blocks.
+    time_width : length of the timestep embedding; None: `width`.
+    patch : side, in voxels, of the blocks that the first layer takes together and the last one gives back, so that all
+        levels are so many times coarser; 1 works on the voxels themselves, as the paper does.
+    tissues : intensities in [0, 1] of the classes of tissue in the canonical contrast. With them the latent is the
+        fixed anatomy in that contrast, whatever the contrast of the images; without them, as in the paper, the noise
+        estimate.
     """
 
     width: int
@@ -97,11 +104,14 @@ class DeformationConfiguration:
     """The deformation network M; `architecture` is its name in `architectures.DEFORMATION`, the rest belongs to
     VoxelMorph's encoder and decoder.
 
-    encoder: channels of each level, finest first; every level after the first halves the grid.
-    decoder: channels of the blocks on the way up, one a level; then of one more block on the second finest grid; last
-    of the block on the finest grid, before the layer that gives the field. (The authors, 3-D: 32, 32, 32, 8, 8.)
-    convolutions: convolutions a block. initialisation: "normal" (all weights of standard deviation 0.02, as the authors
-    have it) or "kaiming" (keeps the size of the signal through the layers; the field starts near zero).
+    Attributes
+    ----------
+    encoder : channels of each level, finest first; every level after the first halves the grid.
+    decoder : channels of the blocks on the way up, one a level; then of one more block on the second finest grid; last
+        of the block on the finest grid, before the layer that gives the field. (The authors, 3-D: 32, 32, 32, 8, 8.)
+    convolutions : convolutions a block.
+    initialisation : "normal" (all weights of standard deviation 0.02, as the authors have it) or "kaiming" (keeps the
+        size of the signal through the layers; the field starts near zero).
     """
 
     encoder: tuple[int, ...]
@@ -131,12 +141,15 @@ class DeformationConfiguration:
 class ModelConfiguration:
     """A whole model: both networks, what M's output means, the schedule, and the grid the model was trained for.
 
-    diffusion: None leaves G out: M is given the fixed image in place of the latent, which is VoxelMorph.
-    ndim: 2 or 3. output: "displacement" (voxels) or "velocity" (voxels; the deformation is its exponential).
-    working_side: longest side, in voxels, of the grid the model was trained for; None = the images' own grid.
-    finer_sides: longest sides of the grids of further passes, on which the same networks register what is left.
-    spacing: least and most mm of the voxels on which the canonical contrast was learnt, for a diffusion network with
-    one.
+    Attributes
+    ----------
+    ndim : 2 or 3.
+    diffusion : None leaves G out: M is given the fixed image in place of the latent, which is VoxelMorph.
+    output : "displacement" (voxels) or "velocity" (voxels; the deformation is its exponential).
+    working_side : longest side, in voxels, of the grid the model was trained for; None: the images' own grid.
+    finer_sides : longest sides of the grids of further passes, on which the same networks register what is left.
+    spacing : least and most mm of the voxels on which the canonical contrast was learnt, for a diffusion network with
+        one.
     """
 
     ndim: int

@@ -63,9 +63,18 @@ class DeformationNetwork(nn.Module):
     def forward(self, moving: Tensor, latent: Tensor) -> Tensor:
         """Estimate the field that deforms the moving image, from the latent alone.
 
-        moving: (B, 1, *spatial) in [-1, 1]. latent: (B, 1, *spatial), scaled by eta where a part of the way is wanted.
-        Returns (B, ndim, *spatial) float32: displacement or velocity in voxels, component order = axis order, pulling.
-        Raises ValueError when the shapes do not agree.
+        Parameters
+        ----------
+        moving : (B, 1, *spatial) in [-1, 1].
+        latent : (B, 1, *spatial), scaled by eta where a part of the way is wanted.
+
+        Returns
+        -------
+        (B, ndim, *spatial) float32: displacement or velocity in voxels, component order = axis order, pulling.
+
+        Raises
+        ------
+        ValueError : the shapes do not agree.
         """
         check_images("The deformation network", (moving, latent), self.ndim)
         features, window = pad_to_multiple(torch.cat((moving, latent), dim=1), self.multiple)

@@ -87,10 +87,19 @@ class DiffusionNetwork(nn.Module):
     def forward(self, moving: Tensor, fixed: Tensor, noisy: Tensor, step: Tensor) -> Tensor:
         """The latent: the noise in `noisy`, or with `tissues` the fixed anatomy in the canonical contrast.
 
-        moving, fixed, noisy: (B, 1, *spatial) in [-1, 1], any size; noisy is the fixed image, in the canonical contrast
-        if there is one, with the noise of `step`.
-        step: (B,) int64, index into the noise schedule. Returns (B, 1, *spatial) float32: the noise estimate without
-        units, or an image in [-1, 1]. Raises ValueError when the shapes do not agree.
+        Parameters
+        ----------
+        moving, fixed : (B, 1, *spatial) in [-1, 1], any size.
+        noisy : the fixed image, in the canonical contrast if there is one, with the noise of `step`.
+        step : (B,) int64, index into the noise schedule.
+
+        Returns
+        -------
+        (B, 1, *spatial) float32: the noise estimate without units, or an image in [-1, 1].
+
+        Raises
+        ------
+        ValueError : the shapes do not agree.
         """
         values, window = self._values(moving, fixed, noisy, step)
         if self.intensities:

@@ -46,10 +46,20 @@ class DiffuseMorph(nn.Module):
     def latent(self, moving: Tensor, fixed: Tensor, noisy: Tensor | None = None, step: Tensor | int = 0) -> Tensor:
         """The latent of a pair (equation 10): G(moving, fixed, noisy, step).
 
-        moving, fixed, noisy: (B, 1, *spatial) in [-1, 1]; without `noisy` the fixed image itself stands in, noise-free,
-        as the paper registers. step: one index, or (B,) int64. Returns (B, 1, *spatial); the fixed anatomy in the
-        canonical contrast where the model has one; without a diffusion network the fixed image. Raises
-        DiffuseMorphError for a `noisy` image then.
+        Parameters
+        ----------
+        moving, fixed : (B, 1, *spatial) in [-1, 1].
+        noisy : the same; None: the fixed image itself stands in, noise-free, as the paper registers.
+        step : one index, or (B,) int64.
+
+        Returns
+        -------
+        (B, 1, *spatial): the fixed anatomy in the canonical contrast where the model has one; without a diffusion
+        network the fixed image.
+
+        Raises
+        ------
+        DiffuseMorphError : a `noisy` image is given to a model without a diffusion network.
         """
         if self.diffusion is None:
             if noisy is not None:
@@ -81,9 +91,16 @@ class DiffuseMorph(nn.Module):
         return self.schedule.noise_estimate(noisy, step, latent) if self.is_canonical else latent
 
     def field(self, moving: Tensor, latent: Tensor) -> Tensor:
-        """M's own output for a latent: (B, ndim, *spatial), displacement or velocity in voxels, pulling.
+        """M's own output for a latent.
 
-        moving: the image that `moving_input` gives.
+        Parameters
+        ----------
+        moving : (B, 1, *spatial), the image that `moving_input` gives.
+        latent : (B, 1, *spatial), scaled by eta where a part of the way is wanted.
+
+        Returns
+        -------
+        (B, ndim, *spatial): displacement or velocity in voxels, pulling.
         """
         return self.deformation(moving, latent)
 

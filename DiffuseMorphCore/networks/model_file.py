@@ -55,9 +55,20 @@ def is_non_commercial(terms: str) -> bool:
 def save_model(path: str | Path, model: DiffuseMorph, information: dict[str, Any]) -> Path:
     """Write a model to one file. What was there stays untouched until the new file is complete.
 
-    information: text, numbers, lists and dicts. Expected are version, description, training_data, terms and recipe (how
-    it was trained, free-form). Weights are stored as 16-bit floats. Returns the path. Raises DiffuseMorphError when a
-    weight is not finite in 16 bits, when the information holds something else, or when the file cannot be written.
+    Parameters
+    ----------
+    path : of the new file. model : its weights are stored as 16-bit floats.
+    information : text, numbers, lists and dicts. Expected are version, description, training_data, terms and recipe
+        (how it was trained, free-form).
+
+    Returns
+    -------
+    The path.
+
+    Raises
+    ------
+    DiffuseMorphError : a weight is not finite in 16 bits, the information holds something else, or the file cannot be
+        written.
     """
     path = Path(path)
     _check_primitive(information, "information")
@@ -94,11 +105,21 @@ def save_model(path: str | Path, model: DiffuseMorph, information: dict[str, Any
 def load_model(name: str | Path, device: str | torch.device = "cpu", ndim: int | None = None) -> DiffuseMorph:
     """Load a model by the name of a bundled one or from its file, ready to use (evaluation mode, float32).
 
-    name: "default" (the bundled default for 3-D images, or for `ndim`), another bundled name, or a path.
-    ndim: 2 or 3 when the images' dimension is known; a model for another one is refused.
-    The model's `information` holds what its file says: name, version, description, training_data, terms, recipe,
-    package_version. Raises DiffuseMorphError for an unknown name, and for a file that is missing, damaged, foreign, of
-    a newer format, or whose weights do not fit its configuration.
+    Parameters
+    ----------
+    name : "default" (the bundled default for 3-D images, or for `ndim`), another bundled name, or a path.
+    device : where its weights are put.
+    ndim : 2 or 3 when the images' dimension is known; a model for another one is refused.
+
+    Returns
+    -------
+    The model. Its `information` holds what its file says: name, version, description, training_data, terms, recipe,
+    package_version.
+
+    Raises
+    ------
+    DiffuseMorphError : an unknown name; a file that is missing, damaged, foreign, of a newer format, or whose weights
+        do not fit its configuration.
     """
     path = _locate(name, ndim)
     content = _read(path, check=True)

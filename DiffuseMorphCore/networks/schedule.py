@@ -38,7 +38,14 @@ class NoiseSchedule:
     def add_noise(self, clean: Tensor, step: Tensor | int, noise: Tensor) -> Tensor:
         """Draw x_t from x_0 (equations 3, 4 and 12): sqrt(alpha_bar) * clean + sqrt(1 - alpha_bar) * noise.
 
-        clean, noise: (B, C, *spatial). step: one index, or (B,) int64 indices. Returns the shape of `clean`.
+        Parameters
+        ----------
+        clean, noise : (B, C, *spatial).
+        step : one index, or (B,) int64 indices.
+
+        Returns
+        -------
+        The noisy image, of the shape of `clean`.
         """
         return (
             self._at(self.alpha_bars.sqrt(), step, clean) * clean
@@ -77,7 +84,15 @@ class NoiseSchedule:
     ) -> Tensor:
         """One reverse step x_t -> x_(t-1) (equation 13).
 
-        noise: (B, C, *spatial) standard normal; not used at step 0, whose posterior has no variance. None = the mean.
+        Parameters
+        ----------
+        noisy : x_t, (B, C, *spatial). step : t, an index into the schedule. latent : G's noise estimate, as `noisy`.
+        noise : (B, C, *spatial) standard normal; not used at step 0, whose posterior has no variance. None: the mean.
+        clamp : keep the estimate of the clean image in [-1, 1].
+
+        Returns
+        -------
+        x_(t-1), of the shape of `noisy`.
         """
         mean = self.posterior_mean(noisy, step, latent, clamp)
         if step == 0 or noise is None:

@@ -120,9 +120,19 @@ def bracket(etas: Sequence[float], eta: float) -> tuple[int, int, float]:
 def interpolate(keyframes: Tensor, etas: Sequence[float], eta: float, out: Tensor | None = None) -> Tensor:
     """The keyframe at eta, linear between the two around it and exact at each.
 
-    keyframes: (len(etas), ndim, *spatial), any number and device. etas: ascending. out: (1, ndim, *spatial), written in
-    place and returned; for an animation it saves the time to allocate. Returns (1, ndim, *spatial), never a view.
-    Raises DiffuseMorphError when eta is outside the keyframes.
+    Parameters
+    ----------
+    keyframes : (len(etas), ndim, *spatial), any number and device.
+    etas : ascending.
+    out : (1, ndim, *spatial), written in place and returned; for an animation it saves the time to allocate.
+
+    Returns
+    -------
+    (1, ndim, *spatial), never a view.
+
+    Raises
+    ------
+    DiffuseMorphError : eta is outside the keyframes.
     """
     if len(etas) != len(keyframes):
         raise ValueError(f"{len(keyframes)} keyframes need as many etas, not {len(etas)}.")

@@ -29,12 +29,23 @@ def synthesize(
 
     A model with a canonical contrast draws the image in that, from the moving anatomy in it.
 
-    moving, fixed: (B, 1, *spatial) in [-1, 1], 2-D or 3-D. start: index into the model's schedule (paper: 200).
-    steps: number of calls of G (paper: 80; all of them: start + 1). clamp: keep the estimate of the clean image in
-    [-1, 1] at every step, as the authors' code does. seed: all noise is drawn on the CPU, so that a seed means
-    the same on every device. progress: called with the stage "synthesize"; may cancel.
-    Returns (B, 1, *spatial), in [-1, 1] with `clamp`. Raises DiffuseMorphError for a start or a number of steps that
-    the schedule does not have, Cancelled when `progress` returns False.
+    Parameters
+    ----------
+    moving, fixed : (B, 1, *spatial) in [-1, 1], 2-D or 3-D.
+    start : index into the model's schedule (paper: 200).
+    steps : number of calls of G (paper: 80; all of them: start + 1).
+    seed : all noise is drawn on the CPU, so that a seed means the same on every device.
+    clamp : keep the estimate of the clean image in [-1, 1] at every step, as the authors' code does.
+    progress : called with the stage "synthesize"; may cancel.
+
+    Returns
+    -------
+    (B, 1, *spatial), in [-1, 1] with `clamp`.
+
+    Raises
+    ------
+    DiffuseMorphError : a start or a number of steps that the schedule does not have. Cancelled : `progress` returned
+        False.
     """
     schedule = model.schedule.strided(start, steps)
     random = generator(seed)

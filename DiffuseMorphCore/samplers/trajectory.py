@@ -90,13 +90,22 @@ class Trajectory:
 
 @torch.no_grad()
 def latent_at(model: DiffuseMorph, moving: Tensor, fixed: Tensor, step: int, seed: int) -> Tensor:
-    """A latent drawn at the noise level `step` of the model's schedule: G(m, f, x_t), where x_t is f, in the
-    canonical contrast if there is one, with noise.
+    """A latent drawn at the noise level `step` of the model's schedule: G(m, f, x_t), where x_t is f, in the canonical
+    contrast if there is one, with noise.
 
-    moving, fixed: (B, 1, *spatial) in [-1, 1]. The noise is drawn on the CPU, so that a seed means the same on
-    every device.
-    Returns (B, 1, *spatial).
-    Raises DiffuseMorphError for a step that the schedule does not have.
+    Parameters
+    ----------
+    moving, fixed : (B, 1, *spatial) in [-1, 1].
+    step : index into the model's schedule.
+    seed : of the noise, which is drawn on the CPU, so that a seed means the same on every device.
+
+    Returns
+    -------
+    (B, 1, *spatial).
+
+    Raises
+    ------
+    DiffuseMorphError : a step that the schedule does not have.
     """
     if not 0 <= step < len(model.schedule):
         raise DiffuseMorphError(

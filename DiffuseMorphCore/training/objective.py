@@ -23,17 +23,22 @@ class LossWeights:
     """Weights of the terms: noise + registration * (1 - LNCC + smoothness * smoothness + labels * (1 - Dice)
     + known * squared error of a known field + folding * folding).
 
-    registration is the paper's lambda, smoothness its lambda_phi. window is that of the LNCC. label_count labels are
-    drawn for every step. registration_steps says from which latent the deformation is made: "same", the paper's,
-    from the step drawn for the noise; "zero" from step 0 and the clean fixed image, as inference has it; "both";
-    "alternate": zero_share of the training steps have only the registration from step 0, the others are the paper's.
-    warm_up: the deformation network gets the fixed image itself in place of the latent, and the diffusion network
-    learns to give it at step 0: a start for both, apart, because as long as neither knows what the other is about there
-    is next to no gradient, and the noise to be estimated is all that the latent learns to hold.
-    random_eta adds smoothness and folding of the field at a random eta, so that the way there is as regular as its end.
-    passes: shares of the training steps in which the moving image was moved before by 0, 1, 2, … passes of the networks
-    on coarser grids (see predict), so that they learn to go on from their own answers; the true field is then not
-    known.
+    Attributes
+    ----------
+    registration, smoothness : the paper's lambda and lambda_phi.
+    window : that of the LNCC.
+    label_count : labels that are drawn for every step.
+    registration_steps : from which latent the deformation is made: "same", the paper's, from the step drawn for the
+        noise; "zero" from step 0 and the clean fixed image, as inference has it; "both"; "alternate": `zero_share` of
+        the training steps have only the registration from step 0, the others are the paper's.
+    warm_up : the deformation network gets the fixed image itself in place of the latent, and the diffusion network
+        learns to give it at step 0: a start for both, apart, because as long as neither knows what the other is about
+        there is next to no gradient, and the noise to be estimated is all that the latent learns to hold.
+    random_eta : adds smoothness and folding of the field at a random eta, so that the way there is as regular as its
+        end.
+    passes : shares of the training steps in which the moving image was moved before by 0, 1, 2, … passes of the
+        networks on coarser grids (see predict), so that they learn to go on from their own answers; the true field is
+        then not known.
     """
 
     noise: float = 1.0

@@ -40,7 +40,7 @@ class Geometry:
     """Grid and random geometry of synthetic pairs.
 
     shape : grid in voxels, (D, H, W) or (H, W); a 2-D grid shows a random slice.
-    spacing : voxel size of the grid in mm, and zoom: the largest random change of it, as a fraction.
+    spacing : voxel size of the grid in mm. zoom : the largest random change of it, as a fraction.
     common : affine map shared by both images; shift in mm.
     own : affine map of each image, what an affine alignment leaves; shift in voxels.
     scales, strength : of each image's smooth deformation in voxels, see random_displacement.
