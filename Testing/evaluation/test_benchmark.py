@@ -215,29 +215,8 @@ def test_accuracy_against_time(tmp_path, capsys):
     data, out = tmp_path / "data", tmp_path / "out"
     data.mkdir()
     write_heart(data)
-    assert (
-        main(
-            [
-                "curve",
-                "heart",
-                "--data",
-                str(data),
-                "--out",
-                str(out),
-                "--pairs",
-                "1",
-                "--threads",
-                "1",
-                "--device",
-                "cpu",
-                "--methods",
-                "zero",
-                "--steps",
-                "0,20",
-            ]
-        )
-        == 0
-    )
+    where = ["--data", str(data), "--out", str(out), *"--pairs 1 --threads 1 --device cpu".split()]
+    assert main([*"curve heart".split(), *where, *"--methods zero --steps 0,20".split()]) == 0
     lines = [line.split("|") for line in capsys.readouterr().out.splitlines() if line.startswith("| refinement")]
     assert [line[2].strip() for line in lines] == ["0", "20"] and float(lines[1][4]) > float(lines[0][4]) + 0.02
     assert (out / "curve.png").stat().st_size > 2000

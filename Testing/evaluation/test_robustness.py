@@ -129,29 +129,8 @@ def test_the_table_of_a_small_run(tmp_path, capsys):
             sitk.WriteImage(sitk.GetImageFromArray(disc.astype(np.uint8) * 255), str(data / names[2 * phase + 1]))
         lines.append(f"p{person},1,{','.join(names)}")
     (data / "pairs.csv").write_text("\n".join(lines) + "\n")
-    assert (
-        main(
-            [
-                "robustness",
-                "heart",
-                "--data",
-                str(data),
-                "--out",
-                str(out),
-                "--pairs",
-                "1",
-                "--threads",
-                "1",
-                "--device",
-                "cpu",
-                "--methods",
-                "initial,affine",
-                "--spacing",
-                "1",
-            ]
-        )
-        == 0
-    )
+    where = ["--data", str(data), "--out", str(out), *"--pairs 1 --threads 1 --device cpu".split()]
+    assert main([*"robustness heart".split(), *where, *"--methods initial,affine --spacing 1".split()]) == 0
     table = {
         line.split("|")[1].strip(): line.split("|")[2:4]
         for line in capsys.readouterr().out.splitlines()

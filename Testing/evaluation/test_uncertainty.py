@@ -68,29 +68,8 @@ def test_a_small_run(tmp_path, textured_pair_3d, capsys):
         labels = sitk.Cast(image > 60, sitk.sitkUInt8) + sitk.Cast(image > 130, sitk.sitkUInt8)
         sitk.WriteImage(image, str(data / f"hippocampus_{number:03d}_t1.nii.gz"))
         sitk.WriteImage(labels, str(data / f"hippocampus_{number:03d}_labels.nii.gz"))
-    assert (
-        main(
-            [
-                "uncertainty",
-                "hippocampus",
-                "--data",
-                str(data),
-                "--out",
-                str(out),
-                "--pairs",
-                "1",
-                "--threads",
-                "1",
-                "--device",
-                "cpu",
-                "--model",
-                "none",
-                "--spacing",
-                "3",
-            ]
-        )
-        == 0
-    )
+    where = ["--data", str(data), "--out", str(out), *"--pairs 1 --threads 1 --device cpu".split()]
+    assert main([*"uncertainty hippocampus".split(), *where, *"--model none --spacing 3".split()]) == 0
     assert "| uncertainty |" in capsys.readouterr().out
     rows = list(csv.DictReader(open(out / "structures.csv", newline="", encoding="utf-8")))
     assert len(rows) == 2 and all(float(row["uncertainty_mm"]) > 0 for row in rows)

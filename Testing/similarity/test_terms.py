@@ -9,37 +9,12 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from DiffuseMorphCore.similarity import TERMS, ImagePair, PreparedTerm, SimilarityTerm
+from DiffuseMorphCore.similarity import TERMS, PreparedTerm, SimilarityTerm
 from DiffuseMorphCore.warp import compose, downsample, resize_displacement, smooth, warp
-
-SHAPES = {2: (40, 44), 3: (22, 20, 24)}
+from Testing.similarity.made_pairs import SHAPES, deformed, pair_of, random_field, texture
 
 every_term = pytest.mark.parametrize("name", TERMS)
 both_dimensions = pytest.mark.parametrize("ndim", [2, 3])
-
-
-def texture(*shape, channels=1, width=1.5):
-    """Smooth random tissue of (1, channels, *shape) with values from 0 to 1."""
-    image = smooth(torch.rand(1, channels, *shape), width)
-    return (image - image.amin()) / (image.amax() - image.amin())
-
-
-def random_field(shape, length, batch=1):
-    """Smooth random displacements (batch, ndim, *shape) of at most ``length`` voxels."""
-    field = smooth(torch.randn(batch, len(shape), *shape), 3.0)
-    return field * (length / field.norm(dim=1).amax())
-
-
-def deformed(ndim, seed=0):
-    """(pair, the displacement that brings its moving image onto the fixed one)."""
-    torch.manual_seed(seed)
-    moving, field = texture(*SHAPES[ndim]), random_field(SHAPES[ndim], 1.0)
-    return pair_of(warp(moving, field), moving), field
-
-
-def pair_of(fixed, moving, *masks, **named):
-    """A pair that every term can compare: its images are their own canonical contrast."""
-    return ImagePair(fixed, moving, *masks, **named, fixed_canonical=fixed, moving_canonical=moving)
 
 
 def half_mask(shape):
