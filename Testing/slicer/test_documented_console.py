@@ -1,11 +1,11 @@
-"""The console session of the README runs as it stands."""
+"""The console session of the page for Slicer runs as it stands."""
 
 import re
 import sys
 import types
 from pathlib import Path
 
-README = (Path(__file__).resolve().parents[2] / "README.md").read_text(encoding="utf-8")
+PAGE = (Path(__file__).resolve().parents[2] / "Resources" / "Documentation" / "slicer.md").read_text(encoding="utf-8")
 
 
 def test_the_console_session(logic, application, monkeypatch, capsys):
@@ -14,7 +14,7 @@ def test_the_console_session(logic, application, monkeypatch, capsys):
     import slicer
     from ball_volumes import add_ball
 
-    session = re.search(r"### From the Python console\n\n```python\n(.*?)```", README, flags=re.S).group(1)
+    session = re.search(r"## From the Python console\n\n```python\n(.*?)```", PAGE, flags=re.S).group(1)
     nodes = [add_ball("ICBM152"), add_ball("Colin27", (3, -2, 1), 13)]
     sampleData = types.ModuleType("SampleData")
     sampleData.SampleDataLogic = lambda: types.SimpleNamespace(downloadSamples=lambda name: nodes)
@@ -31,14 +31,14 @@ def test_the_console_session(logic, application, monkeypatch, capsys):
     assert (Path(application.temporaryPath) / "trajectory.seq.nrrd").is_file()
 
 
-def test_options_named_in_the_readme_exist(module):
+def test_options_named_on_the_page_exist(module):
     import inspect
 
     from DiffuseMorphSlicerLib.Logic import DiffuseMorphSlicerLogic
 
     from DiffuseMorphCore.options import declared
 
-    text = README.split("Every option is a keyword and described by")[1].split("### Troubleshooting")[0]
+    text = PAGE.split("Every option is a keyword and described by")[1].split("## Troubleshooting")[0]
     options = {*inspect.signature(DiffuseMorphSlicerLogic.startRegistration).parameters, *declared()}
     named = set(re.findall(r"`(\w+)`", text))
     assert len(named) >= 12 and named <= options
