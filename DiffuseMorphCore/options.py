@@ -270,14 +270,24 @@ def takes_options(function: Callable | None = None, *, job: type | None = None) 
         return partial(takes_options, job=job)
     signature = inspect.signature(function)
     own = [each for each in signature.parameters.values() if each.kind is not each.VAR_KEYWORD]
-    options = [
-        inspect.Parameter(each.name, inspect.Parameter.KEYWORD_ONLY, default=each.default, annotation=each.type)
-        for each in _fields(job)
-    ]
-    function.__signature__ = signature.replace(parameters=own + options)
-    lines = []
-    for name, option in declared(job).items():
-        limits = f"; {option.range}" if option.choices or option.numbers or option.lowest is not None else ""
-        lines.append(f"{name} : {option.help}{limits} (default {default_of(name, job)!r}).")
+    described = keywords(job)
+    function.__signature__ = signature.replace(parameters=own + list(described.values()))
+    lines = [f"{name} : {description(name, job)}" for name in described]
     function.__doc__ = function.__doc__.replace("{options}", "\n    ".join(lines))
     return function
+
+
+def keywords(job: type | None = None) -> dict[str, inspect.Parameter]:
+    """Every option by its name as a keyword of a function, with its type and default."""
+    kind = inspect.Parameter.KEYWORD_ONLY
+    return {
+        each.name: inspect.Parameter(each.name, kind, default=each.default, annotation=each.type)
+        for each in _fields(job)
+    }
+
+
+def description(name: str, job: type | None = None) -> str:
+    """What an option does, may be, and is unless it is given."""
+    option = declared(job)[name]
+    limits = f"; {option.range}" if option.choices or option.numbers or option.lowest is not None else ""
+    return f"{option.help}{limits} (default {default_of(name, job)!r})."
