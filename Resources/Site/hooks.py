@@ -57,6 +57,8 @@ def on_page_markdown(markdown, page, config, files):
         path = (here.parent / target).resolve()
         if path in places:
             new = Path(os.path.relpath(places[path], Path(page.file.src_uri).parent)).as_posix()
+            if path.suffix == ".ipynb":  # which is a page of the site, too
+                new = new.removesuffix(".ipynb") + ".md"
         elif path.exists() and path.is_relative_to(REPOSITORY):
             new = f"{config.repo_url.rstrip('/')}/{BRANCH}/{path.relative_to(REPOSITORY).as_posix()}"
         else:
