@@ -1,4 +1,4 @@
-"""Which CPU does the work, what it is called, and how much memory it has free."""
+"""Which device does the work, what it is called, and how much memory it has free."""
 
 from __future__ import annotations
 

@@ -17,6 +17,16 @@ def generator(seed: int, index: int | None = None) -> torch.Generator:
     return torch.Generator("cpu").manual_seed(seed if index is None else (seed * _STREAM + index) % 2**63)
 
 
+def normal_on(device: torch.device | str, shape: Sequence[int], random: torch.Generator) -> Tensor:
+    """Standard normal numbers for a training: on the CPU from ``random`` itself, on a GPU drawn there from a generator
+    that ``random`` seeds, which is far quicker for whole volumes, but gives other numbers than the CPU.
+    """
+    if torch.device(device).type != "cuda":
+        return torch.randn(tuple(shape), generator=random).to(device)
+    seed = int(torch.randint(2**62, (), generator=random))
+    return torch.randn(tuple(shape), generator=torch.Generator(device).manual_seed(seed), device=device)
+
+
 def standard_normal(shape: Sequence[int], seed: int | torch.Generator, device: torch.device | str = "cpu") -> Tensor:
     """Standard normal numbers, drawn on the CPU and brought to the device."""
     source = seed if isinstance(seed, torch.Generator) else generator(seed)

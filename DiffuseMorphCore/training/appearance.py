@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
+from DiffuseMorphCore.seeds import normal_on
 from DiffuseMorphCore.training.artefacts import cut_field_of_view, lesion, thick_slices
 from DiffuseMorphCore.training.augmentation import smooth_noise, uniform
 from DiffuseMorphCore.warp import smooth
@@ -116,7 +117,7 @@ def degrade(image: Tensor, limits: Appearance, random: torch.Generator) -> Tenso
         image = thick_slices(image, random)
     coarse = max(shape) * uniform(0.3, 0.6, random)
     bias = smooth_noise(shape, coarse, 1, random, device) * uniform(0, limits.bias, random)
-    noise = torch.randn(image.shape, generator=random).to(device) * uniform(0, limits.noise, random)
+    noise = normal_on(device, image.shape, random) * uniform(0, limits.noise, random)
     gamma = float(torch.randn((), generator=random) * limits.gamma)
     inside = image > 1e-3
     image = image.clamp_min(0).mul(bias.exp())

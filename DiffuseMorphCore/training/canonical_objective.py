@@ -60,11 +60,13 @@ def tissue_terms(log_shares: Tensor, tissue: Tensor, patch: int) -> dict[str, Te
     wanted = to_blocks(tissue, patch).movedim(1, -1).flatten().long()
     log_shares = log_shares.flatten(0, -2)
     shares = log_shares.exp()
-    count = torch.bincount(wanted, minlength=classes).to(shares)
     right = shares.gather(1, wanted[:, None])[:, 0]
-    both = torch.zeros_like(count).index_add(0, wanted, right)
+    nothing = shares.new_zeros(classes)  # neither counting nor choosing may read anything back from a GPU
+    count = nothing.index_add(0, wanted, torch.ones_like(right))
+    both = nothing.index_add(0, wanted, right)
     dice = (2 * both + 1) / (shares.sum(dim=0) + count + 1)
+    told = count >= _LEAST_VOXELS
     return {
         "tissue": torch.nn.functional.nll_loss(log_shares, wanted),
-        "tissue_dice": dice[count >= _LEAST_VOXELS].mean(),
+        "tissue_dice": (dice * told).sum() / told.sum().clamp_min(1),
     }

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from DiffuseMorphCore.errors import DiffuseMorphError
 from DiffuseMorphCore.files import completed
@@ -60,3 +61,10 @@ class TensorBoard:
 
     def close(self) -> None:
         self._writer.close()
+
+
+def bar_of_steps(total: int, done: int) -> Any:
+    """A bar of the steps on the terminal, with the time left; a context manager as tqdm's."""
+    from tqdm import tqdm
+
+    return tqdm(total=total, initial=done, unit="step", desc="training", smoothing=0.05, mininterval=2)

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from DiffuseMorphCore.networks.model import DiffuseMorph
+from DiffuseMorphCore.seeds import normal_on
 from DiffuseMorphCore.similarity import local_correlation
 from DiffuseMorphCore.training.augmentation import uniform
 from DiffuseMorphCore.training.losses import folding_penalty, known_field_loss, noise_loss, smoothness, soft_dice
@@ -78,17 +79,22 @@ class Draw:
 def draw(pair: TrainingPair, weights: LossWeights, steps: int, random: torch.Generator) -> Draw:
     """Draw time steps, noise, labels and eta for one batch; the noise schedule has `steps` steps."""
     step = torch.randint(steps, (pair.fixed.shape[0],), generator=random)
-    noise = torch.randn(pair.fixed.shape, generator=random)
+    noise = normal_on(pair.fixed.device, pair.fixed.shape, random)
     at_zero = uniform(0, 1, random) < weights.zero_share
     eta = uniform(0, 1, random)
     labels = torch.empty(0)
-    if weights.labels > 0 and pair.fixed_labels is not None and pair.moving_labels is not None:
+    if (
+        weights.registration > 0
+        and weights.labels > 0
+        and pair.fixed_labels is not None
+        and pair.moving_labels is not None
+    ):
         present = pair.fixed_labels.unique().cpu()
         present = present[present != 0]
         labels = present[torch.randperm(len(present), generator=random)[: weights.label_count]]
     passes = int(torch.multinomial(torch.tensor(weights.passes), 1, generator=random)) if weights.passes else 0
     device = pair.fixed.device
-    return Draw(step.to(device), noise.to(device), labels.to(device), at_zero, eta, weights.warm_up, passes)
+    return Draw(step.to(device), noise, labels.to(device), at_zero, eta, weights.warm_up, passes)
 
 
 class JointObjective(nn.Module):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -29,10 +29,14 @@ class TissueMap:
     spacing: Tensor
     centre: Tensor
 
+    def to(self, device: torch.device) -> TissueMap:
+        """The same on a device, where it is looked up; spacing and centre are numbers and stay."""
+        return replace(self, tissues=self.tissues.to(device))
+
     def at(
         self, shape: Sequence[int], step: float, matrix: Tensor, shift: Tensor, displacement: Tensor | None = None
     ) -> Tensor:
-        """(*shape) uint8: the tissue at the points of a grid.
+        """(*shape) uint8: the tissue at the points of a grid, on the map's device.
 
         Parameters
         ----------
@@ -40,9 +44,10 @@ class TissueMap:
         matrix, shift : (3, 3) and (3,) mm, from points of the grid to points about the middle of the brain.
         displacement : (1, 3, *coarser) in mm, added to these points.
         """
-        axes = [(torch.arange(size, dtype=torch.float32) - (size - 1) / 2) * step for size in shape]
+        device = self.tissues.device
+        axes = [(torch.arange(size, dtype=torch.float32, device=device) - (size - 1) / 2) * step for size in shape]
         moved = None if displacement is None else resize(displacement, shape)[0]
-        index = torch.zeros((), dtype=torch.float32)
+        index = torch.zeros((), dtype=torch.float32, device=device)
         stride = self.tissues.numel()
         for axis, size in enumerate(self.tissues.shape):
             stride //= size

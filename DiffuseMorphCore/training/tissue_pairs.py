@@ -81,11 +81,12 @@ class TissuePairs:
         self.geometry, self.appearance, self.seed, self.curriculum = geometry, appearance, seed, curriculum
         self._training, self._validating = training, validating
         self._validation_pairs = validation_pairs if validating else 0
+        self._copies: dict[torch.device, list[TissueMap]] = {}
 
     def draw(self, index: int, device: torch.device) -> TissuePair:
         begin, end = self.curriculum
         breadth = min(1.0, max(0.0, (index - begin) / max(end - begin, 1)))
-        return self._pair(self._training, breadth, generator(self.seed, index)).to(device)
+        return self._pair(self._there(device), breadth, generator(self.seed, index)).to(device)
 
     def validation(self, device: torch.device) -> list[TissuePair]:
         """The same pairs for every seed, so that runs can be compared."""
@@ -93,6 +94,14 @@ class TissuePairs:
             self._pair(self._validating, 1.0, generator(_VALIDATION_STREAM, index)).to(device)
             for index in range(self._validation_pairs)
         ]
+
+    def _there(self, device: torch.device) -> list[TissueMap]:
+        """The people to train with where pairs are made: on a GPU itself, or else on the CPU."""
+        if device.type != "cuda":
+            return self._training
+        if device not in self._copies:
+            self._copies[device] = [person.to(device) for person in self._training]
+        return self._copies[device]
 
     def _pair(self, people: list[TissueMap], breadth: float, random: torch.Generator) -> TissuePair:
         order = torch.randperm(len(people), generator=random).tolist()
@@ -117,30 +126,32 @@ class TissuePairs:
 
     def _image(self, person: TissueMap, view: _View, random: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:
         """(image, canonical image, tissue), each (1, 1, *spatial), the images in [-1, 1]."""
-        geometry, shape = self.geometry, self.geometry.shape
+        geometry, shape, device = self.geometry, self.geometry.shape, person.tissues.device
         matrix, shift = random_affine(3, geometry.own, random)
         matrix, shift = view.matrix @ matrix, view.shift + view.step * shift
-        bend = view.step * random_displacement(shape, geometry.scales, geometry.strength, random)
+        bend = view.step * random_displacement(shape, geometry.scales, geometry.strength, random, device)
         finer = [_FINER * size for size in shape]
         tissue = person.at(shape, view.step, matrix, shift, bend)
         points = person.at(finer, view.step / _FINER, matrix, shift, bend)
         if view.removed:
-            gone = torch.tensor(view.removed, dtype=torch.uint8)
+            gone = torch.tensor(view.removed, dtype=torch.uint8, device=device)
             tissue, points = (torch.where(torch.isin(each, gone), 0, each) for each in (tissue, points))
-        canonical = functional.avg_pool3d(torch.tensor(CANONICAL)[points.long()][None, None], _FINER) * 2 - 1
+        canonical = (
+            functional.avg_pool3d(torch.tensor(CANONICAL, device=device)[points.long()][None, None], _FINER) * 2 - 1
+        )
         image = degrade(self._rendered(points, view.breadth, random), self.appearance.scaled(view.breadth), random)
         return image, canonical, tissue[None, None].float()
 
     def _rendered(self, tissues: Tensor, breadth: float, random: torch.Generator) -> Tensor:
         """What a scanner makes of tissues on the finer grid: (1, 1, *spatial) about [0, 1]."""
         means, fat = draw_contrast(breadth, random)
-        image = means[tissues.long()]
-        shape = tissues.shape
+        shape, device = tissues.shape, tissues.device
+        image = means.to(device)[tissues.long()]
         # Muscle and fat are one label: streaks of the one in the other.
-        streaks = smooth_noise(shape, uniform(4, 14, random), 1, random)[0, 0]
+        streaks = smooth_noise(shape, uniform(4, 14, random), 1, random, device)[0, 0]
         share = torch.sigmoid((streaks - uniform(-0.6, 0.8, random)) * 6)
         image = torch.where(tissues == MUSCLE, image + (fat - means[MUSCLE]) * share, image)
-        texture = smooth_noise(shape, uniform(2, 6, random), 1, random)[0, 0]
+        texture = smooth_noise(shape, uniform(2, 6, random), 1, random, device)[0, 0]
         image = image + uniform(0, self.appearance.texture, random) * texture * (tissues > 0)
         image = functional.avg_pool3d(image[None, None], _FINER)
         low, high = self.appearance.blur

@@ -11,7 +11,6 @@ from pathlib import Path
 import torch
 from torch import nn
 from torch.optim.swa_utils import AveragedModel
-from tqdm import tqdm
 
 from DiffuseMorphCore.devices import choose_device, computes_in_bf16
 from DiffuseMorphCore.errors import Cancelled, DiffuseMorphError
@@ -21,7 +20,7 @@ from DiffuseMorphCore.progress import Progress, advance
 from DiffuseMorphCore.seeds import generator
 from DiffuseMorphCore.training.canonical_objective import CanonicalObjective
 from DiffuseMorphCore.training.checkpoint import read_checkpoint, write_checkpoint
-from DiffuseMorphCore.training.log import Table, TensorBoard
+from DiffuseMorphCore.training.log import Table, TensorBoard, bar_of_steps
 from DiffuseMorphCore.training.objective import JointObjective, LossWeights, draw
 from DiffuseMorphCore.training.pair import PairSource, TrainingPair, stack
 from DiffuseMorphCore.training.processes import Processes
@@ -71,6 +70,7 @@ class Trainer:
         if self.first:
             self._open_folder()
         self._pairs: list[TrainingPair] | None = None
+        self._next: TrainingPair | None = None
 
     def _build_networks(self) -> None:
         run, optimisation, preset = self.run, self.run.optimisation, self.run.preset
@@ -121,20 +121,13 @@ class Trainer:
         start = saved = time.monotonic()
         goal = self.steps if max_steps is None else min(self.steps, self.step + max_steps)
         cancelled = None
-        with tqdm(
-            total=self.steps,
-            initial=self.step,
-            unit="step",
-            desc="training",
-            smoothing=0.05,
-            mininterval=2,
-            disable=progress is not None or not self.first,
-        ) as bar:
+        with bar_of_steps(self.steps, self.step) if progress is None and self.first else nullcontext() as bar:
             while self.step < goal and not cancelled:
                 terms = self._one_step()
                 self.step += 1
-                bar.update()
-                bar.set_postfix(loss=f"{terms['loss']:.3f}", refresh=False)
+                if bar is not None:
+                    bar.update()
+                    bar.set_postfix(loss=f"{terms['loss']:.3f}", refresh=False)
                 try:
                     advance(progress if self.first else None, "train", self.step / self.steps)
                 except Cancelled as reason:
@@ -163,7 +156,8 @@ class Trainer:
         terms: dict[str, float] = {}
         for part in range(optimisation.accumulation):
             number = (self.step * optimisation.accumulation + part) * self.processes.count + self.processes.rank
-            pair = stack([self._source().draw(number * self.batch + index, self.device) for index in range(self.batch)])
+            pair = self._next if self._next is not None else self._pair(self.step, number)
+            self._next = None
             drawn = draw(
                 pair,
                 self._weights_now(),
@@ -175,14 +169,10 @@ class Trainer:
             with self.objective.no_sync() if waiting else nullcontext():
                 with self._precision():
                     found = self.objective(pair, drawn)
-                if not found["loss"].isfinite():  # its gradient would be useless, and sampling at NaN is unsafe
-                    raise DiffuseMorphError(
-                        f"The loss is no longer finite at step {self.step + 1}: resume with a "
-                        "smaller learning rate, or set 'optimisation.clip' to 1."
-                    )
+                values = self._read(found, number, last=part + 1 == optimisation.accumulation)
                 (found["loss"] / optimisation.accumulation).backward()
-            for name, value in found.items():
-                terms[name] = terms.get(name, 0.0) + float(value.detach()) / optimisation.accumulation
+            for name, value in zip(found, values):
+                terms[name] = terms.get(name, 0.0) + value / optimisation.accumulation
         if optimisation.clip:
             nn.utils.clip_grad_norm_(self.objective.parameters(), optimisation.clip)
         self.optimiser.step()
@@ -190,8 +180,26 @@ class Trainer:
             self.average.update_parameters(self.model)
         return terms
 
-    def _source(self) -> PairSource:
-        return next(source for until, source in self.sources if until is None or self.step < until)
+    def _read(self, found: dict[str, torch.Tensor], number: int, last: bool) -> list[float]:
+        """The terms of the objective as numbers, read back at once.
+
+        Raises DiffuseMorphError when the loss is not finite: its gradient would be useless, and sampling at NaN unsafe.
+        """
+        if self.device.type == "cuda" and last and self.step + 1 < self.steps:
+            # Ordered before the reading, which waits for a GPU, so that it has work meanwhile.
+            self._next = self._pair(self.step + 1, number + self.processes.count)
+        values = torch.stack([value.detach().float() for value in found.values()]).tolist()
+        if not math.isfinite(values[list(found).index("loss")]):
+            raise DiffuseMorphError(
+                f"The loss is no longer finite at step {self.step + 1}: resume with a "
+                "smaller learning rate, or set 'optimisation.clip' to 1."
+            )
+        return values
+
+    def _pair(self, step: int, number: int) -> TrainingPair:
+        """The batch with a number, of the source that a step takes its pairs from."""
+        source: PairSource = next(source for until, source in self.sources if until is None or step < until)
+        return stack([source.draw(number * self.batch + index, self.device) for index in range(self.batch)])
 
     def _weights_now(self) -> LossWeights:
         stage = next((stage for stage in self.run.stages if self.step < stage.until), None)

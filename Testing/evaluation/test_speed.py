@@ -77,6 +77,7 @@ def test_what_is_missing_is_said(tmp_path, monkeypatch):
         run_speed(tmp_path, syn=True)
 
 
+@pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 def test_a_gpu_gets_its_own_rows():
     from DiffuseMorphCore.evaluation.lower_bounds import measure_rates

@@ -204,6 +204,7 @@ def test_it_needs_the_memory_it_says(name):
     assert 0.3 * TERMS[name].bytes_per_voxel < needed <= TERMS[name].bytes_per_voxel
 
 
+@pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 @every_term
 def test_a_gpu_gives_the_same_within_rounding(name):
