@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
@@ -85,7 +86,7 @@ def ascend(
     At most ``steps`` steps; a displacement whose similarity gains too little stays where it is from then on.
     """
     first, second = torch.zeros_like(displacement), torch.zeros_like(displacement)
-    values: list[Tensor] = []
+    gain = _Gain(settings)
     shape, device = displacement.shape[2:], displacement.device
     shares = settings.thinness or (1.0,) * len(shape)
     thin = displacement.new_tensor(shares).view(1, -1, *[1] * len(shape))
@@ -99,8 +100,7 @@ def ascend(
     for step in range(steps):
         advance(step / steps)
         value, force = similarity.force(displacement)
-        values.append(value)
-        moving &= ~_settled(values, settings)
+        moving &= ~gain.settled(value)
         if step % every == 0 and not bool(moving.any()):
             break
         force = smooth(force, force_widths)
@@ -165,14 +165,23 @@ def diffuse_log_jacobian(displacement: Tensor, rate: float | Tensor) -> Tensor:
     return result
 
 
-def _settled(values: list[Tensor], settings: RefinementSettings) -> Tensor:
-    """(B,) bool: where the last ``patience`` values gained too little over all before."""
-    latest = values[-1]
-    if len(values) <= 2 * settings.patience:
-        return torch.zeros_like(latest, dtype=torch.bool)
-    recent = torch.stack(values[-settings.patience :]).amax(dim=0)
-    earlier = torch.stack(values[: -settings.patience]).amax(dim=0)
-    return recent - earlier < settings.least_gain * earlier.abs()
+class _Gain:
+    """Whether a similarity still grows, told by the last ``patience`` values and the largest of all before."""
+
+    def __init__(self, settings: RefinementSettings) -> None:
+        self.least, self.recent, self.count = settings.least_gain, deque(maxlen=settings.patience), 0
+        self.earlier: Tensor | None = None
+
+    def settled(self, value: Tensor) -> Tensor:
+        """(B,) bool for the next value (B,) of each displacement: where the last ones gained too little."""
+        self.count += 1
+        if len(self.recent) == self.recent.maxlen:
+            oldest = self.recent[0]
+            self.earlier = oldest if self.earlier is None else torch.maximum(self.earlier, oldest)
+        self.recent.append(value)
+        if self.count <= 2 * self.recent.maxlen:
+            return torch.zeros_like(value, dtype=torch.bool)
+        return torch.stack(tuple(self.recent)).amax(dim=0) - self.earlier < self.least * self.earlier.abs()
 
 
 def _column(marked: Tensor, like: Tensor) -> Tensor:
