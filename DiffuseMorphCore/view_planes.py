@@ -11,11 +11,13 @@ from dataclasses import dataclass
 import numpy as np
 import SimpleITK as sitk
 
+from DiffuseMorphCore.grid import Grid
 from DiffuseMorphCore.images import grey
 from DiffuseMorphCore.registration import Registration
 from DiffuseMorphCore.registration.prepare import flatten_slice, is_slice
 
 _SAMPLE = 500_000  # voxels that tell the percentiles of an image
+_MIDDLE = 0.6  # share of the length of what is in a volume that counts as its middle
 
 
 @dataclass(frozen=True)
@@ -57,9 +59,13 @@ def orient(image: sitk.Image) -> sitk.Image:
     return sitk.DICOMOrient(image, "LPS") if image.GetDimension() == 3 else image
 
 
-def choose_planes(image: sitk.Image) -> list[ViewPlane]:
+def choose_planes(
+    image: sitk.Image, other: sitk.Image | None = None, transform: sitk.Transform | None = None
+) -> list[ViewPlane]:
     """The planes in which an image is shown, on the grid of `orient(image)`: axial, coronal and sagittal through the
     middle of what is in a volume, the one there is of a slice or a 2-D image.
+
+    other, transform : an image that, seen through this transform, shows a part of it: only this part counts.
     """
     oriented = orient(image)
     spacing = oriented.GetSpacing()[::-1]
@@ -70,17 +76,20 @@ def choose_planes(image: sitk.Image) -> list[ViewPlane]:
         ]
     if image.GetDimension() == 2:
         return [ViewPlane(oriented, None, 0, spacing, up=False)]
-    values = sitk.GetArrayFromImage(oriented)
-    if values.dtype.kind == "f":
-        values = np.nan_to_num(values, nan=np.nanmin(values), posinf=np.nanmin(values))
-    columns = values.sum(axis=2, dtype=np.float64)
+    step = max(1, round((oriented.GetNumberOfPixels() / _SAMPLE) ** (1 / 3)))
+    values = sitk.GetArrayViewFromImage(oriented)[::step, ::step, ::step]
+    weights = scaled(values, window(oriented))  # fat that is brighter than white does not draw the planes to itself
+    if other is not None and transform is not None:
+        coarse = Grid.of(oriented[::step, ::step, ::step])
+        shared = weights * _covered(coarse, other, transform)
+        weights = shared if shared.any() else weights
     planes = []
-    for axis, profile in enumerate(
-        (columns.sum(axis=1), columns.sum(axis=0), values.sum(axis=(0, 1), dtype=np.float64))
-    ):
+    for axis, length in enumerate(oriented.GetSize()[::-1]):
         others = tuple(a for a in range(3) if a != axis)
-        profile -= float(values.min()) * values.size / len(profile)
-        middle = round(float(np.average(np.arange(len(profile)), weights=profile)))
+        profile = weights.sum(axis=others, dtype=np.float64)
+        profile = profile if profile.any() else np.ones_like(profile)
+        middle = round(float(np.average(np.arange(len(profile)), weights=profile)) * step)
+        middle = min(middle, length - 1)
         size, start = list(oriented.GetSize()), [0, 0, 0]
         size[2 - axis], start[2 - axis] = 1, middle
         planes.append(
@@ -95,6 +104,15 @@ def choose_planes(image: sitk.Image) -> list[ViewPlane]:
     return planes
 
 
+def _covered(grid: Grid, other: sitk.Image, transform: sitk.Transform) -> np.ndarray:
+    """(*shape) 0 or 1: which voxels of a grid another image shows, seen through a transform."""
+    there = sitk.Image(other.GetSize(), sitk.sitkUInt8) + 1
+    there.CopyInformation(other)
+    return sitk.GetArrayFromImage(
+        sitk.Resample(there, grid.image(np.zeros(grid.shape, np.float32)), transform, sitk.sitkNearestNeighbor, 0)
+    )
+
+
 def _points(axis: np.ndarray, signs: tuple[int, int, int]) -> bool:
     """Whether the largest component of an axis (left, posterior, superior) has the sign given for it."""
     largest = int(np.abs(axis).argmax())
@@ -102,9 +120,12 @@ def _points(axis: np.ndarray, signs: tuple[int, int, int]) -> bool:
 
 
 def window(image: sitk.Image) -> tuple[float, float]:
-    """Intensities to show as black and as white: the 1 and 99.5 percentile of what is not background."""
-    array = sitk.GetArrayFromImage(grey(image)).ravel()
-    for values in (array[:: max(1, array.size // _SAMPLE)].astype(np.float32), array.astype(np.float32)):
+    """Intensities to show as black and as white: the 1 and 99.5 percentile of what is not background; in a volume, of
+    that in the middle of its contents, so that the fat around a head does not leave its brain dark.
+    """
+    array = sitk.GetArrayFromImage(grey(image))
+    for values in (_middle(array), _thinned(array), array.ravel()):
+        values = values.astype(np.float32)
         values = values[np.isfinite(values)]
         shown = values[values > values.min()] if values.size else values
         if shown.size > 1000:
@@ -113,6 +134,32 @@ def window(image: sitk.Image) -> tuple[float, float]:
         return float(values.min()), float(values.min()) + 1.0
     low, high = np.percentile(shown, (1.0, 99.5))
     return (float(low), float(high)) if high > low else (float(values.min()), float(shown.max()))
+
+
+def _thinned(array: np.ndarray) -> np.ndarray:
+    """About :data:`_SAMPLE` of its values."""
+    return array.ravel()[:: max(1, array.size // _SAMPLE)]
+
+
+def _middle(array: np.ndarray) -> np.ndarray:
+    """Values of a volume in an ellipsoid about the middle of its contents, :data:`_MIDDLE` as long along each axis; of
+    anything else none.
+    """
+    if array.ndim != 3 or min(array.shape) < 8:
+        return array[:0].ravel()
+    step = max(1, round((array.size / _SAMPLE) ** (1 / 3)))
+    coarse = np.nan_to_num(array[::step, ::step, ::step].astype(np.float32), posinf=0.0, neginf=0.0)
+    low, high = np.percentile(coarse, (1.0, 99.9))
+    filled = np.argwhere(coarse > low + 0.1 * (high - low))
+    if not len(filled):
+        return array[:0].ravel()
+    start, end = np.percentile(filled, (0.5, 99.5), axis=0)
+    reach = np.maximum(_MIDDLE * (end - start) / 2, 1.0)
+    distance = sum(
+        ((along - (first + last) / 2) / length) ** 2
+        for along, first, last, length in zip(np.ogrid[tuple(map(slice, coarse.shape))], start, end, reach)
+    )
+    return coarse[distance < 1]
 
 
 def grid_steps(result: Registration, planes: list[ViewPlane], eta: float) -> list[np.ndarray]:

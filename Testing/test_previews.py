@@ -157,3 +157,36 @@ def test_the_animation_goes_forth_and_back(result_2d, tmp_path):
     assert len(frames) == 4
     np.testing.assert_array_equal(frames[1], frames[3])
     assert np.abs(frames[0] - frames[1]).mean() > 0.1 and np.abs(frames[1] - frames[2]).mean() > 0.1
+
+
+@pytest.mark.parametrize("kind", [np.float32, np.int16])
+def test_bright_fat_around_a_head_does_not_leave_its_brain_dark(kind):
+    z, y, x = np.indices((60, 64, 58)) - np.array([30, 34, 28])[:, None, None, None]
+    distance = np.sqrt(z**2 + y**2 + x**2)
+    head = np.where(distance < 18, 200 + 50 * np.sin(x / 2), 0) + np.where((distance > 20) & (distance < 24), 1000, 0)
+    low, high = window(sitk.GetImageFromArray(head.astype(kind)))
+    assert 140 < low < 170 and 230 < high < 260
+
+
+def test_a_flat_picture_and_a_thin_slab_are_shown_by_all_that_is_in_them():
+    values = np.random.default_rng(0).uniform(1, 100, (200, 200))
+    values[:100] *= 10
+    for image in (values, np.stack([values] * 3)):
+        assert 900 < window(sitk.GetImageFromArray(image))[1] < 1000
+
+
+def test_planes_pass_through_the_middle_of_what_both_images_show():
+    values = np.zeros((40, 30, 20), np.float32)
+    values[4:36, 8:22, 5:15] = 1
+    image = sitk.GetImageFromArray(values)
+    image.SetSpacing((2.0, 1.0, 3.0))
+    image.SetDirection((0, 1, 0, -1, 0, 0, 0, 0, 1))
+    assert choose_planes(image)[0].index in (19, 20)
+    above, identity = image[:, :, 24:], sitk.Transform(3, sitk.sitkIdentity)
+    planes = choose_planes(image, above, identity)
+    assert planes[0].index in (29, 30) and planes[0].axis == 0
+    assert [plane.index for plane in planes[1:]] == [plane.index for plane in choose_planes(image)[1:]]
+    shift = sitk.TranslationTransform(3, (0.0, 0.0, 24.0))  # it then shows 12 slices less far up
+    assert choose_planes(image, above, shift)[0].index in (19, 20, 23, 24)
+    elsewhere = sitk.TranslationTransform(3, (1e4, 0.0, 0.0))  # nothing of it: all counts again
+    assert [p.index for p in choose_planes(image, above, elsewhere)] == [p.index for p in choose_planes(image)]
