@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 import sys
@@ -93,6 +94,10 @@ def test_wheel_has_the_command_and_its_metadata(wheel, repository):
     assert project["version"] == DiffuseMorphCore.__version__
     assert f"Version: {DiffuseMorphCore.__version__}" in read["METADATA"]
     assert "License-Expression: Apache-2.0" in read["METADATA"]
+    links = re.findall(r"\]\(([^)\s]+)\)", read["METADATA"])
+    assert len(links) > 10 and all(link.startswith("https://") for link in links)  # it is read far from its pictures
+    readme = (repository / "README.md").read_text(encoding="utf-8")
+    assert readme.split("## ")[1].splitlines()[2] in read["METADATA"]
 
 
 def test_bundled_pair_is_two_brains_at_two_millimetres():
