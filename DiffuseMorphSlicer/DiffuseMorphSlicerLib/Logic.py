@@ -63,6 +63,8 @@ class DiffuseMorphSlicerLogic(ScriptedLoadableModuleLogic, VTKObservationMixin):
         fixedMask=None,
         movingMask=None,
         initialTransform=None,
+        fixedLandmarks=None,
+        movingLandmarks=None,
         movingLabels=None,
         fixedLabels=None,
         eta=1.0,
@@ -77,7 +79,8 @@ class DiffuseMorphSlicerLogic(ScriptedLoadableModuleLogic, VTKObservationMixin):
 
         options: model, device, align, refine, modality and all others of DiffuseMorphCore.register, as declared in
         DiffuseMorphCore.options.
-        fixedMask, movingMask: label map or segmentation; only what it marks is compared.
+        fixedMask, movingMask: label map, segmentation or region of interest; only what it marks is compared.
+        fixedLandmarks, movingLandmarks: point lists, paired by label or order; the alignment starts there, they pull.
         initialTransform: linear transform node that puts the moving volume roughly in place.
         movingLabels: label map or segmentation to carry along; with fixedLabels the Dice overlap is computed too.
         eta: where the outputs stand at first. outputTransform, outputVolume: nodes to write to, new ones if None.
@@ -87,20 +90,14 @@ class DiffuseMorphSlicerLogic(ScriptedLoadableModuleLogic, VTKObservationMixin):
         Raises DiffuseMorphError for input that cannot be registered, and when PyTorch is missing.
         """
         self._checkFree()
-        inputs = (fixed, moving, fixedMask, movingMask, movingLabels, fixedLabels)
+        given = {"fixedMask": fixedMask, "movingMask": movingMask}
+        given |= {"fixedLandmarks": fixedLandmarks, "movingLandmarks": movingLandmarks}
+        given |= {"movingLabels": movingLabels, "fixedLabels": fixedLabels}
+        inputs = (fixed, moving, *given.values())
         OutputCheck.volume(outputVolume if makeVolume else None, inputs)
         OutputCheck.transform(outputTransform if makeTransform else None, inputs, initialTransform)
         job = RegistrationJob(
-            fixed,
-            moving,
-            fixedMask=fixedMask,
-            movingMask=movingMask,
-            eta=eta,
-            initialTransform=initialTransform,
-            movingLabels=movingLabels,
-            fixedLabels=fixedLabels,
-            makeVolume=makeVolume,
-            **options,
+            fixed, moving, **given, initialTransform=initialTransform, eta=eta, makeVolume=makeVolume, **options
         )
         TorchProvider.ensure()
         logging.info(f"DiffuseMorph registers {moving.GetName()} to {fixed.GetName()}")

@@ -6,7 +6,9 @@ from DiffuseMorphCore.options import RegistrationOptions
 
 from .FieldTrajectory import FieldTrajectory
 from .LabelImage import LabelImage
+from .LandmarkNodes import LandmarkNodes
 from .OutputTransform import OutputTransform
+from .RegionImage import RegionImage
 from .SequenceFrame import SequenceFrame
 from .VolumeImage import LPS_TO_RAS, VolumeImage
 
@@ -29,6 +31,8 @@ class RegistrationJob:
         fixedMask=None,
         movingMask=None,
         initialTransform=None,
+        fixedLandmarks=None,
+        movingLandmarks=None,
         movingLabels=None,
         fixedLabels=None,
         makeVolume=True,
@@ -63,8 +67,11 @@ class RegistrationJob:
                 )
             )
         self._options = options
-        self._options["fixed_mask"] = self._mask(fixedMask, self.fixed)
-        self._options["moving_mask"] = self._mask(movingMask, self.moving)
+        self._options["fixed_mask"] = RegionImage.fromNode(fixedMask, self.fixed)
+        self._options["moving_mask"] = RegionImage.fromNode(movingMask, self.moving)
+        self._options["fixed_landmarks"], self._options["moving_landmarks"] = LandmarkNodes.pair(
+            fixedLandmarks, movingLandmarks, self.fixed
+        )
         self._options["initial_transform"] = self._initial(initialTransform)
         self._readLabels(fixedLabels, movingLabels)
         self._makeVolume, self._eta = makeVolume, eta
@@ -79,15 +86,6 @@ class RegistrationJob:
                     "moving volume and '{name}' as the moving labels."
                 ).format(name=self.movingNode.GetName())
             )
-
-    @staticmethod
-    def _mask(node, volume):
-        if node is None:
-            return None
-        import SimpleITK as sitk
-
-        labels = LabelImage.fromNode(node, volume, parentToWorld=OutputTransform.originalMatrix(node))
-        return sitk.Cast(sitk.NotEqual(labels.image, 0), sitk.sitkUInt8)
 
     def _readLabels(self, fixedLabels, movingLabels):
         if (

@@ -13,7 +13,17 @@ class ResultText:
         report = result.report
         return {
             key: report[key]
-            for key in ("verdict", "modality", "similarity", "folding", "displacement_mm", "seconds", "device", "model")
+            for key in (
+                "verdict",
+                "modality",
+                "similarity",
+                "landmarks_mm",
+                "folding",
+                "displacement_mm",
+                "seconds",
+                "device",
+                "model",
+            )
             if key in report
         } | {"dice": result.dice, "notes": [*report.get("notes", []), *result.job.notes]}
 
@@ -29,6 +39,7 @@ class ResultText:
         figures = json.loads(text)
         rows = ResultText._verdict(figures.get("verdict")) + ResultText._modality(figures.get("modality"))
         rows += ResultText._similarity(figures.get("similarity", {}))
+        rows += ResultText._landmarks(figures.get("landmarks_mm"))
         rows += ResultText._dice(figures.get("dice"))
         displacement = figures.get("displacement_mm", {})
         if displacement:
@@ -96,6 +107,19 @@ class ResultText:
         )
         parts = [f"{name} {similarity[key]:.3f}" for key, name in names if similarity.get(key) is not None]
         return [(_("Similarity"), " → ".join(parts))] if parts else []
+
+    @staticmethod
+    def _landmarks(found):
+        if not found:
+            return []
+        names = (
+            ("initial", _("as loaded")),
+            ("aligned", _("aligned")),
+            ("registered", _("registered")),
+            ("left_out", _("each left out")),
+        )
+        parts = [f"{name} {found[key]['mean']:.2f} mm" for key, name in names if key in found]
+        return [(_("Landmarks ({count})").format(count=found["number"]), " → ".join(parts))]
 
     @staticmethod
     def _dice(dice):

@@ -183,6 +183,8 @@ class DiffuseMorphSlicerWidget(ScriptedLoadableModuleWidget, VTKObservationMixin
                 fixedMask=p.fixedMask,
                 movingMask=p.movingMask,
                 initialTransform=p.initialTransform,
+                fixedLandmarks=p.fixedLandmarks,
+                movingLandmarks=p.movingLandmarks,
                 movingLabels=p.movingLabels,
                 fixedLabels=p.fixedLabels,
                 eta=p.eta if recompute else 1.0,
