@@ -180,7 +180,7 @@ def test_panel_has_the_sections_in_order():
         for w in ui_tree().iter("widget")
         if w.get("class") == "ctkCollapsibleButton"
     ]
-    outer = [s for s in sections if s not in ("Masks, initial transform, labels", "Advanced")]
+    outer = [s for s in sections if s not in ("Masks, initial transform, landmarks, labels", "Advanced")]
     assert outer == ["Inputs", "Model and device", "Outputs", "Explore", "Result", "Export", "Synthesize"]
 
 
