@@ -9,14 +9,18 @@ from argparse import SUPPRESS
 from collections.abc import Sequence
 
 from DiffuseMorphCore import __version__
-from DiffuseMorphCore.command_line import apply, demo, models, register, synthesize, template, train
+from DiffuseMorphCore.command_line import apply, cohort, demo, models, register, synthesize, template, train
 from DiffuseMorphCore.command_line.arguments import Parser
 from DiffuseMorphCore.command_line.console import library_messages_hidden, stopped_by_signals
 from DiffuseMorphCore.command_line.console_text import any_characters, flush_stdout, occupy_standard_streams, say_fault
 from DiffuseMorphCore.errors import Cancelled, DiffuseMorphError, OptionError, is_out_of_memory
 
 # The verbs as the overview groups them.
-VERBS = {"Register": (register, apply, template), "Models": (models, synthesize, train), "Look at an example": (demo,)}
+VERBS = {
+    "Register": (register, apply, cohort, template),
+    "Models": (models, synthesize, train),
+    "Look at an example": (demo,),
+}
 
 OVERVIEW = """\
 Deform one image into another, and see it happen.

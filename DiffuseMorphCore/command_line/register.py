@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Mapping
+from typing import Any
 
 from DiffuseMorphCore.command_line import arguments as grammar
 from DiffuseMorphCore.command_line.console import ProgressBar
 from DiffuseMorphCore.errors import OptionError
 from DiffuseMorphCore.options import declared
+from DiffuseMorphCore.progress import Progress, advance
 
 DESCRIPTION = """\
 Deform MOVING onto FIXED and write the result into a folder. Of photographs and histology in colour the grey is
@@ -139,26 +142,36 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     """Register, write the folder, and say in a few lines what came out."""
+    check(arguments)
+    from DiffuseMorphCore.command_line.summary import summarize
+
+    with ProgressBar() as progress:
+        report = carry_out(arguments, progress)
+    summarize(arguments.output, report, arguments.page)
+
+
+def check(arguments: argparse.Namespace) -> None:
+    """Raises OptionError where arguments contradict one another."""
     if arguments.fixed_labels and not arguments.moving_labels:
         raise OptionError("The option --fixed-labels needs --moving-labels: overlap takes both.")
     if arguments.guide_labels and not (arguments.fixed_labels and arguments.moving_labels):
         raise OptionError("The option --guide-labels needs --fixed-labels and --moving-labels.")
     if bool(arguments.fixed_landmarks) != bool(arguments.moving_landmarks):
         raise OptionError("Landmarks guide in pairs: give both --fixed-landmarks and --moving-landmarks.")
+
+
+def carry_out(
+    arguments: argparse.Namespace, progress: Progress | None, also_reported: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
+    """Register and write the folder, saying nothing; the report, with what is ``also_reported`` in it."""
     from DiffuseMorphCore.command_line.request import RegisterRequest, input_files
     from DiffuseMorphCore.command_line.result_files import is_result, write_result
     from DiffuseMorphCore.command_line.result_folder import check_inputs_stay, complete_folder
-    from DiffuseMorphCore.command_line.summary import summarize
     from DiffuseMorphCore.threads import threads_used
 
     check_inputs_stay(arguments.output, input_files(arguments), is_result)
-    with (
-        threads_used(arguments.threads),
-        ProgressBar() as progress,
-        complete_folder(arguments.output, arguments.overwrite, is_result) as folder,
-    ):
-        progress("read", 0.0)
+    with threads_used(arguments.threads), complete_folder(arguments.output, arguments.overwrite, is_result) as folder:
+        advance(progress, "read", 0.0)
         request = RegisterRequest.of(arguments)
         result = request.register(progress)
-        report = write_result(folder, result, request, progress)
-    summarize(arguments.output, report, arguments.page)
+        return write_result(folder, result, request, progress, also_reported)

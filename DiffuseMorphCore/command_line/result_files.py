@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -41,10 +42,14 @@ def is_result(name: str) -> bool:
 
 
 def write_result(
-    folder: Path, result: Registration, request: RegisterRequest, progress: Progress | None
+    folder: Path,
+    result: Registration,
+    request: RegisterRequest,
+    progress: Progress | None,
+    also_reported: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Write all files of a registration into `folder` and return the report that went into report.json."""
-    report = dict(result.report)
+    report = {**result.report, **(also_reported or {})}
     report["notes"] = [*request.notes, *report.get("notes", [])]
     eta = request.eta
     # Drawing is Python on one CPU; inverting, resampling and writing meanwhile leave Python alone.

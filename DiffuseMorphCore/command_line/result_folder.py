@@ -46,7 +46,7 @@ def complete_folder(path: str | Path, overwrite: bool, is_result: Callable[[str]
     made: list[Path] = []
     try:
         _make(target, made, shown)
-        with _locked(target, shown) as work:
+        with locked_folder(target, shown) as work:
             _recover(target, work, is_result)
             if not overwrite:
                 _check_empty(target, shown)
@@ -118,7 +118,7 @@ def _make(target: Path, made: list[Path], shown: str) -> None:
 
 
 @contextmanager
-def _locked(target: Path, shown: str) -> Iterator[Path]:
+def locked_folder(target: Path, shown: str) -> Iterator[Path]:
     """The folder WORK, which only this process has while the block runs; it is gone afterwards."""
     work = target / WORK
     try:

@@ -55,6 +55,9 @@ def files(tmp_path_factory, textured_pair_3d, pair_2d, write_series) -> Path:
             write_image(image, copy)
     rows = "\n".join(f"{name},{name}.nii.gz" for name in PEOPLE)
     (folder / "people.csv").write_text(f"name,image\n{rows}\n", encoding="utf-8")
+    pairs = ("visit1,fixed.nii.gz,moving.nii.gz,moving_labels.nii.gz,", "visit2,fixed.nii.gz,third.nii.gz,,same")
+    table = "\n".join(["name,fixed,moving,moving_labels,modality", *pairs])
+    (folder / "pairs.csv").write_text(f"{table}\n", encoding="utf-8")
     return folder
 
 

@@ -18,7 +18,17 @@ LINKED = [
     *(REPOSITORY / name for name in ("CONTRIBUTING.md", "CHANGELOG.md", "DiffuseMorphCore/evaluation/README.md")),
     *sorted((REPOSITORY / "Resources" / "Results").glob("*.md")),
 ]
-OF_OTHER_PROGRAMS = {"--ref", "--in", "--warp", "--out", "--nproc-per-node"}
+OF_OTHER_PROGRAMS = {
+    "--ref",
+    "--in",
+    "--warp",
+    "--out",
+    "--nproc-per-node",
+    "--nthreads",
+    "--resources",
+    "--partition",
+    "--time",
+}
 
 
 def name_of(page: Path) -> str:
