@@ -22,6 +22,7 @@ _WHERE = {
     "Registration": "DiffuseMorphCore.registration",
     "load_result": "DiffuseMorphCore.registration",
     "build_template": "DiffuseMorphCore.registration.template",
+    "register_sequence": "DiffuseMorphCore.registration.sequence",
     "synthesize_image": "DiffuseMorphCore.registration",
     "read_image": "DiffuseMorphCore.images",
     "write_image": "DiffuseMorphCore.images",

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Mapping
 from copy import copy
 from dataclasses import Field, dataclass, field, fields
 from functools import partial
-from typing import Any, ClassVar
+from typing import Any
 
 from DiffuseMorphCore.errors import OptionError
 from DiffuseMorphCore.option import Option
@@ -25,7 +25,8 @@ QUALITIES = {
 """The choices of the option ``quality`` and what each costs and gives, in words."""
 
 
-def _option(default: Any, help: str, **limits: Any) -> Any:
+def declare(default: Any, help: str, **limits: Any) -> Any:
+    """A field that is an option; limits : see :class:`.option.Option`."""
     return field(default=default, metadata={"option": Option(help, **limits)})
 
 
@@ -33,17 +34,17 @@ def _option(default: Any, help: str, **limits: Any) -> Any:
 class RegistrationOptions:
     """What a registration may be asked for beside its images; every field is a keyword of ``register``."""
 
-    model: Any = _option(
+    model: Any = declare(
         "default",
         "a model that comes with the package (see 'diffusemorph models'), a model file (.pt), or 'none' for the "
         "optimisation alone; 'default' is the bundled one for the images' dimension",
         value="NAME|FILE",
         anything=True,
     )
-    device: str = _option(
+    device: str = declare(
         "auto", "where to compute: 'auto' takes a GPU where there is one", value="auto|cpu|cuda|mps", anything=True
     )
-    threads: str | int = _option(
+    threads: str | int = declare(
         "auto",
         "threads of the CPU; 'auto' takes one for every core that this process may use and that other programs leave "
         "free, or as many as OMP_NUM_THREADS says; another number may change the last digits",
@@ -52,18 +53,18 @@ class RegistrationOptions:
         automatic=True,
         value="N|auto",
     )
-    seed: int = _option(
+    seed: int = declare(
         0,
         "of what is drawn at random: the uncertainty, a synthetic image; the same seed, input and device "
         "give the same result",
         lowest=0,
     )
-    align: str = _option(
+    align: str = declare(
         "affine",
         "linear alignment before the deformation; affine: rigid where that fits as well",
         choices=("none", "center", "rigid", "affine"),
     )
-    refine: str | int = _option(
+    refine: str | int = declare(
         "auto",
         "refinement on the two images: at most N steps on the finest grid, 'auto' as the quality says, 0 keeps the "
         "network's answer",
@@ -71,42 +72,42 @@ class RegistrationOptions:
         automatic=True,
         value="N|auto",
     )
-    quality: str = _option(
+    quality: str = declare(
         "default",
         "how fine the deformation is. " + "; ".join(f"{name}: {text}" for name, text in QUALITIES.items()),
         choices=tuple(QUALITIES),
     )
-    modality: str = _option(
+    modality: str = declare(
         "auto",
         "whether equal intensities mean equal tissue in both images; 'auto' looks at the aligned pair "
         "and says what it chose",
         choices=("auto", "same", "different"),
     )
-    trajectory: str = _option(
+    trajectory: str = declare(
         "anchored",
         "anchored: eta 0 is the aligned moving image exactly; faithful: as in the paper",
         choices=("anchored", "faithful"),
     )
-    intensity_range: tuple[float, float] | None = _option(
+    intensity_range: tuple[float, float] | None = declare(
         None,
         "intensities to keep of both images; by default -1000 to 1000 of a CT, and the 0.1 to 99.9 percentile of "
         "anything else",
         numbers=2,
         value="LOW HIGH",
     )
-    moving_intensity_range: tuple[float, float] | None = _option(
+    moving_intensity_range: tuple[float, float] | None = declare(
         None,
         "intensities to keep of the moving image, where it has others than the fixed one",
         numbers=2,
         value="LOW HIGH",
     )
-    fill: float | None = _option(
+    fill: float | None = declare(
         None,
         "what stands in the result where the moving image is not; by default its background, as found at its border",
         numbers=1,
         value="VALUE",
     )
-    guide_weight: float = _option(
+    guide_weight: float = declare(
         1.0,
         "how strongly landmarks and labels that guide pull, beside the images",
         lowest=0,
@@ -114,22 +115,22 @@ class RegistrationOptions:
         numbers=1,
         value="WEIGHT",
     )
-    restrict: str = _option(
+    restrict: str = declare(
         "none",
         "axes of the fixed image's grid along which the deformation may move, for example 'x,y' for slices that "
         "must stay, or 'y' for distortions along one axis; 'none' restricts nothing",
         value="AXES",
         anything=True,
     )
-    keyframes: int = _option(
+    keyframes: int = declare(
         5, "how many fields are computed along the trajectory; between them it is interpolated", lowest=2, highest=101
     )
-    alignment_follows_eta: bool = _option(
+    alignment_follows_eta: bool = declare(
         False, "let eta scale the alignment too, so that eta 0 is the moving image where its header puts it"
     )
 
     def __post_init__(self) -> None:
-        _check(self)
+        check_options(self)
 
     @classmethod
     def of(cls, given: Mapping[str, Any]) -> RegistrationOptions:
@@ -143,51 +144,6 @@ class RegistrationOptions:
         return values | {"model": _name_of(self.model)}
 
 
-@dataclass(frozen=True)
-class TemplateOptions:
-    """What ``build_template`` may be asked for beside the people; every field is a keyword of it.
-
-    SHARED : options of a registration that it takes, too. DEFAULTS : those of them with another default: the template
-    has the people's contrast, and with one contrast the network adds nothing to a refined result.
-    """
-
-    SHARED: ClassVar = (
-        "model",
-        "device",
-        "threads",
-        "seed",
-        "align",
-        "refine",
-        "quality",
-        "modality",
-        "intensity_range",
-        "restrict",
-    )
-    DEFAULTS: ClassVar = {"model": "none", "modality": "same"}
-
-    rounds: int = _option(
-        4, "rounds of registration to the current mean; 0 keeps the affine mean", lowest=0, highest=100
-    )
-    spacing: str | float = _option(
-        "auto",
-        "mm between the voxels of the template, along all axes; 'auto' takes the people's own (their median)",
-        value="MM|auto",
-        anything=True,
-    )
-
-    def __post_init__(self) -> None:
-        _check(self)
-        if self.spacing != "auto":
-            try:
-                fine = 0 < float(self.spacing) < float("inf") and not isinstance(self.spacing, bool)
-            except (TypeError, ValueError):
-                fine = False
-            if not fine:
-                raise OptionError(
-                    f"The option spacing is '{self.spacing}', but must be 'auto' or a length above 0 in mm."
-                )
-
-
 def _check_names(given: Iterable[str], job: type | None = None) -> None:
     known = declared(job)
     for name in given:
@@ -197,7 +153,8 @@ def _check_names(given: Iterable[str], job: type | None = None) -> None:
             raise OptionError(f"There is no option {name}: {meant}")
 
 
-def _check(options: Any) -> None:
+def check_options(options: Any) -> None:
+    """Raises OptionError for the first value that its option cannot have."""
     for each in fields(options):
         each.metadata["option"].check(each.name, getattr(options, each.name))
 

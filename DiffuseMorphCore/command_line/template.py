@@ -6,7 +6,8 @@ import argparse
 
 from DiffuseMorphCore.command_line import arguments as grammar
 from DiffuseMorphCore.command_line.console import ProgressBar
-from DiffuseMorphCore.options import TemplateOptions, declared
+from DiffuseMorphCore.job_options import TemplateOptions
+from DiffuseMorphCore.options import declared
 
 DESCRIPTION = """\
 Make the mean of a group of people: an image whose shape and intensities are the mean of theirs, without favour to any.

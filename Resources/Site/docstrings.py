@@ -10,9 +10,14 @@ import griffe
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from DiffuseMorphCore.options import TemplateOptions, description, keywords  # noqa: E402
+from DiffuseMorphCore.job_options import SequenceOptions, TemplateOptions  # noqa: E402
+from DiffuseMorphCore.options import description, keywords  # noqa: E402
 
-JOBS = {"takes_options": None, "takes_options(job=TemplateOptions)": TemplateOptions}
+JOBS = {
+    "takes_options": None,
+    "takes_options(job=TemplateOptions)": TemplateOptions,
+    "takes_options(job=SequenceOptions)": SequenceOptions,
+}
 
 
 class Docstrings(griffe.Extension):

@@ -13,7 +13,8 @@ import SimpleITK as sitk
 import torch
 
 from DiffuseMorphCore.grid import Grid
-from DiffuseMorphCore.options import RegistrationOptions, TemplateOptions, split_options, takes_options
+from DiffuseMorphCore.job_options import TemplateOptions
+from DiffuseMorphCore.options import RegistrationOptions, split_options, takes_options
 from DiffuseMorphCore.progress import Progress, advance, part_of
 from DiffuseMorphCore.registration.quality import versions
 from DiffuseMorphCore.registration.result import Registration

@@ -1,0 +1,171 @@
+"""Fitting a sequence: each frame begins where its neighbours lead, then every point's way is smoothed in time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+import SimpleITK as sitk
+import torch
+from torch import Tensor
+
+from DiffuseMorphCore.displacement import Displacement
+from DiffuseMorphCore.grid import Grid
+from DiffuseMorphCore.options import RegistrationOptions, free_axes
+from DiffuseMorphCore.registration.prepare import PreparedScan
+from DiffuseMorphCore.registration.presets import PRESETS
+from DiffuseMorphCore.registration.refine import refine
+from DiffuseMorphCore.registration.repair import unfold
+from DiffuseMorphCore.registration.sequence.fields import Fields, around, smoothed
+from DiffuseMorphCore.registration.working_pair import working_pair
+from DiffuseMorphCore.samplers import EtaPath
+from DiffuseMorphCore.similarity import ImagePair, Similarity
+
+OUTLYING = 3.0
+"""Standard deviations, estimated robustly, by which a frame may lose more similarity by smoothing than the others."""
+_NORMAL = 1.4826  # standard deviations in a median absolute deviation, of a normal distribution
+_LEAST = 0.25  # of the median loss: less than this never stands out
+_END = (1.0,)  # the eta that counts
+
+
+def order(count: int, start: int, periodic: bool) -> list[tuple[int, list[int]]]:
+    """The frames from ``start`` outwards, each with up to two that lead to it, the nearest first.
+
+    The ways lead to both ends or, periodic, round both sides to where they meet.
+    """
+    ahead = count // 2 if periodic else count - 1 - start
+    found: list[tuple[int, list[int]]] = [(start, [])]
+    for length, way in ((ahead, 1), (count - 1 - ahead, -1)):
+        for step in range(1, length + 1):
+            before = [(start + way * (step - back)) % count for back in (1, 2) if back <= step]
+            found.append(((start + way * step) % count, before))
+    return found
+
+
+@dataclass
+class SequenceFit:
+    """The displacements that bring the frames of a sequence onto a reference.
+
+    reference : prepared. scan : gives the frame with a number, prepared. count : of the frames. still : the number of
+    the frame that is the reference itself, or None. grid : the working grid. before, after : the similarity of each
+    frame to the reference, without a displacement and with its own. smooth_ones : the frames that were smoothed in
+    time. folded : cells of each frame's field that could not be repaired.
+    """
+
+    reference: PreparedScan
+    scan: Callable[[int], PreparedScan]
+    count: int
+    still: int | None
+    periodic: bool
+    grid: Grid
+    device: torch.device
+    goal: Similarity
+    options: RegistrationOptions
+    fields: Fields = field(default_factory=Fields)
+    before: dict[int, float] = field(default_factory=dict)
+    after: dict[int, float] = field(default_factory=dict)
+    smooth_ones: list[int] = field(default_factory=list)
+    folded: dict[int, int] = field(default_factory=dict)
+    _known: ImagePair | None = None
+
+    def __post_init__(self) -> None:
+        voxels = int(np.prod(self.grid.shape))
+        self.steps, settings = PRESETS[self.options.quality].settings(self.options.refine, voxels)
+        self.settings = replace(settings, free=free_axes(self.options.restrict, self.grid.ndim))
+
+    @torch.no_grad()
+    def fit(self, number: int, leading: Sequence[int], advance: Callable[[float], None]) -> None:
+        """Register a frame from the best of these places: none, the neighbour's, and where the motion leads on.
+
+        leading : the frames before it on its way, fitted already, the nearest first.
+        """
+        starts = []
+        if leading:
+            near = self.fields[leading[0]]
+            starts.append(near)
+            if len(leading) > 1:
+                starts.append(2 * near - self.fields[leading[1]])
+        self.fit_from(number, starts, advance)
+
+    @torch.no_grad()
+    def fit_from(self, number: int, starts: Sequence[Tensor], advance: Callable[[float], None]) -> None:
+        """Register a frame from the best of these displacements and none at all."""
+        nothing = torch.zeros((1, self.grid.ndim, *self.grid.shape), device=self.device)
+        if number == self.still:
+            self.fields[number] = nothing
+            self.before[number] = self.after[number] = 1.0
+            return
+        pair = self._pair(number)
+        goal = self.goal.for_pair(pair)
+        places = [nothing, *(start.to(self.device) for start in starts)]
+        values = [goal.evaluate(pair, place) for place in places]
+        self.before[number] = values[0]
+        found = places[int(np.argmax(values))]
+        if pair.identical():
+            found = nothing
+        elif self.steps:
+            found = refine(
+                pair,
+                found,
+                steps=self.steps,
+                similarity=goal,
+                settings=self.settings,
+                spacing=self.grid.voxel_spacing,
+                advance=advance,
+            )
+        value = goal.evaluate(pair, found)
+        if value < values[0]:
+            found, value = nothing, values[0]
+        self.fields[number], self.after[number] = found, value
+
+    @torch.no_grad()
+    def smooth(self, reach: int, advance: Callable[[float], None]) -> None:
+        """Smooth the way of every point over ``reach`` frames before and after each, where that fits the images.
+
+        A registration follows the noise of its frame, so every frame is a little less similar when that is smoothed
+        away. A frame that loses far more than the others moves otherwise than its neighbours say: it keeps its own
+        motion, and has no say in theirs.
+        """
+        moving = [number for number in range(self.count) if number != self.still]
+        candidates, losses, apart = Fields(), {}, []
+        stale = moving
+        while True:
+            for place, number in enumerate(stale):
+                advance(place / len(stale) if not apart else 1.0)
+                candidate = smoothed(self.fields, number, reach, self.count, self.periodic, apart).to(self.device)
+                pair = self._pair(number)
+                losses[number] = self.after[number] - self.goal.for_pair(pair).evaluate(pair, candidate)
+                candidates[number] = candidate
+            middle = float(np.median(list(losses.values())))
+            spread = _NORMAL * float(np.median([abs(loss - middle) for loss in losses.values()]))
+            worst = max(losses, key=losses.__getitem__)
+            if losses[worst] <= middle + max(OUTLYING * spread, _LEAST * abs(middle)):
+                break
+            apart.append(worst)
+            del losses[worst]
+            near = [(worst + step) % self.count for step in around(worst, reach, self.count, self.periodic)]
+            stale = [number for number in near if number in losses]
+            if len(losses) < 2:
+                break
+        for number, loss in losses.items():
+            self.fields[number] = candidates[number]
+            self.after[number] -= loss
+            self.smooth_ones.append(number)
+
+    @torch.no_grad()
+    def repair(self, shape: tuple[int, ...], advance: Callable[[float], None]) -> None:
+        """Take the folds out of every field, on a grid of ``shape``."""
+        for number in range(self.count):
+            advance(number / self.count)
+            path = EtaPath.straight(Displacement(self.fields[number], self.grid))
+            found = unfold(path, shape, _END)
+            self.folded[number] = 0 if found.converged else sum(found.folded_after.values())
+            if found.folded_before:
+                self.fields[number] = found.path.end.values
+
+    def _pair(self, number: int) -> ImagePair:
+        identity = sitk.AffineTransform(self.grid.ndim)
+        scans = self.reference, self.scan(number)
+        self._known = working_pair(scans, self.grid, identity, self._known, self.goal.uses_tissue)
+        return self._known.to(self.device)
