@@ -33,7 +33,8 @@ Then open report.html, in the folder that it names, in a browser.
 {verbs}
 All options of a verb, with examples: diffusemorph VERB --help"""
 
-EXIT_CODES = """\
+EPILOG = """\
+documentation: https://github.com/DiffuseMorph/SlicerDiffuseMorph
 exit codes: 0 done, 1 the job failed or was stopped, 2 the arguments make no sense
 Set DIFFUSEMORPH_TRACEBACK=1 in the environment to see where in the program an error comes from."""
 
@@ -42,7 +43,7 @@ DONE, FAILED, MISUSED = 0, 1, 2
 
 def build_parser() -> Parser:
     """The parser of the whole command. Nothing heavy is imported, so that help and refusals come at once."""
-    parser = Parser(prog="diffusemorph", usage="%(prog)s VERB ...", epilog=EXIT_CODES)
+    parser = Parser(prog="diffusemorph", usage="%(prog)s VERB ...", epilog=EPILOG)
     parser.add_argument("--version", action="version", version=f"DiffuseMorph {__version__}")
     verbs = parser.add_subparsers(dest="verb", metavar="VERB", prog="diffusemorph", help=SUPPRESS)
     groups = []

@@ -80,7 +80,7 @@ def work_through(page: Path) -> dict:
     """Run everything that a page shows, from its top to its end; the names that its examples in Python leave."""
     names: dict = {}
     for language, code in blocks(page):
-        assert language in ("bash", "python", "math"), f"a block of '{language}' is not tested"
+        assert language in ("bash", "python", "math", "text"), f"a block of '{language}' is not tested"
         for command in commands(language, code):
             run(command)
         if language == "python":
@@ -114,6 +114,20 @@ def test_options_and_verbs_named_in_the_pages_exist():
         assert named <= known | {"--help"}, f"{page.name}: {named - known}"
         for verb in re.findall(r"`diffusemorph ([a-z]+)", text):
             assert verb in verbs, f"{page.name}: {verb}"
+
+
+@pytest.mark.parametrize("name", ["troubleshooting", "slicer"])
+def test_quoted_messages_are_those_of_the_program(name):
+    source = ""
+    for folder in ("DiffuseMorphCore", "DiffuseMorphSlicer"):
+        for file in (REPOSITORY / folder).rglob("*.py"):
+            source += re.sub(r'"\s*\n\s*f?"', "", file.read_text(encoding="utf-8"))  # one text over several lines
+    text = (REPOSITORY / "Resources" / "Documentation" / f"{name}.md").read_text(encoding="utf-8")
+    quoted = [quote for row in re.findall(r"^\| (.*?) \|", text, flags=re.M) for quote in re.findall('"([^"]+)"', row)]
+    assert len(quoted) >= 5
+    for quote in quoted:
+        for part in quote.split("…"):
+            assert part.strip() in source, quote
 
 
 @pytest.mark.parametrize("page", LINKED, ids=name_of)
