@@ -1,4 +1,4 @@
-"""Files that appear whole or not at all."""
+"""Files that appear whole or not at all, and how texts name them."""
 
 from __future__ import annotations
 
@@ -29,6 +29,12 @@ def completed(path: str | Path, make_folder: bool = False) -> Iterator[Path]:
         os.replace(part, path)
     finally:
         part.unlink(missing_ok=True)
+
+
+def printable(name: str | Path) -> str:
+    """A name as it can be printed and encoded anywhere, its odd bytes and control characters as escapes."""
+    text = str(name).encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+    return "".join(each if each.isprintable() else each.encode("unicode_escape").decode("ascii") for each in text)
 
 
 def system_reason(error: OSError) -> str:

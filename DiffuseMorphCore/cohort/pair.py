@@ -13,8 +13,7 @@ from DiffuseMorphCore.cohort.table import Pair, parsed
 from DiffuseMorphCore.command_line.request import input_files
 from DiffuseMorphCore.command_line.result_folder import LAST
 from DiffuseMorphCore.errors import DiffuseMorphError, is_out_of_memory
-from DiffuseMorphCore.files import first_line, system_reason
-from DiffuseMorphCore.images.names import printable
+from DiffuseMorphCore.files import first_line, printable, system_reason
 
 KEPT, DONE, FAILED, NOT_YET = "kept", "done", "failed", "not yet"
 """What may have become of a pair; NOT_YET: the cohort was stopped before."""

@@ -11,8 +11,7 @@ from typing import Any
 
 from DiffuseMorphCore.cohort.pair import FAILED, INPUTS, NOT_YET, Outcome
 from DiffuseMorphCore.errors import DiffuseMorphError
-from DiffuseMorphCore.files import completed, system_reason
-from DiffuseMorphCore.images.names import printable
+from DiffuseMorphCore.files import completed, printable, system_reason
 from DiffuseMorphCore.result_page.findings import BAD, SUSPICIOUS, findings
 
 FIRST = ("name", "row", "state", "reason")

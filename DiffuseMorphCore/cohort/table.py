@@ -16,8 +16,7 @@ from typing import NoReturn
 from DiffuseMorphCore.command_line import register
 from DiffuseMorphCore.command_line.arguments import Parser
 from DiffuseMorphCore.errors import DiffuseMorphError, OptionError
-from DiffuseMorphCore.files import system_reason
-from DiffuseMorphCore.images.names import printable
+from DiffuseMorphCore.files import printable, system_reason
 
 IMAGES = ("fixed", "moving")
 """Columns that must be there."""

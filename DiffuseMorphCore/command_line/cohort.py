@@ -10,8 +10,7 @@ from DiffuseMorphCore.command_line import arguments as grammar
 from DiffuseMorphCore.command_line.console import ProgressBar
 from DiffuseMorphCore.command_line.console_text import say
 from DiffuseMorphCore.errors import DiffuseMorphError, OptionError
-from DiffuseMorphCore.files import system_reason
-from DiffuseMorphCore.images.names import printable
+from DiffuseMorphCore.files import printable, system_reason
 
 if TYPE_CHECKING:
     from DiffuseMorphCore.cohort.table import Pair

@@ -12,8 +12,8 @@ from pathlib import Path
 from filelock import FileLock, SoftFileLock, Timeout
 
 from DiffuseMorphCore.errors import Cancelled, DiffuseMorphError
-from DiffuseMorphCore.files import system_reason
-from DiffuseMorphCore.images.names import itk_name, printable
+from DiffuseMorphCore.files import printable, system_reason
+from DiffuseMorphCore.images.names import itk_name
 
 WORK = ".diffusemorph-work"
 """The hidden folder, in the folder of results, that holds them until they are complete, and the lock."""

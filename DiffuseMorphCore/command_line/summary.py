@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from DiffuseMorphCore.command_line.console_text import say
-from DiffuseMorphCore.images.names import printable
+from DiffuseMorphCore.files import printable
 
 _UNITS = ((1e6, "km"), (1e4, "m"), (0.1, "mm"), (1e-4, "µm"), (0.0, "nm"))
 _MILLIMETRES = {"km": 1e6, "m": 1e3, "mm": 1.0, "µm": 1e-3, "nm": 1e-6}

@@ -11,7 +11,7 @@ import numpy as np
 import SimpleITK as sitk
 
 from DiffuseMorphCore.errors import DiffuseMorphError
-from DiffuseMorphCore.images.names import printable
+from DiffuseMorphCore.files import printable
 from DiffuseMorphCore.images.reading import read_files, read_image
 
 _WAYS = "give a file name, a SimpleITK image, a nibabel image, or DiffuseMorphCore.image_from_array(array, spacing=...)"

@@ -10,7 +10,8 @@ import numpy as np
 import SimpleITK as sitk
 
 from DiffuseMorphCore.errors import DiffuseMorphError
-from DiffuseMorphCore.images.names import itk_name, printable
+from DiffuseMorphCore.files import printable
+from DiffuseMorphCore.images.names import itk_name
 
 _SERIES_LISTED = 8
 _MODALITY = "0008|0060"

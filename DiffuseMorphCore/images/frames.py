@@ -16,11 +16,12 @@ import numpy as np
 import SimpleITK as sitk
 
 from DiffuseMorphCore.errors import DiffuseMorphError
+from DiffuseMorphCore.files import printable
 from DiffuseMorphCore.images.arrays import as_image, image_from_array
 from DiffuseMorphCore.images.checking import check_image
 from DiffuseMorphCore.images.geometry import shift_in_voxels
 from DiffuseMorphCore.images.lengths import check_length
-from DiffuseMorphCore.images.names import image_suffix, itk_name, printable
+from DiffuseMorphCore.images.names import image_suffix, itk_name
 from DiffuseMorphCore.images.nifti import is_packed
 from DiffuseMorphCore.images.nrrd import Nrrd
 from DiffuseMorphCore.images.phases import phases_of

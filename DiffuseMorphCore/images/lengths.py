@@ -13,7 +13,8 @@ from pathlib import Path
 import SimpleITK as sitk
 
 from DiffuseMorphCore.errors import DiffuseMorphError
-from DiffuseMorphCore.images.names import image_suffix, printable
+from DiffuseMorphCore.files import printable
+from DiffuseMorphCore.images.names import image_suffix
 from DiffuseMorphCore.images.nifti import SUFFIXES, Header, files_of, unpacked_length
 from DiffuseMorphCore.images.pictures import jpeg_is_complete, tiff_length
 

@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 from DiffuseMorphCore.errors import DiffuseMorphError
+from DiffuseMorphCore.files import printable
 
 
 def image_suffix(path: str | Path) -> str:
@@ -36,9 +37,3 @@ def itk_name(path: str | Path) -> str:
     if "\0" in name:
         raise DiffuseMorphError(f"The name '{printable(name)}' holds a zero character: check the name.")
     return name
-
-
-def printable(name: str | Path) -> str:
-    """A name as it can be printed and encoded anywhere, its odd bytes and control characters as escapes."""
-    text = str(name).encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
-    return "".join(each if each.isprintable() else each.encode("unicode_escape").decode("ascii") for each in text)

@@ -23,7 +23,8 @@ import numpy as np
 import SimpleITK as sitk
 
 from DiffuseMorphCore.errors import DiffuseMorphError
-from DiffuseMorphCore.images.names import image_suffix, printable
+from DiffuseMorphCore.files import printable
+from DiffuseMorphCore.images.names import image_suffix
 
 SUFFIXES = (".nii", ".nii.gz", ".hdr", ".hdr.gz", ".img", ".img.gz")
 _HEADER = 540  # bytes that hold a header of any version

@@ -15,7 +15,7 @@ import numpy as np
 import SimpleITK as sitk
 
 from DiffuseMorphCore.errors import DiffuseMorphError
-from DiffuseMorphCore.images.names import printable
+from DiffuseMorphCore.files import printable
 
 _TYPES = {
     "int8": ("signed char", "int8", "int8_t"),

@@ -8,7 +8,8 @@ import numpy as np
 import SimpleITK as sitk
 
 from DiffuseMorphCore.errors import DiffuseMorphError
-from DiffuseMorphCore.images.names import itk_name, printable
+from DiffuseMorphCore.files import printable
+from DiffuseMorphCore.images.names import itk_name
 
 _TIMES = ("0020|0100", "0018|1060", "0020|9153", "0020|0012", "0008|0032", "0008|0033")
 """Tags that tell moments apart: temporal position, trigger time, nominal cardiac time, acquisition, its time, content

@@ -10,11 +10,12 @@ from pathlib import Path
 import SimpleITK as sitk
 
 from DiffuseMorphCore.errors import DiffuseMorphError
+from DiffuseMorphCore.files import printable
 from DiffuseMorphCore.images.decimal_points import decimal_points
 from DiffuseMorphCore.images.dicom import read_folder, read_stack
 from DiffuseMorphCore.images.geometry import LARGEST_SHEAR, sheared
 from DiffuseMorphCore.images.lengths import check_length
-from DiffuseMorphCore.images.names import image_suffix, itk_name, printable
+from DiffuseMorphCore.images.names import image_suffix, itk_name
 from DiffuseMorphCore.images.nifti import SUFFIXES, Header, files_of, under_plain_name, unpacked_length
 
 FORMATS = (

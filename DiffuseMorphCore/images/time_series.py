@@ -12,8 +12,7 @@ from pathlib import Path
 import SimpleITK as sitk
 
 from DiffuseMorphCore.errors import DiffuseMorphError
-from DiffuseMorphCore.files import completed, system_reason
-from DiffuseMorphCore.images.names import printable
+from DiffuseMorphCore.files import completed, printable, system_reason
 
 _FIRST = 352  # bytes before the voxels
 _MOST = 32767  # frames that the header can count

@@ -10,11 +10,11 @@ from pathlib import Path
 import SimpleITK as sitk
 
 from DiffuseMorphCore.errors import DiffuseMorphError
-from DiffuseMorphCore.files import fault_of_place, system_reason
+from DiffuseMorphCore.files import fault_of_place, printable, system_reason
 from DiffuseMorphCore.images.decimal_points import decimal_points
 from DiffuseMorphCore.images.formats import FLAT, WRITABLE, shift_in_format
 from DiffuseMorphCore.images.lengths import check_length
-from DiffuseMorphCore.images.names import image_suffix, itk_name, printable
+from DiffuseMorphCore.images.names import image_suffix, itk_name
 from DiffuseMorphCore.images.nifti import SUFFIXES
 
 _CHOOSE = "choose for example .nii.gz, .nrrd or .mha"

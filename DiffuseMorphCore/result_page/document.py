@@ -14,8 +14,7 @@ import numpy as np
 import SimpleITK as sitk
 
 from DiffuseMorphCore.errors import DiffuseMorphError
-from DiffuseMorphCore.files import completed, system_reason
-from DiffuseMorphCore.images.names import printable
+from DiffuseMorphCore.files import completed, printable, system_reason
 from DiffuseMorphCore.registration import Registration
 from DiffuseMorphCore.result_page.findings import findings
 from DiffuseMorphCore.result_page.methods import methods

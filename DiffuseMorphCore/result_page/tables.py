@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from html import escape
 from typing import Any
 
-from DiffuseMorphCore.images.names import printable
+from DiffuseMorphCore.files import printable
 
 
 def figures(report: Mapping[str, Any]) -> str:
