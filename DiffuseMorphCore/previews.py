@@ -21,7 +21,7 @@ from DiffuseMorphCore.registration.intensity import outside_value
 from DiffuseMorphCore.view_planes import ViewPlane, choose_planes, grid_steps, orient, scaled, window
 
 GRID_LINES = 26  # along the longest side
-_INK = "#e8e8e8"
+INK = "#e8e8e8"
 _GRID = "#ffc24d"
 _DIFFERENCE = LinearSegmentedColormap.from_list("difference", ["#5cc8ff", "#0a3c66", "#000000", "#6e2408", "#ff9a5c"])
 
@@ -54,19 +54,19 @@ def save_preview(result: Registration, path: str | Path, eta: float = 1.0, modal
     largest = max(float(np.percentile(np.concatenate([np.abs(x - y).ravel() for x, y in zip(f, b)]), 99.5)), 0.05)
     comparison = "difference" if modality == "same" else "checkerboard"
     titles = ["fixed", title, f"moved, eta {eta:g}", f"{comparison} before", f"{comparison} after", "deformed grid"]
-    figure, axes = _figure(planes, array.shape, len(titles))
+    figure, axes = planes_figure(planes, array.shape, len(titles))
     for column, text in enumerate(titles):
-        axes[0, column].set_title(text, color=_INK, fontsize=10)
+        axes[0, column].set_title(text, color=INK, fontsize=10)
     for row, plane in enumerate(planes):
         parts = [f[row], b[row], a[row]]
         for column, part in enumerate(parts):
-            _show(axes[row, column], part, plane)
+            show_plane(axes[row, column], part, plane)
         for column, part in ((3, parts[1]), (4, parts[2])):
             if modality == "same":
-                _show(axes[row, column], part - parts[0], plane, cmap=_DIFFERENCE, limits=(-largest, largest))
+                show_plane(axes[row, column], part - parts[0], plane, cmap=_DIFFERENCE, limits=(-largest, largest))
             else:
-                _show(axes[row, column], _checkerboard(parts[0], part), plane)
-        _show(axes[row, 5], parts[2] * 0.6, plane)
+                show_plane(axes[row, column], _checkerboard(parts[0], part), plane)
+        show_plane(axes[row, 5], parts[2] * 0.6, plane)
         _draw_grid(axes[row, 5], plane, steps[row])
     figure.savefig(path, dpi=110, facecolor="black")
 
@@ -75,12 +75,12 @@ def save_images(images: dict[str, sitk.Image], path: str | Path) -> None:
     """Draw images on one grid side by side, under their names, all in the planes and the window of the first."""
     first = next(iter(images.values()))
     planes, limits = choose_planes(first), window(first)
-    figure, axes = _figure(planes, tuple(reversed(orient(first).GetSize())), len(images))
+    figure, axes = planes_figure(planes, tuple(reversed(orient(first).GetSize())), len(images))
     for column, (name, image) in enumerate(images.items()):
         array = sitk.GetArrayFromImage(orient(image))
-        axes[0, column].set_title(name, color=_INK, fontsize=10)
+        axes[0, column].set_title(name, color=INK, fontsize=10)
         for row, plane in enumerate(planes):
-            _show(axes[row, column], scaled(plane.of(array), limits), plane)
+            show_plane(axes[row, column], scaled(plane.of(array), limits), plane)
     figure.savefig(path, dpi=110, facecolor="black")
 
 
@@ -104,7 +104,7 @@ class TrajectoryPicture:
         from matplotlib.animation import PillowWriter
 
         shape = tuple(reversed(orient(self._result.fixed).GetSize()))
-        figure, axes = _figure(self._planes, shape, 2, across=True)
+        figure, axes = planes_figure(self._planes, shape, 2, across=True)
         canvas = FigureCanvasAgg(figure)
         writer = PillowWriter(fps=frames_per_second)
         with writer.saving(canvas.figure, str(path), dpi=90):
@@ -112,9 +112,9 @@ class TrajectoryPicture:
                 for column, plane in enumerate(self._planes):
                     for row, brightness in ((0, 1.0), (1, 0.6)):
                         axes[row, column].clear()
-                        _show(axes[row, column], images[column] * brightness, plane)
+                        show_plane(axes[row, column], images[column] * brightness, plane)
                     _draw_grid(axes[1, column], plane, steps[column])
-                figure.suptitle(f"eta = {eta:.2f}", color=_INK, fontsize=11, y=0.985)
+                figure.suptitle(f"eta = {eta:.2f}", color=INK, fontsize=11, y=0.985)
                 writer.grab_frame(facecolor="black")
 
 
@@ -130,7 +130,7 @@ def _extent(plane: ViewPlane, shape: tuple[int, ...]) -> tuple[float, float]:
     return shape[rows] * plane.spacing[0], shape[columns] * plane.spacing[1]
 
 
-def _figure(
+def planes_figure(
     planes: list[ViewPlane], shape: tuple[int, ...], panels: int, across: bool = False
 ) -> tuple[Figure, np.ndarray]:
     """Axes for every plane and panel: a row a plane, or `across`, a column a plane."""
@@ -153,13 +153,14 @@ def _figure(
     return figure, axes
 
 
-def _show(
+def show_plane(
     axes: Axes,
     plane_values: np.ndarray,
     plane: ViewPlane,
     cmap: str | Colormap = "gray",
     limits: tuple[float, float] = (0.0, 1.0),
 ) -> None:
+    """Draw the values (rows, columns) of a plane, from the first of the limits, black, to the second."""
     axes.imshow(
         plane_values,
         cmap=cmap,

@@ -9,7 +9,7 @@ from argparse import SUPPRESS
 from collections.abc import Sequence
 
 from DiffuseMorphCore import __version__
-from DiffuseMorphCore.command_line import apply, cohort, demo, models, register, synthesize, template, train
+from DiffuseMorphCore.command_line import apply, cohort, demo, models, register, sequence, synthesize, template, train
 from DiffuseMorphCore.command_line.arguments import Parser
 from DiffuseMorphCore.command_line.console import library_messages_hidden, stopped_by_signals
 from DiffuseMorphCore.command_line.console_text import any_characters, flush_stdout, occupy_standard_streams, say_fault
@@ -17,7 +17,7 @@ from DiffuseMorphCore.errors import Cancelled, DiffuseMorphError, OptionError, i
 
 # The verbs as the overview groups them.
 VERBS = {
-    "Register": (register, apply, cohort, template),
+    "Register": (register, apply, cohort, sequence, template),
     "Models": (models, synthesize, train),
     "Look at an example": (demo,),
 }

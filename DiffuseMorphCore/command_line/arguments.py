@@ -47,6 +47,11 @@ def frames(text: str) -> int:
     return value
 
 
+def frame_number(text: str) -> int:
+    """A whole number from 0."""
+    return _count(text, 0)
+
+
 def minutes(text: str) -> float:
     """A positive number."""
     value = number(text, float, "a number")

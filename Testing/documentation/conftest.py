@@ -39,6 +39,9 @@ def files(tmp_path_factory, textured_pair_3d, pair_2d, write_series) -> Path:
         ("fixed_mask", fixed, -1e6),
     ):
         write_image(sitk.Cast(image > threshold, sitk.sitkUInt8), folder / f"{name}.nii.gz")
+    cine = [fixed, sitk.Resample(fixed, sitk.TranslationTransform(3, (1.5, 0.0, 0.0)), sitk.sitkLinear), moving, fixed]
+    sitk.WriteImage(sitk.JoinSeries(cine, 0.0, 0.1), str(folder / "cine.nii.gz"))
+    write_image(sitk.Cast(fixed > 170, sitk.sitkUInt8), folder / "ventricle.nii.gz")
     for name, image in zip(("slide1", "slide2"), pair_2d):
         write_image(sitk.Cast(sitk.Clamp(image, sitk.sitkFloat32, 0, 255), sitk.sitkUInt8), folder / f"{name}.png")
     for name, image in (("dicom_a", fixed), ("dicom_b", moving)):

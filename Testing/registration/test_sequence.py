@@ -118,12 +118,12 @@ def test_frames_around_go_round_a_cycle_once():
 
 @pytest.mark.parametrize("periodic", [False, True])
 @pytest.mark.parametrize("start", [0, 3, 6])
-def test_every_frame_comes_once_after_those_that_lead_to_it(periodic, start):
+def test_every_frame_comes_once_after_a_neighbour(periodic, start):
     ways = order(7, start, periodic)
-    assert sorted(number for number, _ in ways) == list(range(7)) and ways[0] == (start, [])
-    for place, (number, leading) in enumerate(ways):
-        assert {(number - each) % 7 for each in leading[:1]} <= {1, 6}
-        assert set(leading) <= {each for each, _ in ways[:place]}
+    assert sorted(number for number, _ in ways) == list(range(7)) and ways[0] == (start, None)
+    for place, (number, neighbour) in enumerate(ways[1:], start=1):
+        assert (number - neighbour) % 7 in (1, 6)
+        assert neighbour in {each for each, _ in ways[:place]}
     if periodic:
         assert max(min((number - start) % 7, (start - number) % 7) for number, _ in ways) == 3
 

@@ -33,9 +33,9 @@ def register_sequence(frames: Any, *, progress: Progress | None = None, **option
     """Register every frame of a sequence in time to one reference.
 
     The frames lie on one grid, as one scan gives them; there is no alignment and no network. From the reference
-    outwards each frame begins where its neighbour ended, or where the motion leads on from its last two, whichever
-    fits better, and is registered to the reference itself, so errors do not add up. Then the way of every point
-    through time is smoothed (a parabola through the frames around it), except in frames that fit clearly less then.
+    outwards each frame begins where its neighbour ended and is registered to the reference itself, so errors do not add
+    up. Then the way of every point through time is smoothed (a parabola through the frames around it), except in frames
+    that fit clearly less then.
 
     Parameters
     ----------
@@ -84,12 +84,16 @@ def register_sequence(frames: Any, *, progress: Progress | None = None, **option
         passes = 2 if own.reference == "mean" else 1
         ways = order(count, start, own.periodic)
         with stopwatch("frames"):
-            for place, (number, leading) in enumerate(ways):
-                fit.fit(number, leading, _part(progress, "frames", place, passes * count))
+            for place, (number, neighbour) in enumerate(ways):
+                fit.fit(
+                    number,
+                    None if neighbour is None else fit.fields[neighbour],
+                    _part(progress, "frames", place, passes * count),
+                )
             if own.reference == "mean":
                 fit = mean_reference(fit, frames)
                 for number in range(count):
-                    fit.fit_from(number, [fit.fields[number]], _part(progress, "frames", count + number, 2 * count))
+                    fit.fit(number, fit.fields[number], _part(progress, "frames", count + number, 2 * count))
             advance(progress, "frames", 1.0)
         if own.smoothing and count > 3:
             with stopwatch("smooth"):

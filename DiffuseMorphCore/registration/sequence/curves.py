@@ -10,6 +10,8 @@ import SimpleITK as sitk
 
 from DiffuseMorphCore.displacement import Displacement
 from DiffuseMorphCore.registration.sequence.result import SequenceRegistration
+from DiffuseMorphCore.registration.template.average import object_of
+from DiffuseMorphCore.warp import downsample
 
 
 def label_sizes(
@@ -30,7 +32,7 @@ def label_sizes(
     on_reference = result.reference_labels(labels, drawn_on)
     array = sitk.GetArrayFromImage(on_reference)
     names = [label for label in np.unique(array).tolist() if label]
-    voxel = float(np.prod(result.reference.GetSpacing()))
+    voxel = float(np.prod(result.scan.grid.spacing))  # of a slice its area
     places = np.searchsorted(names, array)
     inside = array != 0
     found: dict[int, list[float]] = {label: [] for label in names}
@@ -45,13 +47,16 @@ def label_sizes(
 
 def motion_rows(result: SequenceRegistration) -> list[dict[str, float]]:
     """For each frame: its number and time, the similarity to the reference before and registered, mean and largest
-    displacement in mm, and the mean Jacobian determinant, all over the field of view.
+    displacement in mm, and the mean Jacobian determinant; the last three where the reference is no background, whose
+    noise says nothing of motion.
     """
     similarity = result.report["similarity"]
+    values = downsample(result.scan.values, result.grid.shape)[0, 0].numpy()
+    inside = object_of(values, result.scan.background)
     rows = []
     for number, time in enumerate(result.times):
         displacement = Displacement(result.fields[number], result.grid)
-        lengths = np.linalg.norm(displacement.vectors(), axis=-1)
+        lengths = np.linalg.norm(displacement.vectors(), axis=-1)[inside]
         rows.append(
             {
                 "frame": number,
@@ -60,7 +65,7 @@ def motion_rows(result: SequenceRegistration) -> list[dict[str, float]]:
                 "similarity_registered": similarity["registered"][number],
                 "mean_displacement_mm": float(lengths.mean()),
                 "largest_displacement_mm": float(lengths.max()),
-                "mean_jacobian": float(displacement.jacobian().mean()),
+                "mean_jacobian": float(displacement.jacobian()[0, 0].numpy()[inside].mean()),
             }
         )
     return rows

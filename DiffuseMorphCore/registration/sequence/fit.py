@@ -1,8 +1,8 @@
-"""Fitting a sequence: each frame begins where its neighbours lead, then every point's way is smoothed in time."""
+"""Fitting a sequence: each frame begins where its neighbour ended, then every point's way is smoothed in time."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -29,17 +29,16 @@ _LEAST = 0.25  # of the median loss: less than this never stands out
 _END = (1.0,)  # the eta that counts
 
 
-def order(count: int, start: int, periodic: bool) -> list[tuple[int, list[int]]]:
-    """The frames from ``start`` outwards, each with up to two that lead to it, the nearest first.
+def order(count: int, start: int, periodic: bool) -> list[tuple[int, int | None]]:
+    """The frames from ``start`` outwards, each with the neighbour that leads to it.
 
     The ways lead to both ends or, periodic, round both sides to where they meet.
     """
     ahead = count // 2 if periodic else count - 1 - start
-    found: list[tuple[int, list[int]]] = [(start, [])]
+    found: list[tuple[int, int | None]] = [(start, None)]
     for length, way in ((ahead, 1), (count - 1 - ahead, -1)):
         for step in range(1, length + 1):
-            before = [(start + way * (step - back)) % count for back in (1, 2) if back <= step]
-            found.append(((start + way * step) % count, before))
+            found.append(((start + way * step) % count, (start + way * (step - 1)) % count))
     return found
 
 
@@ -75,22 +74,8 @@ class SequenceFit:
         self.settings = replace(settings, free=free_axes(self.options.restrict, self.grid.ndim))
 
     @torch.no_grad()
-    def fit(self, number: int, leading: Sequence[int], advance: Callable[[float], None]) -> None:
-        """Register a frame from the best of these places: none, the neighbour's, and where the motion leads on.
-
-        leading : the frames before it on its way, fitted already, the nearest first.
-        """
-        starts = []
-        if leading:
-            near = self.fields[leading[0]]
-            starts.append(near)
-            if len(leading) > 1:
-                starts.append(2 * near - self.fields[leading[1]])
-        self.fit_from(number, starts, advance)
-
-    @torch.no_grad()
-    def fit_from(self, number: int, starts: Sequence[Tensor], advance: Callable[[float], None]) -> None:
-        """Register a frame from the best of these displacements and none at all."""
+    def fit(self, number: int, start: Tensor | None, advance: Callable[[float], None]) -> None:
+        """Register a frame from a displacement, or from none at all where that fits better."""
         nothing = torch.zeros((1, self.grid.ndim, *self.grid.shape), device=self.device)
         if number == self.still:
             self.fields[number] = nothing
@@ -98,7 +83,7 @@ class SequenceFit:
             return
         pair = self._pair(number)
         goal = self.goal.for_pair(pair)
-        places = [nothing, *(start.to(self.device) for start in starts)]
+        places = [nothing] if start is None else [nothing, start.to(self.device)]
         values = [goal.evaluate(pair, place) for place in places]
         self.before[number] = values[0]
         found = places[int(np.argmax(values))]
