@@ -122,6 +122,12 @@ class RegistrationOptions:
         value="AXES",
         anything=True,
     )
+    keep: str = declare(
+        "auto",
+        "whether a deformation that hardly explains more of the images than the alignment is kept; auto: the alignment "
+        "is given in its place, and a note says so",
+        choices=("auto", "always"),
+    )
     keyframes: int = declare(
         5, "how many fields are computed along the trajectory; between them it is interpolated", lowest=2, highest=101
     )

@@ -151,7 +151,8 @@ def register(
         backgrounds = tuple(scan.background for scan in scans)
         verdict = judge(deformation.pair, deformation.path.finest.on(deformation.grid), backgrounds, units)
         if (
-            not verdict.gained(wanted.modality, deformation.pair.shape)
+            wanted.keep == "auto"
+            and not verdict.gained(wanted.modality, deformation.pair.shape)
             and guides.landmarks is None
             and guides.labels is None
         ):

@@ -48,6 +48,7 @@ def register_tensors(
     refine: str | int = "auto",
     trajectory: str = "anchored",
     restrict: str = "none",
+    keep: str = "auto",
     keyframes: int = 5,
     threads: str | int = "auto",
     progress: Progress | None = None,
@@ -64,7 +65,7 @@ def register_tensors(
         bundled model sees heads as it has learnt them.
     spacing : mm between voxels in array order; None: 1 mm.
     fixed_mask, moving_mask : of the same shape, not 0 where the image counts; None: everywhere.
-    model, device, quality, modality, refine, trajectory, restrict, keyframes, threads : as for
+    model, device, quality, modality, refine, trajectory, restrict, keep, keyframes, threads : as for
         :func:`DiffuseMorphCore.register`; axes to restrict to are x for the last one of the array, y for that before.
     progress : called with a stage (predict, refine, deliver) and the fraction of it that is done; returning False
         cancels.
@@ -88,6 +89,7 @@ def register_tensors(
         refine=refine,
         trajectory=trajectory,
         restrict=restrict,
+        keep=keep,
         keyframes=keyframes,
     )
     target, notes = choose_device(device), []
@@ -115,7 +117,7 @@ def register_tensors(
     with stopwatch("verdict"):
         verdict = judge(found.pair, found.path.finest.on(found.grid), (0.0, 0.0))
         found.notes[:0] = notes
-        if not verdict.gained(modality, found.pair.shape):
+        if keep == "auto" and not verdict.gained(modality, found.pair.shape):
             found = found.undone(NO_GAIN)
     return found
 

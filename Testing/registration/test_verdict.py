@@ -5,12 +5,15 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import SimpleITK as sitk
+import torch
 
-from DiffuseMorphCore import register
+from DiffuseMorphCore import register, register_tensors
+from DiffuseMorphCore.errors import OptionError
 from DiffuseMorphCore.grid import Grid
 from DiffuseMorphCore.registration.explained import explained
 from DiffuseMorphCore.registration.turns import angle, right_angles, turned
-from DiffuseMorphCore.registration.verdict import Verdict, odd_units
+from DiffuseMorphCore.registration.verdict import NO_GAIN, Verdict, odd_units
+from DiffuseMorphCore.warp import smooth
 
 
 @pytest.fixture(scope="module")
@@ -242,3 +245,25 @@ def test_a_few_voxels_are_not_bent_by_more_than_they_show(sample_pair):
             )
     before, after = np.mean(errors, axis=0)
     assert after < 1.05 * before, (before, after)
+
+
+@pytest.mark.parametrize("tensors", [True, False])
+def test_a_deformation_without_gain_is_kept_only_where_it_is_asked_for(tensors):
+    torch.manual_seed(3)
+    fixed = smooth(torch.rand(1, 1, 12, 13, 14), 1.0)
+    moving = fixed + 0.03 * torch.randn_like(fixed)
+    fixed, moving = ((image - image.amin()) / (image.amax() - image.amin()) for image in (fixed, moving))
+    ends = []
+    for keep in ("auto", "always"):
+        if tensors:
+            found = register_tensors(fixed, moving, model=None, device="cpu", modality="same", keep=keep)
+            notes, end = found.notes, found.displacement(1.0)
+        else:
+            images = [sitk.GetImageFromArray(255 * image[0, 0].numpy()) for image in (fixed, moving)]
+            found = register(*images, model=None, device="cpu", modality="same", keep=keep, align="none")
+            notes, end = found.report["notes"], found.path.finest.values
+        ends.append(float(end.abs().amax()))
+        assert (NO_GAIN in notes) == (keep == "auto")
+    assert ends[0] == 0 < ends[1]
+    with pytest.raises(OptionError, match="keep"):
+        register_tensors(fixed, moving, model=None, keep="never")

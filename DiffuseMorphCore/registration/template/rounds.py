@@ -87,7 +87,13 @@ def next_round(
             people[number].image(),
             initial_transform=before.alignments[number],
             progress=inner(number),
-            **options | {"align": "none", "moving_intensity_range": people[number].window, "intensity_range": None},
+            **options
+            | {
+                "align": "none",
+                "keep": "always",
+                "moving_intensity_range": people[number].window,
+                "intensity_range": None,
+            },
         )
         field = result.path.finest.on(grid).values.numpy()
         return {"field": field, "similarity": np.array(result.report["similarity"]["registered"])}
