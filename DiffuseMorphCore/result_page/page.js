@@ -240,6 +240,7 @@
     button.addEventListener("click", () => setView(name));
     element("views").append(button);
   });
+  element("last-view").textContent = views.length;
   element("eta").addEventListener("input", (event) => { if (playing) play(); setEta(+event.target.value); });
   element("play").addEventListener("click", play);
   document.addEventListener("keydown", (event) => {

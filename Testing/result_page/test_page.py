@@ -158,6 +158,10 @@ def test_the_keyboard_does_what_the_page_says(driver):
     assert place(driver) == before
     body.send_keys("5")
     assert driver.find_element("css selector", "[aria-checked=true]").get_attribute("data-view") == "difference"
+    views = driver.find_elements("css selector", "#views button")
+    assert driver.find_element("id", "last-view").text == str(len(views)) in views[-1].text
+    body.send_keys(str(len(views)))
+    assert views[-1].get_attribute("aria-checked") == "true"
     body.send_keys("1", Keys.SPACE)
     until(driver, "return Math.abs(document.getElementById('eta').value - 0.45) > 0.02")
     body.send_keys(Keys.SPACE)
