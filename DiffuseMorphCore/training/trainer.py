@@ -10,7 +10,6 @@ from pathlib import Path
 
 import torch
 from torch import nn
-from torch.optim.swa_utils import AveragedModel
 
 from DiffuseMorphCore.devices import choose_device, computes_in_bf16
 from DiffuseMorphCore.errors import Cancelled, DiffuseMorphError
@@ -18,6 +17,7 @@ from DiffuseMorphCore.networks.model import DiffuseMorph
 from DiffuseMorphCore.networks.model_file import load_model
 from DiffuseMorphCore.progress import Progress, advance
 from DiffuseMorphCore.seeds import generator
+from DiffuseMorphCore.training.average import moving_average
 from DiffuseMorphCore.training.canonical_objective import CanonicalObjective
 from DiffuseMorphCore.training.checkpoint import read_checkpoint, write_checkpoint
 from DiffuseMorphCore.training.log import Table, TensorBoard, bar_of_steps
@@ -94,17 +94,12 @@ class Trainer:
         self.optimiser = torch.optim.Adam(
             self.objective.parameters(), lr=self.rate, betas=optimisation.betas or preset.training.betas
         )
-        self.average = AveragedModel(self.model, avg_fn=self._blend) if optimisation.average else None
+        self.average = moving_average(self.model, optimisation.average) if optimisation.average else None
         pairs_a_step = self.batch * optimisation.accumulation * self.processes.count
         epochs = optimisation.epochs or preset.training.epochs
         self.steps = optimisation.steps or math.ceil(
             epochs * getattr(self.sources[-1][1], "pair_count", 1000) / pairs_a_step
         )
-
-    def _blend(self, average: torch.Tensor, current: torch.Tensor, count: torch.Tensor) -> torch.Tensor:
-        """Exponential moving average that forgets its start: early on, the mean of the steps so far counts."""
-        decay = min(self.run.optimisation.average, (1 + int(count)) / (10 + int(count)))
-        return average + (1 - decay) * (current - average)
 
     def _open_folder(self) -> None:
         try:
