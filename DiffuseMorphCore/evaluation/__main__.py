@@ -174,6 +174,15 @@ def parser() -> argparse.ArgumentParser:
     group.add_argument("--rounds", type=int, default=4, help="of the template (default: 4)")
     group.add_argument("--people", type=int, metavar="N", help="only N people")
     group.set_defaults(run=jobs.group)
+    sequence = commands.add_parser(
+        "sequence", help="made heartbeats with known motion, as sequences and pair by pair: error and time"
+    )
+    _add_common(sequence, data=False)
+    add_options(sequence, "quality")
+    sequence.add_argument("--dimension", type=int, choices=(2, 3), default=2, help="of the hearts (default: 2)")
+    sequence.add_argument("--frames", type=int, default=16, metavar="N", help="of a beat (default: 16)")
+    sequence.add_argument("--people", type=int, default=2, metavar="N", help="how many (default: 2)")
+    sequence.set_defaults(run=jobs.sequence)
     memory = commands.add_parser("memory", help="peak memory of a 160x192x224 registration, in a process of its own")
     _add_common(memory, data=False)
     memory.add_argument("--scales", default="1", help="comma-separated: times the voxels of 160x192x224 (default: 1)")

@@ -147,6 +147,21 @@ def group(options: argparse.Namespace) -> str:
     return page.read_text(encoding="utf-8")
 
 
+def sequence(options: argparse.Namespace) -> str:
+    """Heartbeats, as sequences and pair by pair."""
+    from DiffuseMorphCore.evaluation.sequence import run_sequence
+
+    page = run_sequence(
+        options.out,
+        dimension=options.dimension,
+        people=options.people,
+        frames=options.frames,
+        quality=options.quality,
+        threads=options.threads,
+    )
+    return page.read_text(encoding="utf-8")
+
+
 def paper(options: argparse.Namespace) -> str:
     """A table or figure of the paper."""
     from DiffuseMorphCore.evaluation.paper import figures, registrations, tables

@@ -85,15 +85,15 @@ def register_sequence(frames: Any, *, progress: Progress | None = None, **option
         ways = order(count, start, own.periodic)
         with stopwatch("frames"):
             for place, (number, neighbour) in enumerate(ways):
-                fit.fit(
-                    number,
-                    None if neighbour is None else fit.fields[neighbour],
-                    _part(progress, "frames", place, passes * count),
-                )
+                step = _part(progress, "frames", place, passes * count)
+                if neighbour in (None, start):
+                    fit.fit(number, None, step)
+                else:
+                    fit.fit(number, fit.fields[neighbour], step, fit.after[neighbour])
             if own.reference == "mean":
                 fit = mean_reference(fit, frames)
                 for number in range(count):
-                    fit.fit(number, fit.fields[number], _part(progress, "frames", count + number, 2 * count))
+                    fit.fit(number, fit.fields[number], _part(progress, "frames", count + number, 2 * count), 0.0)
             advance(progress, "frames", 1.0)
         if own.smoothing and count > 3:
             with stopwatch("smooth"):

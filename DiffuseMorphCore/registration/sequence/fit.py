@@ -14,7 +14,7 @@ from DiffuseMorphCore.displacement import Displacement
 from DiffuseMorphCore.grid import Grid
 from DiffuseMorphCore.options import RegistrationOptions, free_axes
 from DiffuseMorphCore.registration.prepare import PreparedScan
-from DiffuseMorphCore.registration.presets import PRESETS
+from DiffuseMorphCore.registration.presets import LARGE_GRID, PRESETS
 from DiffuseMorphCore.registration.refine import refine
 from DiffuseMorphCore.registration.repair import unfold
 from DiffuseMorphCore.registration.sequence.fields import Fields, around, smoothed
@@ -26,6 +26,7 @@ OUTLYING = 3.0
 """Standard deviations, estimated robustly, by which a frame may lose more similarity by smoothing than the others."""
 _NORMAL = 1.4826  # standard deviations in a median absolute deviation, of a normal distribution
 _LEAST = 0.25  # of the median loss: less than this never stands out
+_AS_GOOD = 0.95  # share of a similarity that counts as having reached it
 _END = (1.0,)  # the eta that counts
 
 
@@ -72,10 +73,19 @@ class SequenceFit:
         voxels = int(np.prod(self.grid.shape))
         self.steps, settings = PRESETS[self.options.quality].settings(self.options.refine, voxels)
         self.settings = replace(settings, free=free_axes(self.options.restrict, self.grid.ndim))
+        half = (max(self.grid.shape) + 1) // 2
+        self._near = replace(self.settings, coarsest=max(half, settings.coarsest), coarse_steps=self.steps)
 
     @torch.no_grad()
-    def fit(self, number: int, start: Tensor | None, advance: Callable[[float], None]) -> None:
-        """Register a frame from a displacement, or from none at all where that fits better."""
+    def fit(
+        self, number: int, start: Tensor | None, advance: Callable[[float], None], expected: float | None = None
+    ) -> None:
+        """Register a frame from a displacement, or from none at all where that fits better.
+
+        expected : the similarity that a start nearby lets it reach without a search on coarse grids, which is made up
+        for where the frame falls short of that. Without a number, and on large grids, all grids are gone through: there
+        the finest has few steps, and hearts of 128 × 128 × 32 voxels ended with 9 % more error.
+        """
         nothing = torch.zeros((1, self.grid.ndim, *self.grid.shape), device=self.device)
         if number == self.still:
             self.fields[number] = nothing
@@ -83,26 +93,32 @@ class SequenceFit:
             return
         pair = self._pair(number)
         goal = self.goal.for_pair(pair)
-        places = [nothing] if start is None else [nothing, start.to(self.device)]
-        values = [goal.evaluate(pair, place) for place in places]
-        self.before[number] = values[0]
-        found = places[int(np.argmax(values))]
-        if pair.identical():
-            found = nothing
-        elif self.steps:
-            found = refine(
-                pair,
-                found,
-                steps=self.steps,
-                similarity=goal,
-                settings=self.settings,
-                spacing=self.grid.voxel_spacing,
-                advance=advance,
-            )
-        value = goal.evaluate(pair, found)
-        if value < values[0]:
-            found, value = nothing, values[0]
-        self.fields[number], self.after[number] = found, value
+        before = value = goal.evaluate(pair, nothing)
+        found = nothing
+        if start is not None:
+            start = start.to(self.device)
+            at_start = goal.evaluate(pair, start)
+            if at_start > before:
+                found, value = start, at_start
+        near = found is not nothing and expected is not None and nothing[0, 0].numel() <= LARGE_GRID
+        if self.steps and not pair.identical():
+            tries = [self._near, self.settings] if near else [self.settings]
+            for index, settings in enumerate(tries):
+                refined = refine(
+                    pair,
+                    found,
+                    steps=self.steps,
+                    similarity=goal,
+                    settings=settings,
+                    spacing=self.grid.voxel_spacing,
+                    advance=lambda fraction, index=index: advance((index + fraction) / len(tries)),
+                )
+                reached = goal.evaluate(pair, refined)
+                if reached >= value:
+                    found, value = refined, reached
+                if near and value >= _AS_GOOD * expected:
+                    break
+        self.fields[number], self.before[number], self.after[number] = found, before, value
 
     @torch.no_grad()
     def smooth(self, reach: int, advance: Callable[[float], None]) -> None:
