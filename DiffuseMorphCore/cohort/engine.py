@@ -2,27 +2,29 @@
 
 from __future__ import annotations
 
-import math
-import os
 import shlex
+import time
 import uuid
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import CancelledError
 from contextlib import contextmanager
 from dataclasses import dataclass
+from queue import Empty, SimpleQueue
 from typing import Any
 
+from DiffuseMorphCore import __version__
 from DiffuseMorphCore.cohort.pair import FAILED, Outcome, register_pair
-from DiffuseMorphCore.cohort.table import Pair, parsed
+from DiffuseMorphCore.cohort.room import CORES, local_workers
+from DiffuseMorphCore.cohort.table import Pair
 from DiffuseMorphCore.errors import DiffuseMorphError
 from DiffuseMorphCore.files import first_line
-from DiffuseMorphCore.registration.presets import PRESETS
-from DiffuseMorphCore.registration.working_grid import BYTES_PER_VOXEL
 
-CORES = 2  # of a worker, at most: more of them make one pair little faster
-_IN_FLIGHT = 20  # pairs a worker that the scheduler knows of: enough that no worker waits, few enough for any table
+_SLURM_JOBS = 10
+_LOOK = 2.0  # seconds until the workers are counted again
 _TRIES = 2
-_LOOKED_AT = 100  # images whose headers are read to tell the memory
-_PROGRAM, _BYTES_PER_IMAGE_VOXEL = 900 << 20, 16
+_PATIENCE = 20  # seconds for a scheduler to answer; three times as long for its first worker to come
+_VERSION = "__import__('DiffuseMorphCore.cohort.pair').__version__"
 _LOST = (
     "The connection to the scheduler was lost: start it again, and then this command with the same arguments; pairs "
     "that are complete are kept."
@@ -57,56 +59,67 @@ def run_pairs(
     """
     distributed = _distributed()
     cohort = uuid.uuid4().hex  # two cohorts may use one scheduler at a time
-    with _client(place, distributed) as (client, threads), client.as_current():
+    with _client(place, distributed) as (client, threads):
         _check_workers(client, place)
         settings = {"resources": {"GPU": 1}} if place.gpu else {}
-        waiting = iter(pairs)
-        asked: dict[Any, Pair] = {}
-        running = distributed.as_completed()
-
-        def ask() -> bool:
-            pair = next(waiting, None)
-            if pair is None:
-                return False
-            key = f"{cohort}-{pair.row}"
-            future = client.submit(job, pair, folder, threads, key=key, pure=False, **settings)
-            asked[future] = pair
-            running.add(future)
-            return True
-
-        limit = _IN_FLIGHT * max(place.workers or 0, len(client.scheduler_info(n_workers=-1)["workers"]), 10)
-        while len(asked) < limit and ask():
-            pass
-        for future in running:
-            pair = asked.pop(future)
-            if future.status == "cancelled" or future.status == "lost":
+        waiting = deque(pairs)
+        asked: dict[str, tuple[Pair, Any]] = {}
+        ready: SimpleQueue[str] = SimpleQueue()
+        known: set[str] = set()
+        slots, next_look = 0, 0.0
+        while waiting or asked:
+            if time.monotonic() >= next_look:  # workers come and go
+                slots, next_look = _slots(client, place, known), time.monotonic() + _LOOK
+            # No more pairs than can run at once: where a worker is killed, those that only waited there are not blamed.
+            while waiting and len(asked) < slots:
+                pair = waiting.popleft()
+                key = f"{cohort}-{pair.row}"
+                future = client.submit(job, pair, folder, threads, key=key, pure=False, **settings)
+                asked[key] = (pair, future)
+                future.add_done_callback(lambda future: ready.put(future.key))
+            keys = _taken(ready)
+            if not keys and client.status != "running":
                 raise DiffuseMorphError(_LOST)
-            done(_outcome(future, pair))
-            del future
-            ask()
+            # Results are fetched before their workers have another pair, which might kill them.
+            for outcome in _outcomes(client, [asked.pop(key) for key in keys]):
+                done(outcome)
 
 
-def local_workers(memory: int, wanted: int | None, gpu: bool = False) -> tuple[int, int, int]:
-    """How many workers this computer can have, the bytes that each may use, and its threads.
+def _taken(ready: SimpleQueue[str]) -> list[str]:
+    """All that is in a queue, at least one where one comes soon."""
+    taken: list[str] = []
+    try:
+        taken = [ready.get(timeout=_LOOK)]
+        while True:
+            taken.append(ready.get_nowait())
+    except Empty:
+        return taken
 
-    Raises DiffuseMorphError where the memory is not enough for as many as are ``wanted``.
+
+def _slots(client: Any, place: Place, known: set[str]) -> int:
+    """How many pairs the workers can do at once; those that are not ``known`` yet are asked for their version.
+
+    Raises DiffuseMorphError where the scheduler is lost, or a worker has not the package that this is.
     """
-    import torch
-
-    from DiffuseMorphCore.devices import free_memory
-
-    # Further workers on one GPU share it and its memory: they are made only where they are asked for.
-    cores = os.cpu_count() or 1
-    default = 1 if gpu else max(1, cores // CORES)
-    free = int(0.9 * free_memory(torch.device("cpu")))
-    most = max(1, free // memory)
-    if wanted is not None and wanted > most:
-        raise DiffuseMorphError(
-            f"There is memory for {most} worker(s), not for {wanted}: a pair needs about {memory / 2**30:.1f} GiB, and "
-            f"{free / 2**30:.1f} GiB are free. Give a smaller number for --workers."
-        )
-    workers = wanted or min(most, default)
-    return workers, free // workers, max(1, min(CORES, cores // workers))
+    try:
+        workers = client.scheduler_info(n_workers=-1)["workers"]
+        new = [address for address in workers if address not in known]
+        # What a worker cannot import would leave it, and this process, waiting for ever.
+        answers = client.run(eval, _VERSION, workers=new, on_error="return") if new else {}
+    except (OSError, TimeoutError) as error:
+        raise DiffuseMorphError(_LOST) from error
+    for address, answer in answers.items():
+        if isinstance(answer, OSError):  # it has just gone
+            continue
+        known.add(address)
+        if answer != __version__:
+            has = first_line(answer) if isinstance(answer, Exception) else f"it has the version {answer}"
+            raise DiffuseMorphError(
+                f"The worker '{address}' cannot register as this computer does ({has}): install DiffuseMorph "
+                f"{__version__} there."
+            )
+    able = [worker for address, worker in workers.items() if address in known]
+    return sum(each["nthreads"] for each in able if not place.gpu or "GPU" in each.get("resources", {}))
 
 
 def _distributed() -> Any:
@@ -138,14 +151,12 @@ def _check_workers(client: Any, place: Place) -> None:
     if place.scheduler is None:
         return
     try:
-        client.wait_for_workers(1, timeout=60)
+        client.wait_for_workers(1, timeout=3 * _PATIENCE)
     except TimeoutError as error:
         raise DiffuseMorphError(
-            f"The scheduler '{place.scheduler}' has had no worker for a minute: start some with 'dask worker ADDRESS "
-            "--nthreads 1'."
+            f"The scheduler '{place.scheduler}' has no worker: start some with 'dask worker ADDRESS --nthreads 1'."
         ) from error
-    workers = client.scheduler_info(n_workers=-1)["workers"].values()
-    if place.gpu and not any("GPU" in worker.get("resources", {}) for worker in workers):
+    if place.gpu and not _slots(client, place, set()):
         raise DiffuseMorphError(
             f"No worker of the scheduler '{place.scheduler}' names the resource GPU: start them with 'dask worker "
             "ADDRESS --nthreads 1 --resources GPU=1', or leave out --gpu."
@@ -157,7 +168,7 @@ def _client(place: Place, distributed: Any) -> Iterator[tuple[Any, int | None]]:
     """A client of the cluster, and the threads of each worker; None where those who started it have decided."""
     if place.scheduler is not None:
         try:
-            client = distributed.Client(place.scheduler, timeout="20s", set_as_default=False)
+            client = distributed.Client(place.scheduler, timeout=_PATIENCE, set_as_default=False)
         except (OSError, ValueError, TimeoutError) as error:
             raise DiffuseMorphError(
                 f"The scheduler '{place.scheduler}' does not answer ({first_line(error)}): start it with 'dask "
@@ -181,6 +192,7 @@ def _local_cluster(place: Place, distributed: Any) -> tuple[Any, int]:
         silence_logs=60,
         resources={"GPU": 1} if place.gpu else None,
     )
+    cluster.adapt(minimum=workers, maximum=workers)  # those that are lost for good are made anew
     return cluster, threads
 
 
@@ -192,7 +204,8 @@ def _slurm_cluster(place: Place) -> tuple[Any, int]:
             "Workers by SLURM need dask-jobqueue, which is not installed: pip install 'diffusemorph[cohort]'."
         ) from error
     cluster = SLURMCluster(**slurm_settings(place))
-    cluster.scale(place.workers or 10)
+    jobs = place.workers or _SLURM_JOBS
+    cluster.adapt(minimum=jobs, maximum=jobs)
     return cluster, CORES
 
 
@@ -209,12 +222,23 @@ def slurm_settings(place: Place) -> dict[str, Any]:
     }
 
 
-def _outcome(future: Any, pair: Pair) -> Outcome:
-    if future.status != "error":
-        return future.result()
+def _outcomes(client: Any, finished: Sequence[tuple[Pair, Any]]) -> Iterator[Outcome]:
+    """What became of pairs whose futures are done. Raises DiffuseMorphError where the scheduler is lost."""
+    good = [future for _, future in finished if future.status == "finished"]
+    try:
+        yield from client.gather(good) if good else ()
+    except (OSError, CancelledError) as error:
+        raise DiffuseMorphError(_LOST) from error
+    for pair, future in finished:
+        if future.status == "error":
+            yield _failure(pair, future.exception())
+        elif future.status != "finished":
+            raise DiffuseMorphError(_LOST)
+
+
+def _failure(pair: Pair, error: BaseException) -> Outcome:
     from distributed import KilledWorker
 
-    error = future.exception()
     reason = f"{type(error).__name__}: {first_line(error)}"
     if isinstance(error, KilledWorker):
         reason = (
@@ -222,33 +246,3 @@ def _outcome(future: Any, pair: Pair) -> Outcome:
             "was not enough memory; give it more, or smaller images."
         )
     return Outcome(pair.name, pair.row, FAILED, reason)
-
-
-def memory_of(pairs: Sequence[Pair]) -> int:
-    """Bytes that a pair of the table needs at most, told from the headers of the first hundred pairs' images."""
-    most = 0
-    for pair in pairs[:_LOOKED_AT]:
-        arguments = parsed(pair, "unused")
-        fixed, moving = _size(arguments.fixed), _size(arguments.moving)
-        whole = math.prod(fixed)
-        # None: the working grid is as fine as the image, however large that is.
-        working = min(whole, PRESETS[arguments.quality].voxels.get(len(fixed)) or whole)
-        # Both images are kept as they are and prepared, beside what the program and its libraries take.
-        images = _BYTES_PER_IMAGE_VOXEL * (whole + math.prod(moving))
-        most = max(most, _PROGRAM + images + BYTES_PER_VOXEL[arguments.modality] * working)
-    return most
-
-
-def _size(file: str) -> tuple[int, ...]:
-    """Voxels along the axes of an image; a guess for a DICOM folder; none for what its pair will be told of."""
-    import SimpleITK as sitk
-
-    if os.path.isdir(file):
-        return (512, 512, 200)
-    reader = sitk.ImageFileReader()
-    reader.SetFileName(file)
-    try:
-        reader.ReadImageInformation()
-    except RuntimeError:
-        return (0, 0, 0)
-    return reader.GetSize()

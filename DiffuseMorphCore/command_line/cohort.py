@@ -138,7 +138,7 @@ def _given(arguments: argparse.Namespace) -> list[str]:
 
 def _print_script(arguments: argparse.Namespace, given: list[str], pairs: list[Pair]) -> None:
     from DiffuseMorphCore.cohort.array_script import array_script
-    from DiffuseMorphCore.cohort.engine import memory_of
+    from DiffuseMorphCore.cohort.room import memory_of
 
     command = [str(Path(arguments.table).absolute()), "--output", str(Path(arguments.output).absolute()), *given]
     print(array_script(command, len(pairs), memory_of(pairs)), end="")
@@ -180,8 +180,9 @@ def _register_one(pair: Pair, folder: Path) -> None:
 
 def _register(arguments: argparse.Namespace, pairs: list[Pair], folder: Path) -> list[dict[str, Any]]:
     """Register the pairs, and write the summary also where that is interrupted; its rows."""
-    from DiffuseMorphCore.cohort.engine import Place, memory_of, run_pairs
+    from DiffuseMorphCore.cohort.engine import Place, run_pairs
     from DiffuseMorphCore.cohort.pair import NOT_YET, Outcome
+    from DiffuseMorphCore.cohort.room import memory_of
     from DiffuseMorphCore.cohort.summary import row_of
 
     place = Place(arguments.workers, arguments.scheduler, arguments.slurm, arguments.gpu, memory_of(pairs))
