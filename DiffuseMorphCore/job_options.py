@@ -81,6 +81,9 @@ class SequenceOptions:
         lowest=0,
         highest=20,
     )
+    slices_are_frames: bool = declare(
+        False, "the slices of one 3-D image, its last axis, are the frames: films of 2-D images in one file"
+    )
     modality: str = declare(
         "same",
         "whether equal intensities mean equal tissue in all frames; different: where contrast agent comes and goes",

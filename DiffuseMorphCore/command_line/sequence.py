@@ -13,9 +13,9 @@ from DiffuseMorphCore.options import declared
 DESCRIPTION = """\
 Register the frames of a sequence in time (a beating heart, breathing, a film) to one of them. FRAMES is a 4-D file
 (NIfTI, NRRD, MetaImage), a sequence of 3D Slicer (.seq.nrrd), a folder of images in the order of the numbers in their
-names, or a folder of DICOM phases. All frames lie on one grid; they are counted from 0. Each begins where its neighbour
-ended, and the way of every point through time is smoothed. One frame at a time is in memory. The folder holds the
-complete result when report.json is there:
+names, a folder of DICOM phases, or with --slices-are-frames a film of 2-D images in one 3-D file. All frames lie on one
+grid; they are counted from 0. Each begins where its neighbour ended, and the way of every point through time is
+smoothed. One frame at a time is in memory. The folder holds the complete result when report.json is there:
   report.html         the page to look at: the frames before and after, moving, and the curves
   registered.nii.gz   the frames on the reference, where they should stand still (4-D)
   reference.nii.gz    the reference
@@ -85,7 +85,7 @@ def run(arguments: argparse.Namespace) -> None:
         ProgressBar() as progress,
         complete_folder(arguments.output, arguments.overwrite, is_sequence) as folder,
     ):
-        frames = open_frames(arguments.frames)
+        frames = open_frames(arguments.frames, arguments.slices_are_frames)
         for what in ("labels", "points"):
             number = getattr(arguments, f"{what}_frame")
             if number is not None and number >= len(frames):

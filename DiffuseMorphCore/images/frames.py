@@ -84,7 +84,7 @@ class Frames:
         return float(number) if self.times is None else self.times[number]
 
 
-def open_frames(source: Any) -> Frames:
+def open_frames(source: Any, slices_are_frames: bool = False) -> Frames:
     """The frames of a source.
 
     Parameters
@@ -93,6 +93,7 @@ def open_frames(source: Any) -> Frames:
         folder of images (sorted by the numbers in their names), of DICOM phases (one folder or series each, or one
         series with every position at several times); a 4-D SimpleITK image; a list of images in any form; or numpy
         arrays of frames with voxels of 1 mm, as a list or as one with time as its first axis.
+    slices_are_frames : the source is one 3-D image or its file, and its last axis is time.
 
     Raises
     ------
@@ -100,7 +101,9 @@ def open_frames(source: Any) -> Frames:
     """
     if isinstance(source, Frames):
         return source
-    if isinstance(source, sitk.Image):
+    if slices_are_frames:
+        found = _of_slices(*as_image(source, "film"))
+    elif isinstance(source, sitk.Image):
         found = _of_image(source, "sequence")
     elif isinstance(source, (list, tuple, np.ndarray)):
         found = Frames("sequence", len(source), lambda number: _of_any(source[number], f"frame {number}"))
@@ -129,7 +132,7 @@ def _of_image(image: sitk.Image, name: str, scratch: Any = None) -> Frames:
     if image.GetDimension() != 4:
         raise DiffuseMorphError(
             f"The {name} is {image.GetDimension()}-D and has no axis of time: give a 4-D image, a sequence of 3D "
-            "Slicer (.seq.nrrd) or a folder of frames."
+            "Slicer (.seq.nrrd) or a folder of frames, or say that its slices are frames."
         )
     start, step = image.GetOrigin()[-1], image.GetSpacing()[-1]
     count = image.GetSize()[-1]
@@ -143,6 +146,16 @@ def _of_image(image: sitk.Image, name: str, scratch: Any = None) -> Frames:
         )
 
     return Frames(name, count, read, _times(count, start, step), scratch)
+
+
+def _of_slices(image: sitk.Image, name: str) -> Frames:
+    if image.GetDimension() != 3:
+        raise DiffuseMorphError(
+            f"The {name} is {image.GetDimension()}-D, so its slices are no frames: leave slices_are_frames out, or "
+            "give a 3-D image."
+        )
+    step = image.GetSpacing()[2]
+    return Frames(name, image.GetDepth(), lambda number: image[:, :, number], _times(image.GetDepth(), 0.0, step))
 
 
 def _times(count: int, start: float, step: float) -> tuple[float, ...] | None:

@@ -99,6 +99,19 @@ def test_frames_are_written_one_by_one_as_one_file(frames, tmp_path):
     assert not (tmp_path / "half.nii.gz").exists()
 
 
+def test_slices_are_frames_where_that_is_said(frames, tmp_path):
+    pictures = [image[:, :, 4] for image in frames]
+    sitk.WriteImage(sitk.JoinSeries(pictures, 0.0, 0.5), str(tmp_path / "film.tif"))
+    opened = open_frames(tmp_path / "film.tif", slices_are_frames=True)
+    assert len(opened) == COUNT
+    for number in (0, 7):
+        found = opened.image(number)
+        assert found.GetDimension() == 2
+        np.testing.assert_array_equal(sitk.GetArrayFromImage(found), sitk.GetArrayFromImage(pictures[number]))
+    with pytest.raises(DiffuseMorphError, match="is 2-D, so its slices are no frames"):
+        open_frames(pictures[0], slices_are_frames=True)
+
+
 def test_files_without_time_are_refused(frames, tmp_path):
     sitk.WriteImage(frames[0], str(tmp_path / "one.nii.gz"))
     with pytest.raises(DiffuseMorphError, match="is 3-D and has no axis of time"):

@@ -164,6 +164,13 @@ def test_arrays_and_slices_of_volumes_give_what_images_give(beat):
     np.testing.assert_allclose(three[:2], images.track(point)[2, 0], atol=1e-3)
 
 
+def test_frames_whose_contrast_changes_are_registered(beat):
+    changed = [image if number % 2 == 0 else 1.0 - image for number, image in enumerate(beat)]
+    result = register_sequence(changed, modality="different", **QUICK)
+    still = np.mean([distances(sitk.Transform(2, 0), PERSON, SHAPE, time).mean() for time in TIMES[1:]])
+    assert error(result) < 0.6 * still
+
+
 def test_progress_is_told_and_cancels(beat):
     told = []
     register_sequence(beat[:4], progress=lambda stage, fraction: told.append((stage, fraction)), **QUICK)

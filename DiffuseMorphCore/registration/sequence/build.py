@@ -60,7 +60,7 @@ def register_sequence(frames: Any, *, progress: Progress | None = None, **option
     device, stopwatch, notes = choose_device(wanted.device), Stopwatch(), []
     with stopwatch("prepare"):
         advance(progress, "prepare", 0.0)
-        frames = open_frames(frames)
+        frames = open_frames(frames, own.slices_are_frames)
         count = len(frames)
         start = _start(own.reference, frames)
         first = frames.image(start)
