@@ -145,7 +145,9 @@ class ResultExporter:
         from DiffuseMorphCore.result_page import write_page
 
         names = {"fixed": self._result.fixedNode.GetName(), "moving": self._result.movingNode.GetName()}
-        path = os.path.join(slicer.app.temporaryPath, "DiffuseMorph", f"report-{time.time_ns()}.html")
+        folder = os.path.join(slicer.app.temporaryPath, "DiffuseMorph")
+        os.makedirs(folder, exist_ok=True)
+        path = os.path.join(folder, f"report-{time.time_ns()}.html")
         write_page(registration, path, {**registration.report, "files": names}, eta)
         return path
 
