@@ -27,7 +27,8 @@ class DiffuseMorphSlicer(ScriptedLoadableModule):
         self.parent.helpText = _(
             "Deforms one volume into another and lets you watch it happen: choose a fixed and a moving volume, press "
             "Register, and drag eta from 0 (aligned) to 1 (registered). "
-            '<a href="https://github.com/DiffuseMorph/SlicerDiffuseMorph#3d-slicer">Tutorial and documentation</a>.'
+            '<a href="https://github.com/DiffuseMorph/SlicerDiffuseMorph'
+            '/blob/main/Resources/Documentation/slicer.md">Tutorial and documentation</a>.'
         )
         self.parent.acknowledgementText = _(
             "After Kim, Han and Ye: DiffuseMorph: Unsupervised Deformable Image Registration Using Diffusion Model, "

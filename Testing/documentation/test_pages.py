@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import re
 import shlex
 from pathlib import Path
@@ -88,7 +89,7 @@ def work_through(page: Path) -> dict:
     return names
 
 
-@pytest.mark.parametrize("page", [page for page in PAGES[1:] if page.stem != "slicer"], ids=name_of)
+@pytest.mark.parametrize("page", [page for page in PAGES[1:] if page.stem not in ("slicer", "result")], ids=name_of)
 def test_commands_and_examples_of_a_page_work(page, at_work):
     work_through(page)
 
@@ -99,6 +100,17 @@ def test_the_example_of_the_readme_registers(at_work):
     assert names["result"].report["similarity"]["registered"] > names["result"].report["similarity"]["initial"]
     there = names["inverse"].TransformPoint((10.0, -20.0, 5.0))
     assert max(abs(a - b) for a, b in zip(there, names["points"][0])) < 1e-6
+
+
+def test_the_report_has_the_keys_that_the_page_names(at_work):
+    page = REPOSITORY / "Resources" / "Documentation" / "result.md"
+    work_through(page)
+    report = json.loads(Path("judged/report.json").read_text(encoding="utf-8"))
+    rows = re.findall(r"^\| (`.*?) \| (.*) \|$", page.read_text(encoding="utf-8").split("## What the report")[1], re.M)
+    keys = {key: content for left, content in rows for key in re.findall(r"`(\w+)`", left)}
+    assert len(keys) >= 13 and set(keys) <= set(report)
+    for key in ("verdict", "similarity", "folding", "displacement_mm"):
+        assert set(re.findall(r"`(\w+)`", keys[key])) <= set(report[key])
 
 
 def test_options_and_verbs_named_in_the_pages_exist():
