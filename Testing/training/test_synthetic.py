@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import time
 
 import numpy as np
 import pytest
@@ -251,15 +250,12 @@ def test_sampling_with_a_turn_by_a_right_angle_is_a_turn_of_the_array():
     )
 
 
-def test_a_pair_from_real_label_maps_is_quick(shared_data):
+def test_two_people_of_real_label_maps_overlap_in_a_common_pose(shared_data):
     paths = find_label_maps(shared_data / "brain-labelmaps", ["training_seg_01", "training_seg_18"])
     maps, ids = load_label_maps(paths, 4.0, EXTRA_CEREBRAL)
     assert not set(ids) & set(EXTRA_CEREBRAL) and {2, 3, 41, 42} < set(ids)
     source = SyntheticPairs(People(maps, ids), None, Geometry(same_person=0.0))
-    source.draw(0, CPU)
-    began = time.process_time()
-    pairs = [source.draw(index, CPU) for index in range(4)]
-    assert (time.process_time() - began) / 4 < 1.0  # a training step on this grid takes several times as long
-    for pair in pairs:  # two people in a common pose overlap well
+    for index in range(4):
+        pair = source.draw(index, CPU)
         both = ((pair.moving_labels > 0) & (pair.fixed_labels > 0)).sum()
         assert 2 * both / ((pair.moving_labels > 0).sum() + (pair.fixed_labels > 0).sum()) > 0.75
