@@ -56,10 +56,10 @@ def test_everything_is_written_and_nothing_else(result):
         "tracks.csv",
     ]
     assert sorted(os.listdir(result / "frames")) == [f"{number:03d}" for number in range(COUNT)]
-    report = json.loads((result / "report.json").read_text())
+    report = json.loads((result / "report.json").read_text(encoding="utf-8"))
     assert report["settings"]["periodic"] and report["settings"]["reference"] == "first" and report["frames"] == COUNT
     assert report["times"] == pytest.approx([0.1 * number for number in range(COUNT)], abs=1e-6)
-    page = (result / "report.html").read_text()
+    page = (result / "report.html").read_text(encoding="utf-8")
     assert page.count("data:image/") == 2 and "cine.nii.gz" in page and "<script" not in page
 
 
@@ -125,7 +125,7 @@ def test_a_folder_of_pictures_the_mean_and_transforms(inputs, tmp_path, capsys):
     labels = sitk.GetArrayFromImage(read_image(out / "labels.nii.gz"))
     drawn = sitk.GetArrayFromImage(sitk.ReadImage(str(tmp_path / "labels.png")))
     np.testing.assert_array_equal(labels[1, 0], drawn)
-    assert json.loads((out / "report.json").read_text())["reference"] == "mean"
+    assert json.loads((out / "report.json").read_text(encoding="utf-8"))["reference"] == "mean"
 
 
 @pytest.mark.parametrize(

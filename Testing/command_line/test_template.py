@@ -44,7 +44,7 @@ def test_a_table_becomes_a_template_and_results_that_apply_takes(table, tmp_path
     with open(out / "changes.csv", newline="") as file:
         rows = list(csv.DictReader(file))
     assert [row["round"] for row in rows] == ["0", "1"] and float(rows[1]["distance_mm"]) > 0
-    assert json.loads((out / "report.json").read_text())["settings"]["rounds"] == 1
+    assert json.loads((out / "report.json").read_text(encoding="utf-8"))["settings"]["rounds"] == 1
     labels = sitk.ReadImage(str(out / "labels.nii.gz"))
     for name in "abc":
         person = load_result(out / "people" / name)

@@ -28,7 +28,9 @@ def visit(name, *arguments):
             f"runpy.run_module('Testing.gpu.{name}', run_name='__main__')",
         )
     )
-    job = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=REPOSITORY)
+    job = subprocess.run(
+        [sys.executable, "-X", "utf8", "-c", code], capture_output=True, encoding="utf-8", cwd=REPOSITORY
+    )
     assert job.returncode == 0, job.stdout + job.stderr
     return job.stdout
 
@@ -43,7 +45,7 @@ def test_a_gpu_computes_what_the_cpu_does(name):
 
 def test_the_first_visit(tmp_path):
     printed = visit("visit_speed", "--device", "cpu", "--small", "--out", tmp_path / "speed.json")
-    content = json.loads((tmp_path / "speed.json").read_text())
+    content = json.loads((tmp_path / "speed.json").read_text(encoding="utf-8"))
     assert set(CHECKS) <= {name.removeprefix("check: ") for name in content["parts"]}
     for name, part in content["parts"].items():
         assert "failed" not in part and "skipped" not in part
@@ -68,7 +70,7 @@ def test_the_second_visit_brings_a_model(tmp_path):
         "visit_training",
         *("--labels", tmp_path / "heads.npz", "--device", "cpu", "--small", "--batch", "1", "--out", out),
     )
-    content = json.loads((out / "training.json").read_text())
+    content = json.loads((out / "training.json").read_text(encoding="utf-8"))
     assert content["parts"]["training"]["steps"] == content["parts"]["training"]["planned"] == 6
     assert content["parts"]["throughput"]["pairs_per_second"] > 0 and "pairs/s" in printed
     model, before = load_model(out / "model.pt", ndim=3), load_model("canonical3d")
@@ -85,6 +87,6 @@ def test_a_part_that_fails_does_not_end_a_visit(tmp_path, capsys):
     assert visit.part("sound", lambda: {"value": 3})["value"] == 3
     assert visit.part("long", dict, needs=1e6) is None
     assert visit.finish() == 1
-    parts = json.loads((tmp_path / "trial.json").read_text())["parts"]
+    parts = json.loads((tmp_path / "trial.json").read_text(encoding="utf-8"))["parts"]
     assert "KeyError" in parts["broken"]["failed"] and parts["sound"]["value"] == 3 and "skipped" in parts["long"]
     assert "FAILED" in capsys.readouterr().out
