@@ -10,6 +10,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
+from DiffuseMorphCore.errors import DiffuseMorphError
+
 
 @contextmanager
 def completed(path: str | Path, make_folder: bool = False) -> Iterator[Path]:
@@ -29,6 +31,18 @@ def completed(path: str | Path, make_folder: bool = False) -> Iterator[Path]:
         os.replace(part, path)
     finally:
         part.unlink(missing_ok=True)
+
+
+def write_whole(path: Path, text: str, kind: str = "file") -> None:
+    """Write a text file (UTF-8, its line ends as they are) whole or not at all.
+
+    kind : what messages call it. Raises DiffuseMorphError where it cannot be written.
+    """
+    try:
+        with completed(path) as part:
+            part.write_text(text, encoding="utf-8", errors="backslashreplace", newline="")
+    except OSError as error:
+        raise DiffuseMorphError(f"The {kind} '{printable(path)}' cannot be written: {system_reason(error)}.") from error
 
 
 def printable(name: str | Path) -> str:

@@ -18,7 +18,7 @@ from matplotlib.figure import Figure
 from DiffuseMorphCore.images import grey
 from DiffuseMorphCore.registration import Registration
 from DiffuseMorphCore.registration.intensity import outside_value
-from DiffuseMorphCore.view_planes import ViewPlane, choose_planes, grid_steps, orient, scaled, window
+from DiffuseMorphCore.view_planes import ViewPlane, choose_planes, grid_steps, orient, planes_of, scaled, window
 
 GRID_LINES = 26  # along the longest side
 INK = "#e8e8e8"
@@ -34,7 +34,7 @@ def save_preview(result: Registration, path: str | Path, eta: float = 1.0, modal
     both is drawn. The grid shows where each point of the fixed image looks, without the linear alignment.
     """
     fixed, moving = orient(result.fixed), grey(result.moving)
-    planes = choose_planes(result.fixed, result.moving, result.transform(0.0))
+    planes = planes_of(result)
     nothing = outside_value(moving) if result.options.fill is None else result.options.fill
 
     def seen(transform: sitk.Transform) -> list[np.ndarray]:
@@ -89,7 +89,7 @@ class TrajectoryPicture:
 
     def __init__(self, result: Registration) -> None:
         self._result = result
-        self._planes = choose_planes(result.fixed, result.moving, result.transform(0.0))
+        self._planes = planes_of(result)
         self._window = window(result.moving)
         self._frames: list[tuple[float, list[np.ndarray], list[np.ndarray]]] = []
 

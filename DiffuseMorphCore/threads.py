@@ -106,9 +106,14 @@ def automatic_threads(most: int) -> int:
     chosen = os.environ.get("OMP_NUM_THREADS", "").split(",")[0].strip()
     if chosen.isdigit() and int(chosen) > 0:
         return min(int(chosen), most)
-    cores = len(_own_cores()) or os.cpu_count() or 1
+    cores = _core_count()
     free = max(cores - _busy_cores(), cores / _LEAST_SHARE)
     return max(1, min(most, round(min(free, _control_group_share() or free))))
+
+
+def usable_cores() -> int:
+    """Cores that this process may use, by its affinity and its control group, however busy they are; at least 1."""
+    return max(1, min(_core_count(), round(_control_group_share() or _core_count())))
 
 
 def note_load() -> None:
@@ -149,6 +154,10 @@ def _sample() -> _Sample | None:
     except (OSError, ValueError, IndexError, AttributeError):
         return None
     return _Sample(time.monotonic(), total - time.process_time())
+
+
+def _core_count() -> int:
+    return len(_own_cores()) or os.cpu_count() or 1
 
 
 def _own_cores() -> frozenset[int]:

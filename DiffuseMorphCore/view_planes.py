@@ -104,6 +104,11 @@ def choose_planes(
     return planes
 
 
+def planes_of(result: Registration) -> list[ViewPlane]:
+    """The planes in which a registration is shown: those of the fixed image, through what both images show."""
+    return choose_planes(result.fixed, result.moving, result.alignment)
+
+
 def _covered(grid: Grid, other: sitk.Image, transform: sitk.Transform) -> np.ndarray:
     """(*shape) 0 or 1: which voxels of a grid another image shows, seen through a transform."""
     there = sitk.Image(other.GetSize(), sitk.sitkUInt8) + 1

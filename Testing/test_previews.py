@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import SimpleITK as sitk
@@ -10,7 +12,7 @@ from PIL import Image
 
 from DiffuseMorphCore.previews import TrajectoryPicture, save_preview
 from DiffuseMorphCore.registration import register
-from DiffuseMorphCore.view_planes import choose_planes, grid_steps, orient, window
+from DiffuseMorphCore.view_planes import choose_planes, grid_steps, orient, planes_of, window
 
 
 @pytest.fixture(scope="module")
@@ -186,7 +188,20 @@ def test_planes_pass_through_the_middle_of_what_both_images_show():
     planes = choose_planes(image, above, identity)
     assert planes[0].index in (29, 30) and planes[0].axis == 0
     assert [plane.index for plane in planes[1:]] == [plane.index for plane in choose_planes(image)[1:]]
-    shift = sitk.TranslationTransform(3, (0.0, 0.0, 24.0))  # it then shows 12 slices less far up
-    assert choose_planes(image, above, shift)[0].index in (19, 20, 23, 24)
+    shift = sitk.TranslationTransform(3, (0.0, 0.0, 24.0))  # it then shows 8 slices less far up
+    assert choose_planes(image, above, shift)[0].index in (23, 24)
     elsewhere = sitk.TranslationTransform(3, (1e4, 0.0, 0.0))  # nothing of it: all counts again
     assert [p.index for p in choose_planes(image, above, elsewhere)] == [p.index for p in choose_planes(image)]
+
+
+def test_the_planes_of_a_result_follow_the_alignment_also_where_eta_scales_it(result_3d):
+    values = np.zeros((40, 30, 20), np.float32)
+    values[4:36, 8:22, 5:15] = 1
+    fixed = sitk.GetImageFromArray(values)
+    moving = fixed[:, :, 24:]
+    moving.SetOrigin((500.0, 0.0, 0.0))
+    options = replace(result_3d.options, alignment_follows_eta=True)
+    alignment = sitk.AffineTransform(3)
+    alignment.SetTranslation((500.0, 0.0, -24.0))
+    shown = replace(result_3d, fixed=fixed, moving=moving, alignment=alignment, options=options)
+    assert planes_of(shown)[0].index in (29, 30)

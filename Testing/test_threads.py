@@ -11,7 +11,7 @@ import SimpleITK as sitk
 import torch
 
 from DiffuseMorphCore import DiffuseMorphError, register, threads
-from DiffuseMorphCore.threads import automatic_threads, threads_used
+from DiffuseMorphCore.threads import automatic_threads, threads_used, usable_cores
 
 CHOICES = ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "KMP_BLOCKTIME")
 
@@ -96,6 +96,15 @@ def test_as_many_threads_as_cores_are_free(computer, cores, others, quota, expec
     computer(cores, others, quota)
     assert automatic_threads(most=99) == expected
     assert automatic_threads(most=1) == 1
+
+
+def test_usable_cores_do_not_go_by_the_load(computer):
+    computer(16, 12)
+    assert usable_cores() == 16
+    computer(64, 0, 2.0)
+    assert usable_cores() == 2
+    computer(4, 0, 0.5)
+    assert usable_cores() == 1
 
 
 def test_programs_of_low_priority_make_way(computer):

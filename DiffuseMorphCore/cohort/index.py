@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from DiffuseMorphCore.cohort.summary import write_whole
+from DiffuseMorphCore.files import write_whole
 
 TITLE = "<title>Cohort – DiffuseMorph</title>"
 """Of the page; what tells it from pages of other making."""

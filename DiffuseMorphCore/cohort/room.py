@@ -10,6 +10,7 @@ from DiffuseMorphCore.cohort.table import Pair, parsed
 from DiffuseMorphCore.errors import DiffuseMorphError
 from DiffuseMorphCore.registration.presets import PRESETS
 from DiffuseMorphCore.registration.working_grid import BYTES_PER_VOXEL
+from DiffuseMorphCore.threads import usable_cores
 
 CORES = 2  # of a worker, at most: more of them make one pair little faster
 _LOOKED_AT = 100  # pairs whose images' headers are read to tell the memory
@@ -26,7 +27,7 @@ def local_workers(memory: int, wanted: int | None, gpu: bool = False) -> tuple[i
     from DiffuseMorphCore.devices import free_memory
 
     # Further workers on one GPU share it and its memory: they are made only where they are asked for.
-    cores = os.cpu_count() or 1
+    cores = usable_cores()
     default = 1 if gpu else max(1, cores // CORES)
     free = int(0.9 * free_memory(torch.device("cpu")))
     most = max(1, free // memory)

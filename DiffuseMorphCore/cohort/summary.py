@@ -10,8 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from DiffuseMorphCore.cohort.pair import FAILED, INPUTS, NOT_YET, Outcome
-from DiffuseMorphCore.errors import DiffuseMorphError
-from DiffuseMorphCore.files import completed, printable, system_reason
+from DiffuseMorphCore.files import write_whole
 from DiffuseMorphCore.result_page.findings import BAD, SUSPICIOUS, findings
 
 FIRST = ("name", "row", "state", "reason")
@@ -81,15 +80,6 @@ def write_summary(rows: Sequence[Mapping[str, Any]], path: Path) -> None:
     writer.writeheader()
     writer.writerows(rows)
     write_whole(path, text.getvalue())
-
-
-def write_whole(path: Path, text: str) -> None:
-    """Write a text file of the cohort, whole or not at all. Raises DiffuseMorphError where that cannot be."""
-    try:
-        with completed(path) as part:
-            part.write_text(text, encoding="utf-8", errors="backslashreplace", newline="")
-    except OSError as error:
-        raise DiffuseMorphError(f"The file '{printable(path)}' cannot be written: {system_reason(error)}.") from error
 
 
 def _gravity(row: Mapping[str, Any]) -> int:

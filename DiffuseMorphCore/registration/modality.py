@@ -38,6 +38,7 @@ CLEARLY_DIFFERENT_PROFILE = 0.2
 are .23 to .37 apart, and .00 to .13 scans of one contrast (people that methods are chosen on)."""
 HEAD = 100.0  # mm: a field of view with less along any axis shows no head
 
+_SPACING = 3.0  # mm
 _WINDOW = 5
 _TISSUES = {"fluid": (0.08, 0.17), "grey": (0.56, 0.70), "white": (0.93, 1.01)}  # canonical intensities
 _LEAST_VOXELS = 30
@@ -67,6 +68,11 @@ def modality_entry(name: str, chosen: Modality | None) -> dict[str, Any]:
         "correlation": round(chosen.correlation, 3),
         "profile_distance": None if chosen.profile_distance is None else round(chosen.profile_distance, 3),
     }
+
+
+def contrast_grid(region: Grid) -> Grid:
+    """The grid on which contrasts are looked at: voxels of about 3 mm where a volume is as large as a head."""
+    return region.resampled(region.shape_at(_SPACING) if region.ndim == 3 else region.shape)
 
 
 @torch.no_grad()

@@ -26,7 +26,7 @@ from DiffuseMorphCore.registration.intensity import check_fill
 from DiffuseMorphCore.registration.left_out import landmark_distances
 from DiffuseMorphCore.registration.mapping import Mapping
 from DiffuseMorphCore.registration.memory import within_memory
-from DiffuseMorphCore.registration.modality import Modality, choose_modality, modality_entry
+from DiffuseMorphCore.registration.modality import Modality, choose_modality, contrast_grid, modality_entry
 from DiffuseMorphCore.registration.model_choice import resolve_canonical, resolve_model
 from DiffuseMorphCore.registration.prepare import PreparedScan
 from DiffuseMorphCore.registration.quality import quality, versions
@@ -40,7 +40,6 @@ from DiffuseMorphCore.similarity import MODALITIES, Similarity
 from DiffuseMorphCore.threads import with_threads
 from DiffuseMorphCore.transforms import as_transform
 
-_TISSUE_SPACING = 3.0  # mm of the voxels on which the contrasts are looked at
 _COMPARED = 60_000  # voxels on which the alignment is compared with the start
 
 
@@ -204,8 +203,8 @@ def _modality(
     canonical: Callable[[], DiffuseMorph | None],
     device: torch.device,
 ) -> Modality:
-    """What the aligned pair says of its contrasts, seen on voxels of about 3 mm where it is as large as a head."""
-    grid = region.resampled(region.shape_at(_TISSUE_SPACING) if region.ndim == 3 else region.shape)
+    """What the aligned pair says of its contrasts."""
+    grid = contrast_grid(region)
     pair = working_pair(scans, grid, alignment).to(device)
     return choose_modality(pair, grid, canonical)
 

@@ -20,7 +20,7 @@ from DiffuseMorphCore.progress import Progress
 from DiffuseMorphCore.registration.deform import Deformation, deform
 from DiffuseMorphCore.registration.masks import continued
 from DiffuseMorphCore.registration.memory import within_memory
-from DiffuseMorphCore.registration.modality import choose_modality
+from DiffuseMorphCore.registration.modality import choose_modality, contrast_grid
 from DiffuseMorphCore.registration.model_choice import resolve_canonical, resolve_model
 from DiffuseMorphCore.registration.stages import Stopwatch
 from DiffuseMorphCore.registration.verdict import NO_GAIN, judge
@@ -29,7 +29,6 @@ from DiffuseMorphCore.similarity import MODALITIES, ImagePair
 from DiffuseMorphCore.threads import with_threads
 
 _LEAST_SIDE = 8
-_CONTRAST_SPACING = 3.0  # mm of the voxels on which the contrasts are looked at
 _TOLERANCE = 1e-4  # by which intensities may leave [0, 1]: rounding
 
 
@@ -100,7 +99,7 @@ def register_tensors(
     with stopwatch("modality"):
         canonical = cache(partial(resolve_canonical, network, grid.ndim, target))
         if modality == "auto":
-            seen = grid.resampled(grid.shape_at(_CONTRAST_SPACING) if grid.ndim == 3 else grid.shape)
+            seen = contrast_grid(grid)
             modality = choose_modality(pair.at(seen.shape).to(target), seen, canonical).name
         goal = MODALITIES[modality]
         if modality == "different" and model == "default":

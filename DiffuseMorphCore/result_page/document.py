@@ -13,8 +13,7 @@ from typing import Any
 import numpy as np
 import SimpleITK as sitk
 
-from DiffuseMorphCore.errors import DiffuseMorphError
-from DiffuseMorphCore.files import completed, printable, system_reason
+from DiffuseMorphCore.files import write_whole
 from DiffuseMorphCore.registration import Registration
 from DiffuseMorphCore.result_page.findings import findings
 from DiffuseMorphCore.result_page.methods import methods
@@ -34,12 +33,7 @@ def write_page(
 
     Raises DiffuseMorphError, in one sentence, where the file cannot be written.
     """
-    text = page(result, report, eta, uncertainty)
-    try:
-        with completed(path) as part:
-            part.write_text(text, encoding="utf-8", errors="backslashreplace")
-    except OSError as error:
-        raise DiffuseMorphError(f"The page '{printable(path)}' cannot be written: {system_reason(error)}.") from error
+    write_whole(Path(path), page(result, report, eta, uncertainty), "page")
 
 
 def page(

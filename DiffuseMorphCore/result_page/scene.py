@@ -21,7 +21,7 @@ from DiffuseMorphCore.registration.intensity import outside_value
 from DiffuseMorphCore.registration.prepare import flatten_slice
 from DiffuseMorphCore.registration.transforms import scaled_alignment
 from DiffuseMorphCore.result_page.sheets import Sheet, sheet
-from DiffuseMorphCore.view_planes import ViewPlane, choose_planes, orient, scaled, window
+from DiffuseMorphCore.view_planes import ViewPlane, orient, planes_of, scaled, window
 
 _VOXELS = {2: 1_000_000, 3: 2_200_000}  # of an image, by dimension
 _NODES = {2: 60_000, 3: 250_000}  # of the displacement
@@ -91,7 +91,7 @@ def scene(result: Registration, uncertainty: sitk.Image | None = None) -> Scene:
     n = fixed.GetDimension()
     shown = _square(Grid.of(fixed), _VOXELS[n])
     coarse = shown.resampled(_square(shown, _NODES[n]).shape)
-    planes = choose_planes(result.fixed, result.moving, result.transform(0.0))
+    planes = planes_of(result)
     limits, moving_limits = window(fixed), window(moving)
     fixed_bytes = _bytes(_resampled(_reduced(fixed, shown), shown), limits)
     vectors = [_displacement(result, eta, shown, coarse) for eta in result.etas]

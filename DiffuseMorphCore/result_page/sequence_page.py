@@ -9,9 +9,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from DiffuseMorphCore.errors import DiffuseMorphError
-from DiffuseMorphCore.files import completed, system_reason
-from DiffuseMorphCore.images.names import printable
+from DiffuseMorphCore.files import write_whole
 
 _PAGE = """\
 <!doctype html>
@@ -67,11 +65,7 @@ def write_sequence_page(path: Path, title: str, report: Mapping[str, Any], movie
         curves=_uri(curves, "png"),
         findings="".join(f'<li class="{level}"><span>{escape(text)}</span></li>' for level, text in notes),
     )
-    try:
-        with completed(path) as part:
-            part.write_text(page, encoding="utf-8", errors="backslashreplace")
-    except OSError as error:
-        raise DiffuseMorphError(f"The page '{printable(path)}' cannot be written: {system_reason(error)}.") from error
+    write_whole(path, page, "page")
 
 
 def _uri(path: Path, kind: str) -> str:

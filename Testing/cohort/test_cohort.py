@@ -14,6 +14,7 @@ import pytest
 
 from DiffuseMorphCore.command_line import main
 from DiffuseMorphCore.command_line.result_folder import locked_folder
+from Testing.stopping import begun
 
 QUICK = ["--model", "none", "--device", "cpu", "--threads", "1", "--align", "none"]
 
@@ -114,21 +115,10 @@ if __name__ == "__main__":
 def test_ctrl_c_keeps_what_is_finished(write_table, tmp_path, repository, capsys):
     table = write_table("name,fixed,moving", "one,a.nii.gz,b.nii.gz", "two,a.nii.gz,c.nii.gz")
     (tmp_path / "program.py").write_text(PROGRAM, encoding="utf-8")
-    told, tell = os.pipe()
-    process = subprocess.Popen(
-        [sys.executable, "program.py", str(tell), "cohort", str(table), "-o", "out", "--workers", "1", *QUICK],
-        cwd=tmp_path,
-        env={**os.environ, "PYTHONPATH": str(repository)},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        pass_fds=(tell,),
-    )
-    os.close(tell)
-    assert os.read(told, 1) == b".", process.communicate()
-    process.send_signal(signal.SIGINT)
-    output, errors = process.communicate()
-    os.close(told)
+    command = ["cohort", str(table), "-o", "out", "--workers", "1", *QUICK]
+    with begun(["program.py"], command, tmp_path, repository) as (process, _):
+        process.send_signal(signal.SIGINT)
+        output, errors = process.communicate()
     out = tmp_path / "out"
     assert (process.returncode, output) == (1, "")
     assert errors == "diffusemorph cohort: Stopped: what is complete is kept when the command is given again.\n"

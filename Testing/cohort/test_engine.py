@@ -19,6 +19,7 @@ from DiffuseMorphCore.cohort.room import local_workers, memory_of
 from DiffuseMorphCore.cohort.table import Pair, read_table
 from DiffuseMorphCore.errors import DiffuseMorphError
 from DiffuseMorphCore.registration.working_grid import BYTES_PER_VOXEL
+from DiffuseMorphCore.threads import usable_cores
 
 cloudpickle.register_pickle_by_value(sys.modules[__name__])
 LITTLE = 64 << 20
@@ -67,7 +68,7 @@ def test_a_killed_worker_costs_a_second_try_and_stops_nobody(tmp_path, outcomes)
     assert found["broken"].reason == "ValueError: first line"
     ordinary = [outcome for outcome in outcomes if outcome.name.startswith("pair ")]
     assert len(ordinary) == 8 and {outcome.state for outcome in ordinary} == {DONE}
-    assert {outcome.reason for outcome in ordinary} == {str(min(room.CORES, os.cpu_count() or 1))}
+    assert {outcome.reason for outcome in ordinary} == {str(min(room.CORES, usable_cores()))}
     assert all((tmp_path / outcome.name).read_text() == "." for outcome in ordinary), "nobody else is tried twice"
 
 
@@ -130,7 +131,7 @@ def test_a_scheduler_that_is_lost_meanwhile_is_told(tmp_path, outcomes):
 
 
 def test_workers_are_as_many_as_cores_and_memory_allow(monkeypatch):
-    monkeypatch.setattr(os, "cpu_count", lambda: 16)
+    monkeypatch.setattr(room, "usable_cores", lambda: 16)
     monkeypatch.setattr("DiffuseMorphCore.devices.free_memory", lambda device: 10 << 30)
     assert local_workers(1 << 30, None) == (8, int(0.9 * (10 << 30)) // 8, 2)
     assert local_workers(3 << 30, None)[0] == 3 and local_workers(1 << 30, None, gpu=True)[0] == 1

@@ -5,12 +5,11 @@ from __future__ import annotations
 import os
 import shutil
 import signal
-import subprocess
-import sys
 
 import pytest
 
 from DiffuseMorphCore.command_line.result_folder import complete_folder
+from Testing.stopping import begun
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="signals of POSIX systems")
 
@@ -42,24 +41,10 @@ def job(tmp_path, sample_pair, repository):
     """
     for name, path in zip(("fixed", "moving"), sample_pair):
         shutil.copy(path, tmp_path / f"{name}.nii.gz")
-    told, tell = os.pipe()
     options = ["-o", "made/result", "--model", "none", "--align", "none", "--modality", "different"]
-    process = subprocess.Popen(
-        [sys.executable, "-c", PROGRAM, str(tell), "register", "fixed.nii.gz", "moving.nii.gz", *options],
-        cwd=tmp_path,
-        env={**os.environ, "PYTHONPATH": str(repository)},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        pass_fds=(tell,),
-    )
-    os.close(tell)
-    assert os.read(told, 1) == b".", process.communicate()
-    yield process, tmp_path, lambda: os.read(told, 1)
-    if process.poll() is None:
-        process.kill()
-        process.communicate()
-    os.close(told)
+    command = ["register", "fixed.nii.gz", "moving.nii.gz", *options]
+    with begun(["-c", PROGRAM], command, tmp_path, repository) as (process, wait):
+        yield process, tmp_path, wait
 
 
 @pytest.mark.parametrize(("number", "working"), [(signal.SIGTERM, False), (signal.SIGINT, True)])

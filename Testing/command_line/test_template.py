@@ -6,8 +6,6 @@ import csv
 import json
 import os
 import signal
-import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -16,6 +14,7 @@ import SimpleITK as sitk
 from DiffuseMorphCore import load_result
 from DiffuseMorphCore.command_line import main
 from DiffuseMorphCore.images import dice, write_image
+from Testing.stopping import begun
 
 QUICK = ["--rounds", "1", "--align", "rigid", "--device", "cpu", "--threads", "1", "--spacing", "3"]
 
@@ -83,21 +82,10 @@ sys.exit(main(sys.argv[2:]))
 
 @pytest.mark.skipif(os.name != "posix", reason="signals of POSIX systems")
 def test_a_stopped_job_leaves_no_result_and_goes_on(table, tmp_path, repository, capsys):
-    told, tell = os.pipe()
-    process = subprocess.Popen(
-        [sys.executable, "-c", PROGRAM, str(tell), "template", str(table), "-o", "group", *QUICK],
-        cwd=tmp_path,
-        env={**os.environ, "PYTHONPATH": str(repository)},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        pass_fds=(tell,),
-    )
-    os.close(tell)
-    assert os.read(told, 1) == b".", process.communicate()
-    process.send_signal(signal.SIGINT)
-    _, errors = process.communicate()
-    os.close(told)
+    command = ["template", str(table), "-o", "group", *QUICK]
+    with begun(["-c", PROGRAM], command, tmp_path, repository) as (process, _):
+        process.send_signal(signal.SIGINT)
+        _, errors = process.communicate()
     assert process.returncode == 1 and "goes on from what is done" in errors
     kept = tmp_path / "group" / ".diffusemorph-unfinished"
     assert os.listdir(tmp_path / "group") == [kept.name] and len(list(kept.glob("round-*.npz"))) in (1, 2)

@@ -24,9 +24,7 @@ def add_ball(name, center=(0.0, 0.0, 0.0), radius=11.0, geometry="oblique", dtyp
     node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", name)
     world = local
     if parent is not None:
-        transform = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLLinearTransformNode", f"{name} parent")
-        transform.SetMatrixTransformToParent(slicer.util.vtkMatrixFromArray(parent))
-        node.SetAndObserveTransformNodeID(transform.GetID())
+        put_under(node, parent)
         world = parent @ local
     k, j, i = np.mgrid[tuple(slice(length) for length in shape)]
     points = (np.stack([i, j, k, np.ones_like(i)], axis=-1) @ world.T)[..., :3] - np.asarray(center)
@@ -39,6 +37,16 @@ def add_ball(name, center=(0.0, 0.0, 0.0), radius=11.0, geometry="oblique", dtyp
     node.GetDisplayNode().SetAutoWindowLevel(False)
     node.GetDisplayNode().SetWindowLevelMinMax(0, 1100)
     return node
+
+
+def put_under(node, matrix):
+    """A linear transform node with a 4x4 matrix, as the node's parent."""
+    import slicer
+
+    parent = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLLinearTransformNode", f"{node.GetName()} parent")
+    parent.SetMatrixTransformToParent(slicer.util.vtkMatrixFromArray(matrix))
+    node.SetAndObserveTransformNodeID(parent.GetID())
+    return parent
 
 
 def add_labels(volume, name, segmentation=False, threshold=400):

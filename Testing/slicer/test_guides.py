@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from ball_volumes import OPTIONS, add_ball
+from ball_volumes import OPTIONS, add_ball, put_under
 
 from DiffuseMorphCore.errors import DiffuseMorphError
 
@@ -29,14 +29,6 @@ def add_box(name, center, size, axes=np.eye(3)):
     matrix[:3, :3], matrix[:3, 3] = axes, center
     node.SetAndObserveObjectToNodeMatrix(slicer.util.vtkMatrixFromArray(matrix))
     return node
-
-
-def put_under(node, matrix):
-    import slicer
-
-    parent = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLLinearTransformNode", "Parent")
-    parent.SetMatrixTransformToParent(slicer.util.vtkMatrixFromArray(matrix))
-    node.SetAndObserveTransformNodeID(parent.GetID())
 
 
 def paired(fixed, moving, volume):

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from ball_volumes import put_under
 
 pytestmark = pytest.mark.usefixtures("scene")
 
@@ -18,15 +19,6 @@ def add_volume(shape=(5, 6, 7), axes=np.eye(3), origin=(0.0, 0.0, 0.0), dtype=np
     matrix[:3, :3], matrix[:3, 3] = axes, origin
     node.SetIJKToRASMatrix(slicer.util.vtkMatrixFromArray(matrix))
     return node
-
-
-def put_under(node, matrix):
-    import slicer
-
-    parent = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLLinearTransformNode", "Parent")
-    parent.SetMatrixTransformToParent(slicer.util.vtkMatrixFromArray(matrix))
-    node.SetAndObserveTransformNodeID(parent.GetID())
-    return parent
 
 
 @pytest.mark.parametrize(

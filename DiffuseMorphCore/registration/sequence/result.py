@@ -20,7 +20,6 @@ from DiffuseMorphCore.registration.prepare import PreparedScan
 from DiffuseMorphCore.registration.result import Registration
 from DiffuseMorphCore.registration.sequence.fields import Fields
 from DiffuseMorphCore.samplers import EtaPath
-from DiffuseMorphCore.similarity import MODALITIES
 from DiffuseMorphCore.transforms import transform_points
 from DiffuseMorphCore.warp import folding
 
@@ -152,11 +151,6 @@ class SequenceRegistration:
                 for number in range(len(self))
             ]
         )
-
-    @property
-    def measure(self) -> str:
-        """What the similarity is measured by."""
-        return MODALITIES[self.options.modality].measure
 
     def _labels(self, labels: Any, drawn_on: int | None) -> tuple[sitk.Image, int | None]:
         image = image_to_warp(labels, self.reference.GetDimension(), "label map", labels=True)
