@@ -41,24 +41,7 @@ class DeformationNetwork(nn.Module):
         self.grow.append(upsample(ndim, decoder[-2]))
         self.up.append(block(encoder[0] + decoder[-2], decoder[-1]))
         self.exit = convolution(ndim, decoder[-1], ndim)
-        self._initialise(configuration.initialisation)
-
-    def _initialise(self, kind: str) -> None:
-        if self.exit.weight.is_meta:
-            return  # the weights come from a file; normal numbers for no memory would load all of torch's compiler
-        for module in self.modules():
-            if isinstance(module, (nn.Conv2d, nn.Conv3d, nn.ConvTranspose2d, nn.ConvTranspose3d)):
-                if kind == "normal":
-                    nn.init.normal_(module.weight, std=0.02)
-                elif module is self.exit:
-                    nn.init.normal_(module.weight, std=FIELD_STANDARD_DEVIATION)
-                elif isinstance(module, (nn.ConvTranspose2d, nn.ConvTranspose3d)):
-                    # Stride 2 lets only one weight in 2^ndim reach a voxel, and no non-linearity follows.
-                    reaching = module.weight[0].numel() / 2**self.ndim
-                    nn.init.normal_(module.weight, std=reaching**-0.5)
-                else:
-                    nn.init.kaiming_normal_(module.weight, a=0.2)
-                nn.init.zeros_(module.bias)
+        initialise(self, self.exit, configuration.initialisation)
 
     def forward(self, moving: Tensor, latent: Tensor) -> Tensor:
         """Estimate the field that deforms the moving image, from the latent alone.
@@ -89,3 +72,27 @@ class DeformationNetwork(nn.Module):
                 features = self.extra(features)
             features = block(torch.cat((kept.pop(), grow(features)), dim=1))
         return self.exit(features)[window].float()
+
+
+def initialise(network: nn.Module, exit: nn.Module, kind: str) -> None:
+    """Draw the weights of all convolutions of a network whose last layer, which gives the field, is `exit`.
+
+    kind : one of `configuration.INITIALISATIONS`.
+    """
+    if exit.weight.is_meta:
+        return  # the weights come from a file; normal numbers for no memory would load all of torch's compiler
+    for module in network.modules():
+        if not isinstance(module, (nn.Conv2d, nn.Conv3d, nn.ConvTranspose2d, nn.ConvTranspose3d)):
+            continue
+        if kind == "normal":
+            nn.init.normal_(module.weight, std=0.02)
+        elif module is exit:
+            nn.init.normal_(module.weight, std=FIELD_STANDARD_DEVIATION)
+        elif isinstance(module, (nn.ConvTranspose2d, nn.ConvTranspose3d)):
+            # Stride 2 lets only one weight in 2^ndim reach a voxel, and no non-linearity follows.
+            reaching = module.weight[0].numel() / 2 ** (module.weight.ndim - 2)
+            nn.init.normal_(module.weight, std=reaching**-0.5)
+        else:
+            nn.init.kaiming_normal_(module.weight, a=0.2)
+        if module.bias is not None:
+            nn.init.zeros_(module.bias)

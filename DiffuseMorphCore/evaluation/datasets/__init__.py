@@ -16,6 +16,7 @@ DATA_SETS = {
     "oasis3": ("oasis3", "Oasis3"),
     "neurite-oasis": ("neurite_oasis", "NeuriteOasis"),
     "rafd": ("rafd", "Rafd"),
+    "yale-faces": ("yale_faces", "YaleFaces"),
     "brain-oasis": ("brain_oasis", "BrainOasis"),
     "brain-t1-flair": ("brain_t1_flair", "BrainT1Flair"),
     "hippocampus": ("hippocampus", "Hippocampus"),

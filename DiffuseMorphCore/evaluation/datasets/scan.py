@@ -61,7 +61,7 @@ class DataSet(ABC):
     `structures` maps a label value to the name of the structure; only these labels are scored. `length_unit` is the
     unit of the images' spacing. `intensities` are the values that stand for black and white in all images, None where
     every image has its own. `mirrored_axes` are the axes (array order) along which a pair may be mirrored for training.
-    `splits` are the splits that have pairs.
+    `splits` are the splits that have pairs. `may_be_shown` says whether its terms let pictures of it be passed on.
     """
 
     name: str
@@ -72,6 +72,7 @@ class DataSet(ABC):
     intensities: tuple[float, float] | None = None
     mirrored_axes: tuple[int, ...] = ()
     splits: tuple[str, ...] = SPLITS
+    may_be_shown: bool = True
 
     def __init__(self, folder: str | Path | None):
         if folder is None:

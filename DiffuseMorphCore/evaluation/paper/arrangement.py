@@ -55,7 +55,7 @@ SMALL_GRIDS = {
 }
 
 FACES = Experiment(
-    ("rafd", "heart-cine"),
+    ("rafd", "yale-faces", "heart-cine"),
     "face2d",
     ("initial", "voxelmorph", "voxelmorph-diff", "diffusemorph", "diffusemorph-velocity"),
 )
@@ -73,6 +73,7 @@ BRAINS = Experiment(
         "voxelmorph",
         "voxelmorph-diff",
         "symnet",
+        "msdirnet",
         "cyclemorph",
         "diffusemorph",
         "diffusemorph-velocity",

@@ -1,7 +1,8 @@
 """The networks that are compared: DiffuseMorph, and others made of the same deformation network M.
 
 VoxelMorph is M given the moving and the fixed image (its latent input); VoxelMorph-diff reads its output as a velocity;
-CycleMorph adds the way back and the cycle to the loss; SYMNet is trained on both halves of a symmetric path.
+CycleMorph adds the way back and the cycle to the loss; SYMNet is trained on both halves of a symmetric path; MSDIRNet
+alone has networks of its own (`msdirnet`).
 """
 
 from __future__ import annotations
@@ -11,7 +12,10 @@ from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
+from torch.func import functional_call
+from torch.nn.functional import softplus
 
+from DiffuseMorphCore.evaluation.paper.msdirnet import Critic, MultiscaleNetwork
 from DiffuseMorphCore.evaluation.paper.trajectory_objectives import FrameTrajectory, StraightTrajectory
 from DiffuseMorphCore.networks.configuration import ModelConfiguration
 from DiffuseMorphCore.networks.deformation import DeformationNetwork
@@ -27,6 +31,8 @@ from DiffuseMorphCore.warp.sampling import compose, warp
 # Weights of the terms that CycleMorph and SYMNet add, as their papers have them relative to the similarity.
 CYCLE_WEIGHT, IDENTITY_WEIGHT = 0.1, 0.5
 ORIENTATION_WEIGHT = 1.0
+# Of the critic's opinion beside the similarity, for MSDIRNet; its paper's weight belongs to another similarity.
+ADVERSARIAL_WEIGHT = 0.1
 
 TrajectoryAt = Callable[[float], Tensor]
 """eta in [0, 1] -> (1, ndim, *spatial) displacement in voxels."""
@@ -49,6 +55,7 @@ COMPARED = {
         Method("voxelmorph-diff", "VoxelMorph-diff, integration time", "voxelmorph-diff"),
         Method("cyclemorph", "CycleMorph (cycle loss), scaled field", "cyclemorph"),
         Method("symnet", "SYMNet (symmetric training), integration time", "symnet"),
+        Method("msdirnet", "MSDIRNet (global, local, critic), scaled field", "msdirnet"),
         Method("diffusemorph", "DiffuseMorph, as in the paper", "diffusemorph", "faithful"),
         Method("diffusemorph-anchored", "DiffuseMorph, anchored", "diffusemorph", "anchored"),
         Method("diffusemorph-velocity", "DiffuseMorph, velocity, anchored", "diffusemorph-velocity", "anchored"),
@@ -65,7 +72,7 @@ class FieldObjective(nn.Module):
     The weights are those of DiffuseMorph's own objective, so that the registration term is the same in all.
     """
 
-    def __init__(self, network: DeformationNetwork, weights: LossWeights, velocity: bool) -> None:
+    def __init__(self, network: nn.Module, weights: LossWeights, velocity: bool) -> None:
         super().__init__()
         self.network, self.weights, self.velocity = network, weights, velocity
 
@@ -108,6 +115,29 @@ class CycleObjective(FieldObjective):
         return loss + (back + CYCLE_WEIGHT * cycles + IDENTITY_WEIGHT * same), similarity
 
 
+class AdversarialObjective(FieldObjective):
+    """A critic, trained in the same steps, tells moved images from fixed ones; the network has to deceive it too."""
+
+    def __init__(self, network: nn.Module, weights: LossWeights, velocity: bool) -> None:
+        super().__init__(network, weights, velocity)
+        self.critic = Critic(network.ndim)
+
+    def registration(self, pair: TrainingPair, field: Tensor) -> tuple[Tensor, Tensor]:
+        loss, similarity, moved = self._one_way(pair.moving, pair.fixed, field)
+        deceived, told = self.opinions(moved, pair.fixed)
+        return loss + ADVERSARIAL_WEIGHT * deceived + told, similarity
+
+    def opinions(self, moved: Tensor, fixed: Tensor) -> tuple[Tensor, Tensor]:
+        """What the network pays for being found out, and what the critic pays for its errors.
+
+        Each has gradients for the one that pays alone, so that one optimiser can take both of their steps.
+        """
+        as_it_is = {name: value.detach() for name, value in self.critic.named_parameters()}
+        deceived = softplus(-functional_call(self.critic, as_it_is, (moved,))).mean()
+        told = softplus(-self.critic(fixed)).mean() + softplus(self.critic(moved.detach())).mean()
+        return deceived, told
+
+
 class SymmetricObjective(FieldObjective):
     """Both images meet half way; then each goes all the way with the other's half inverted."""
 
@@ -136,13 +166,14 @@ class TrainedNetwork:
 
     objective : what is minimised. velocity : whether its output is one. clean : registered in training as at inference,
     from step 0, where there is no noise (the noise loss is unchanged). frames : its pairs come with a true image on the
-    trajectory.
+    trajectory. network : of the methods without a diffusion network, made of (ndim, configuration of M).
     """
 
     objective: type[nn.Module]
     velocity: bool = False
     clean: bool = False
     frames: bool = False
+    network: type[nn.Module] = DeformationNetwork
 
 
 NETWORKS = {
@@ -150,6 +181,7 @@ NETWORKS = {
     "voxelmorph-diff": TrainedNetwork(FieldObjective, velocity=True),
     "cyclemorph": TrainedNetwork(CycleObjective),
     "symnet": TrainedNetwork(SymmetricObjective, velocity=True),
+    "msdirnet": TrainedNetwork(AdversarialObjective, network=MultiscaleNetwork),
     "diffusemorph": TrainedNetwork(JointObjective),
     "diffusemorph-velocity": TrainedNetwork(JointObjective, velocity=True),
     "diffusemorph-clean": TrainedNetwork(JointObjective, clean=True),
@@ -167,7 +199,7 @@ def build_objective(network: str, configuration: ModelConfiguration, weights: Lo
         weights = replace(weights, registration_steps="zero")
     if issubclass(recipe.objective, JointObjective):
         return recipe.objective(DiffuseMorph(configuration), weights)
-    return recipe.objective(DeformationNetwork(configuration.ndim, configuration.deformation), weights, recipe.velocity)
+    return recipe.objective(recipe.network(configuration.ndim, configuration.deformation), weights, recipe.velocity)
 
 
 @torch.no_grad()

@@ -62,8 +62,10 @@ REMARKS = {
     "folded_central": "The paper does not say with which differences it counts; central differences stand here, "
     "and the ten-determinant rule beside them.",
     "path_nmse": "The paper's NMSE of Table 2 is scaled in a way it does not state; ours is the plain ratio.",
-    "MSDIRNet": "MSDIRNet is not run here: it has a network of its own with another training, so 'same network, same "
-    "budget' cannot be kept.",
+    "MSDIRNet": "MSDIRNet has networks of its own, built here of this project's parts: a global one on half the grid "
+    "and a local one on the full grid, attention gates, dilated inception, a critic. Unlike the original, both are "
+    "trained together, the local one runs over whole images in place of patches, widths are those of the other "
+    "methods, and similarity, smoothness, pairs, steps and rate too.",
     "uniGradICON": "uniGradICON is not run here: its weights (283 MB) are not at hand and do not come with its "
     "package.",
 }

@@ -208,7 +208,7 @@ def table3(request: ComparisonRequest) -> Path:
         TABLE_3,
         "dice",
         "syn",
-        [REMARKS["MSDIRNet"], REMARKS["uniGradICON"], REMARKS["folded_central"]],
+        [REMARKS["MSDIRNet"] if "msdirnet" in rows else "", REMARKS["uniGradICON"], REMARKS["folded_central"]],
     )
     return _finish(3, work, rows, text, (DICE, CENTRAL))
 
