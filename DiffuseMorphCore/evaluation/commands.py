@@ -162,9 +162,24 @@ def sequence(options: argparse.Namespace) -> str:
     return page.read_text(encoding="utf-8")
 
 
+def latents(options: argparse.Namespace) -> str:
+    """The latents of bundled models."""
+    from DiffuseMorphCore.devices import choose_device
+    from DiffuseMorphCore.evaluation.released_latents import run_released_latents
+
+    page = run_released_latents(
+        options.data,
+        options.out,
+        pairs=options.pairs,
+        models=tuple(part.strip() for part in options.models.split(",")),
+        device=str(choose_device(options.device)),
+    )
+    return page.read_text(encoding="utf-8")
+
+
 def paper(options: argparse.Namespace) -> str:
     """A table or figure of the paper."""
-    from DiffuseMorphCore.evaluation.paper import figures, registrations, tables
+    from DiffuseMorphCore.evaluation.paper import continuous, figures, registrations, tables
     from DiffuseMorphCore.evaluation.paper.arrangement import ComparisonRequest
     from DiffuseMorphCore.evaluation.paper.latent import latent_page
     from DiffuseMorphCore.evaluation.paper.trajectory_page import trajectory_page
@@ -173,6 +188,7 @@ def paper(options: argparse.Namespace) -> str:
         "latent": latent_page,
         "trajectory": trajectory_page,
         "fig5": registrations.fig5,
+        "fig6": continuous.fig6,
         "fig9": registrations.fig9,
     }
     make = places.get(options.command) or getattr(

@@ -1,4 +1,4 @@
-"""Figures 6, 7, 8 and 10 of the paper: `figN.png`, `figN.md` with the figures in it, and a CSV of the cases."""
+"""Figures 7, 8 and 10 of the paper: `figN.png`, `figN.md` with the figures in it, and a CSV of the cases."""
 
 from __future__ import annotations
 
@@ -12,16 +12,7 @@ from DiffuseMorphCore.evaluation import metrics
 from DiffuseMorphCore.evaluation.machine import machine
 from DiffuseMorphCore.evaluation.paper.arrangement import BRAINS, FACES, HEARTS, ComparisonRequest, Experiment, arrange
 from DiffuseMorphCore.evaluation.paper.comparison import Comparison
-from DiffuseMorphCore.evaluation.paper.pictures import (
-    boxes,
-    canvas,
-    contours,
-    grid_lines,
-    middle_slice,
-    on_grid,
-    save,
-    show,
-)
+from DiffuseMorphCore.evaluation.paper.pictures import boxes, canvas, contours, link, middle_slice, on_grid, save, show
 from DiffuseMorphCore.evaluation.paper.preparation import Case
 from DiffuseMorphCore.evaluation.paper.scoring import moved_labels, unit
 from DiffuseMorphCore.evaluation.paper.tables import NAMES
@@ -30,8 +21,6 @@ from DiffuseMorphCore.evaluation.report import Column, comparison, facts, markdo
 from DiffuseMorphCore.samplers.synthesis import synthesize
 from DiffuseMorphCore.warp.sampling import warp
 
-ETAS = (0.0, 0.25, 0.5, 0.75, 1.0)
-TRAJECTORY_METHODS = ("voxelmorph", "voxelmorph-diff", "diffusemorph", "diffusemorph-anchored")
 COLOURS = {1: "lime", 2: "red", 3: "deepskyblue", 255: "deepskyblue"}
 START, STEPS = 200, (80, 200)
 # Structures of Figure 10: left and right are pooled, and these words pick them out of a long list.
@@ -74,74 +63,10 @@ def picture_page(path: Path, title: str, parts: list[str], work: Comparison) -> 
     return path
 
 
-def fig6(request: ComparisonRequest) -> Path:
-    """The trajectory of one 2-D pair: scaled field, integrated velocity, eta; image, grid, distance to the fixed
-    outline.
-    """
-    work = arrange(FACES, replace(request, methods=request.methods or TRAJECTORY_METHODS))
-    cases = work.judged()
-    records = Records(request.out, work.settings())
-    rows = [
-        records.row(("fig6", method, f"seed{seed}", case.name), lambda: _way(work, method, seed, case))
-        for method in work.methods
-        for seed in work.seeds
-        for case in cases
-    ]
-    records.write_csv("fig6.csv", rows)
-    columns = [Column(f"eta {eta:g}", f"eta = {eta:g}", 2, higher_is_better=False) for eta in ETAS]
-    table = comparison(
-        {method: [row for row in rows if row["method"] == method] for method in work.methods},
-        columns,
-        name_of=lambda key: NAMES.get(key, key),
-    )
-    measure = rows[0]["measure"]
-    figure, axes = canvas(2 * len(work.methods), len(ETAS) + 2)
-    case = cases[len(cases) // 2]
-    for index, method in enumerate(work.methods):
-        at, _ = work.path(method, work.seeds[0], case)
-        show(axes[2 * index][0], unit(case.moving), "moving")
-        axes[2 * index][0].set_ylabel(NAMES.get(method, method)[:30], fontsize=7)
-        show(axes[2 * index][-1], unit(case.fixed), "fixed")
-        for axis in (axes[2 * index + 1][0], axes[2 * index + 1][-1]):
-            axis.axis("off")
-        for column, eta in enumerate(ETAS, start=1):
-            displacement = at(eta).cpu()
-            show(axes[2 * index][column], unit(warp(case.moving, displacement)), f"eta {eta:g}")
-            grid_lines(axes[2 * index + 1][column], displacement[0].numpy())
-    save(figure, request.out / "fig6.png")
-    title = f"Figure 6: continuous deformation of {work.data.data_set.title}"
-    return picture_page(
-        request.out / "fig6.md",
-        title,
-        [
-            f"{measure}, mean (standard deviation) over {len(cases)} pairs and the seeds, on the trajectory.",
-            table,
-            "![the trajectory](fig6.png)",
-        ],
-        work,
-    )
-
-
-def _way(work: Comparison, method: str, seed: int, case: Case) -> dict:
-    """Distance to the target at each eta: outlines of the structure where there are labels, else NMSE of the images."""
-    at, _ = work.path(method, seed, case)
-    row: dict = {"case": f"{case.name}/seed{seed}", "method": method, "seed": seed}
-    for eta in ETAS:
-        displacement = at(eta).cpu()
-        if case.fixed_labels is None:
-            row["measure"] = "NMSE to the fixed image (dlib's face landmarks are not used: their model is not free)"
-            row[f"eta {eta:g}"] = metrics.nmse(unit(warp(case.moving, displacement)), unit(case.fixed))
-        else:
-            row["measure"] = "Mean squared distance in pixels between the outlines of the moved and the fixed structure"
-            row[f"eta {eta:g}"] = metrics.outline_mse(moved_labels(case, displacement) > 0, case.fixed_labels > 0)
-    return row
-
-
 def fig7(request: ComparisonRequest) -> Path:
     """Synthetic images by reverse diffusion from level 200 (Algorithm 2), 80 and 200 steps, beside the warped image."""
-    name = request.data_set or "heart-cine"
-    experiment = Experiment(("rafd", "heart-cine"), "face2d", ("diffusemorph",))
-    if name in ("hippocampus", "phantom", "phantom-2d", "acdc"):
+    experiment = Experiment(FACES.data_sets, "face2d", ("diffusemorph",))
+    if (name := request.data_set) in ("hippocampus", "phantom", "phantom-2d", "acdc"):
         experiment = Experiment((name,), "cardiac3d", ("diffusemorph",))
     work = arrange(experiment, replace(request, methods=("diffusemorph",)))
     cases = work.judged()[: request.cases or 10]
@@ -175,7 +100,7 @@ def fig7(request: ComparisonRequest) -> Path:
             f"Reverse diffusion from noise level {START}; a synthetic image need "
             "not "
             "be a warped one: it may show what the moving image lacks.",
-            "![synthetic images](fig7.png)",
+            link(work.data.data_set, "synthetic images", "fig7.png"),
         ],
         work,
     )

@@ -13,7 +13,7 @@ from DiffuseMorphCore.evaluation import metrics
 from DiffuseMorphCore.evaluation.machine import machine
 from DiffuseMorphCore.evaluation.paper.arrangement import FACES, HEARTS, ComparisonRequest, arrange
 from DiffuseMorphCore.evaluation.paper.comparison import Comparison
-from DiffuseMorphCore.evaluation.paper.pictures import canvas, middle_slice, save, show
+from DiffuseMorphCore.evaluation.paper.pictures import canvas, link, middle_slice, save, show
 from DiffuseMorphCore.evaluation.paper.preparation import Case
 from DiffuseMorphCore.evaluation.paper.scoring import moved_labels, unit
 from DiffuseMorphCore.evaluation.records import Records, write_text
@@ -88,7 +88,7 @@ def latent_page(request: ComparisonRequest) -> Path:
             ],
         ),
         "The paper's form leaves a field at eta 0; anchored, it is exactly zero there and the paper's at eta 1.",
-        "![latent](latent.png)",
+        link(work.data.data_set, "latent", "latent.png"),
     ]
     _picture(work, cases[0], request.out / "latent.png")
     information = {

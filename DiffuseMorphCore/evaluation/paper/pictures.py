@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from DiffuseMorphCore.evaluation.datasets import DataSet
 from DiffuseMorphCore.evaluation.report import Column, values
 from DiffuseMorphCore.files import completed
 
@@ -30,6 +31,13 @@ def save(figure, path: Path) -> Path:
     with completed(path, make_folder=True) as part:
         figure.savefig(part, dpi=110, format="png")
     return path
+
+
+def link(data_set: DataSet, text: str, name: str) -> str:
+    """The Markdown of a picture with images in it; a sentence where the terms of the data forbid passing it on."""
+    if data_set.may_be_shown:
+        return f"![{text}]({name})"
+    return f"The picture with images, {name}, stays where it was made: those of {data_set.title} may not be passed on."
 
 
 def bars(rows: dict[str, list[dict]], columns: Sequence[Column], names: dict[str, str], path: Path) -> Path:

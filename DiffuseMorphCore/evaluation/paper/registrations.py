@@ -10,7 +10,16 @@ import numpy as np
 from DiffuseMorphCore.evaluation import metrics
 from DiffuseMorphCore.evaluation.paper.arrangement import BRAINS, FACES, ComparisonRequest, Experiment, arrange
 from DiffuseMorphCore.evaluation.paper.figures import picture_page
-from DiffuseMorphCore.evaluation.paper.pictures import canvas, contours, grid_lines, middle_slice, on_grid, save, show
+from DiffuseMorphCore.evaluation.paper.pictures import (
+    canvas,
+    contours,
+    grid_lines,
+    link,
+    middle_slice,
+    on_grid,
+    save,
+    show,
+)
 from DiffuseMorphCore.evaluation.paper.preparation import Case
 from DiffuseMorphCore.evaluation.paper.scoring import moved_labels, unit
 from DiffuseMorphCore.evaluation.paper.tables import NAMES
@@ -47,6 +56,7 @@ def _figure(number: int, experiment: Experiment, request: ComparisonRequest, cou
     groups = _outlined(work.data.data_set.structures)
     figure, axes = canvas(2 * len(cases), len(work.methods) + 2)
     rows = []
+    bent: dict[tuple[int, str], np.ndarray] = {}
     for index, case in enumerate(cases):
         images, grids = axes[2 * index], axes[2 * index + 1]
         plane = case.fixed.shape[2] // 2 if case.fixed.ndim == 5 else None
@@ -62,8 +72,13 @@ def _figure(number: int, experiment: Experiment, request: ComparisonRequest, cou
             said = [f"{value:.3f}" for name, value in row.items() if name not in ("case", "method")]
             _draw(image, moved, labels, groups, plane, f"{NAMES.get(method, method)[:28]}\n{' / '.join(said)}")
             in_plane = displacement[0] if plane is None else displacement[0, 1:, plane]
-            grid_lines(grid, in_plane.numpy(), step=max(1, max(in_plane.shape[1:]) // 24))
+            bent[index, method] = in_plane.numpy()
+            grid_lines(grid, bent[index, method], step=max(1, max(in_plane.shape[1:]) // 24))
     save(figure, request.out / f"fig{number}.png")
+    pictures = [link(work.data.data_set, "registered images and fields", f"fig{number}.png")]
+    if not work.data.data_set.may_be_shown:
+        _draw_fields(bent, work.methods, request.out / f"fig{number}-fields.png")
+        pictures.insert(0, f"![fields](fig{number}-fields.png)")
     Records(request.out, work.settings()).write_csv(f"fig{number}.csv", rows)
     measures = [name for name in rows[0] if name not in ("case", "method")]
     table = markdown_table(
@@ -76,9 +91,19 @@ def _figure(number: int, experiment: Experiment, request: ComparisonRequest, cou
     return picture_page(
         request.out / f"fig{number}.md",
         f"Figure {number}: registrations of {work.data.data_set.title}",
-        [table, f"![registered images and fields](fig{number}.png)"],
+        [table, *pictures],
         work,
     )
+
+
+def _draw_fields(bent: dict[tuple[int, str], np.ndarray], methods: tuple[str, ...], path: Path) -> None:
+    """The grids alone, a row a case and a column a method: nothing of the images."""
+    figure, axes = canvas(1 + max(index for index, _ in bent), len(methods))
+    for (index, method), displacement in bent.items():
+        axis = axes[index][methods.index(method)]
+        grid_lines(axis, displacement, step=max(1, max(displacement.shape[1:]) // 24))
+        axis.set_title(NAMES.get(method, method)[:34], fontsize=7)
+    save(figure, path)
 
 
 def _outlined(structures: dict[int, str]) -> dict[str, tuple[list[int], str]]:
