@@ -10,6 +10,7 @@ from DiffuseMorphCore.errors import DiffuseMorphError
 from DiffuseMorphCore.evaluation import commands as jobs
 from DiffuseMorphCore.evaluation.datasets import DATA_SETS
 from DiffuseMorphCore.evaluation.machine import set_threads
+from DiffuseMorphCore.evaluation.peers.calling import PEERS
 
 BENCHMARK_HELP = {
     "brain": "20 ordered pairs of the five validation brains, 138 structures",
@@ -55,7 +56,17 @@ def _add_benchmarks(commands) -> None:
         parser.add_argument("--pairs", type=int, metavar="N", help="only N pairs, of many people")
         parser.add_argument(
             "--methods",
-            help="comma-separated rows: initial, affine, network, voxelmorph, zero, network+refine, syn (default: all)",
+            help="comma-separated rows: initial, affine, network, voxelmorph, zero, network+refine, syn (default: "
+            "these), syn-cc, fast, default, best (the presets of quality), and the programs of --peer-python",
+        )
+        parser.add_argument(
+            "--peer-python",
+            metavar="NAME=PATH",
+            type=_named_place,
+            action="append",
+            default=[],
+            help=f"the Python environment in which another program is installed; NAME is {', '.join(PEERS)}; may be "
+            "given several times",
         )
         add_options(parser, "model", "refine", "quality", "align", "modality", "seed")
         parser.add_argument(
@@ -101,6 +112,22 @@ def _add_paper(commands) -> None:
         parser.set_defaults(run=jobs.paper)
 
 
+def _named_place(text: str) -> tuple[str, str]:
+    name, sign, place = text.partition("=")
+    if not sign or not place or name not in PEERS:
+        raise argparse.ArgumentTypeError(f"'{text}' is not NAME=PATH with NAME one of {', '.join(PEERS)}")
+    return name, place
+
+
+def _named_run(text: str) -> tuple[str, str]:
+    name, sign, place = text.partition("=")
+    if not sign or not place or name not in BENCHMARK_HELP:
+        raise argparse.ArgumentTypeError(
+            f"'{text}' is not BENCHMARK=FILE with BENCHMARK one of {', '.join(BENCHMARK_HELP)}"
+        )
+    return name, place
+
+
 def _sides(text: str) -> tuple[int, ...]:
     return tuple(int(part) for part in text.split(","))
 
@@ -124,6 +151,22 @@ def parser() -> argparse.ArgumentParser:
     curve.add_argument("--methods", default="zero,network+refine,syn", help="lines to draw (default: %(default)s)")
     curve.add_argument("--model", default="default", metavar="NAME|FILE")
     curve.set_defaults(run=jobs.curve)
+    versus = commands.add_parser(
+        "versus",
+        help="one page and one picture of several runs: accuracy against time, every method beside one of them",
+    )
+    versus.add_argument(
+        "runs",
+        nargs="+",
+        type=_named_run,
+        metavar="BENCHMARK=CASES.csv",
+        help="the cases.csv of a benchmark; several of one benchmark are put together",
+    )
+    versus.add_argument("--out", metavar="DIR", required=True, help="folder for versus.md and versus.png")
+    versus.add_argument(
+        "--reference", default="default", metavar="ROW", help="the row beside which the others stand (default: default)"
+    )
+    versus.set_defaults(run=jobs.versus, threads=1)
     robustness = commands.add_parser("robustness", help="success rates under known disturbances of the moving image")
     robustness.add_argument("benchmark", choices=["brain", "hippocampus", "heart"], help="on which images")
     _add_common(robustness)

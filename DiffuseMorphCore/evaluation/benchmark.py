@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from types import MappingProxyType
 
 import numpy as np
 import SimpleITK as sitk
@@ -16,7 +18,8 @@ from DiffuseMorphCore.errors import DiffuseMorphError
 from DiffuseMorphCore.evaluation import metrics
 from DiffuseMorphCore.evaluation.datasets import DataSet, ScanPair, open_data_set
 from DiffuseMorphCore.evaluation.machine import load, machine
-from DiffuseMorphCore.evaluation.methods import CONTROL, METHODS, NEED_MODEL, Outcome, chosen_methods
+from DiffuseMorphCore.evaluation.methods import CONTROL, METHODS, NEED_MODEL, USUAL, Method, Outcome, chosen_methods
+from DiffuseMorphCore.evaluation.peers.calling import PEERS, peer_methods
 from DiffuseMorphCore.evaluation.records import Records
 from DiffuseMorphCore.evaluation.report import Column, comparison, facts
 from DiffuseMorphCore.networks.model_file import available_models, default_model
@@ -44,6 +47,7 @@ COLUMNS = (
     Column("sd_log_jacobian", "SD log J", 3, higher_is_better=False, with_spread=False),
     Column("inverse_error", "inverse after forward (voxels)", 3, higher_is_better=False, with_spread=False),
     Column("seconds", "seconds", 1, higher_is_better=False),
+    Column("cpu_seconds", "seconds of the processor", 1, higher_is_better=False),
     Column("seconds_inverse", "more for the inverse", 1, higher_is_better=False, with_spread=False),
     Column("peak_gib", "peak memory (GiB)", 2, higher_is_better=False, with_spread=False),
 )
@@ -102,7 +106,9 @@ def score(
         folded=share,
         smallest_determinant=minimum,
         sd_log_jacobian=metrics.sd_log_jacobian(determinant, mask),
-        inverse_error=metrics.inverse_error(outcome.transform, outcome.inverse, fixed, mask),
+        inverse_error=None
+        if outcome.inverse is None
+        else metrics.inverse_error(outcome.transform, outcome.inverse, fixed, mask),
     )
     if with_etas and outcome.at is not None:
         row["folded_etas"] = max(folded_share(outcome.at(float(eta)), fixed)[0] for eta in ETAS)
@@ -121,20 +127,30 @@ def other_contrast(image: sitk.Image, gamma: float = 0.6) -> sitk.Image:
 
 
 def run_case(
-    method: str, pair: ScanPair, data_set: DataSet, settings: RegistrationOptions, contrast: str, with_etas: bool = True
+    method: str,
+    pair: ScanPair,
+    data_set: DataSet,
+    settings: RegistrationOptions,
+    contrast: str,
+    with_etas: bool = True,
+    methods: Mapping[str, Method] = METHODS,
 ) -> dict:
-    """Register one pair by one method and score it; `with_etas`: count the folds of what users get at every eta too."""
+    """Register one pair by one of the `methods` and score it; `with_etas`: count the folds of what users get at every
+    eta too.
+    """
     fixed, moving = pair.fixed.image(), pair.moving.image()
     given = other_contrast(moving) if contrast == "inverted" else moving
     busy = load()
-    outcome: Outcome = METHODS[method][1](fixed, given, settings)
+    outcome: Outcome = methods[method][1](fixed, given, settings)
     row = {
         "case": pair.name,
         "method": method,
         "seconds": outcome.seconds,
+        "cpu_seconds": outcome.cpu_seconds,
         "peak_gib": outcome.peak_gib or None,
         "load_before": busy,
     }
+    row.update(outcome.details.get("versions", {}))
     row.update({f"seconds_{stage}": value for stage, value in outcome.details.get("stages", {}).items()})
     small = fixed.GetNumberOfPixels() < 500_000
     row.update(
@@ -153,6 +169,7 @@ def run_benchmark(
     settings: RegistrationOptions = RegistrationOptions(),
     contrast: str = "same",
     threads: int = 2,
+    peers: Mapping[str, str | Path] = MappingProxyType({}),
     quiet: bool = False,
 ) -> Path:
     """Run one benchmark and write `cases.csv` and `table.md` into `out`; what is there already is not run again.
@@ -160,14 +177,18 @@ def run_benchmark(
     Parameters
     ----------
     command : a key of `BENCHMARKS`.
-    methods : comma-separated keys of `METHODS`, in the order of the table; all of them if None.
+    methods : comma-separated keys of `METHODS` and `PEERS`, in the order of the table; `USUAL` and the given peers if
+        None.
     pairs : only so many pairs, of different people as far as possible.
     contrast : `"inverted"` gives every method the moving image with inverted contrast.
+    peers : key of `PEERS` -> the Python environment in which that program is installed.
 
     Returns the path of the table. Raises DiffuseMorphError for missing data or methods.
     """
     data_set = open_data_set(BENCHMARKS[command], folder)
-    names, left_out = with_model(chosen_methods(methods or ",".join(METHODS)), settings.model, data_set.ndim)
+    wanted = chosen_methods(methods or ",".join((*USUAL, *peers)), PEERS)
+    known = METHODS | peer_methods(wanted, peers, data_set.ndim, threads)
+    names, left_out = with_model(wanted, settings.model, data_set.ndim)
     cases = mixed(data_set.pairs("validation"))[:pairs]
     if not names:
         raise DiffuseMorphError(f"{left_out} Give a model with --model, or other rows with --methods.")
@@ -177,7 +198,7 @@ def run_benchmark(
     rows: dict[str, list[dict]] = {name: [] for name in names}
     jobs = [(pair, name) for pair in cases for name in names]
     for pair, name in tqdm(jobs, desc=command, unit="registration", disable=quiet):
-        make = partial(run_case, name, pair, data_set, settings, contrast)
+        make = partial(run_case, name, pair, data_set, settings, contrast, methods=known)
         rows[name].append(records.row((name, pair.name), make))
     records.write_csv("cases.csv", [row for name in names for row in rows[name]])
     return records.write_text("table.md", benchmark_page(command, data_set, rows, records.settings, left_out))
@@ -202,8 +223,13 @@ def with_model(names: list[str], model: str, ndim: int) -> tuple[list[str], str]
     return (
         [name for name in names if name not in needy],
         f"Not in the table, because this version comes with no model for {ndim}-D images: "
-        f"{', '.join(METHODS[name][0] for name in needy)}.",
+        f"{', '.join(title_of(name) for name in needy)}.",
     )
+
+
+def title_of(name: str) -> str:
+    """What tables call a method."""
+    return METHODS[name][0] if name in METHODS else PEERS[name].title
 
 
 def benchmark_page(
@@ -220,7 +246,7 @@ def benchmark_page(
         test_key = "dice"
     else:
         test_key = "tre"
-    table = comparison(rows, columns, "syn" if "syn" in rows else None, test_key, lambda name: METHODS[name][0])
+    table = comparison(rows, columns, "syn" if "syn" in rows else None, test_key, title_of)
     notes = [
         f"`initial` takes the images as their headers place them; every registration of {data_set.title} is one case.",
         "Mean (standard deviation) over the cases. Dice: nearest-neighbour labels on the fixed grid, mean over "
@@ -232,11 +258,12 @@ def benchmark_page(
     if left_out:
         notes.insert(0, left_out)
     if "syn" in rows:
-        mean = {name: np.mean([row["seconds"] for row in group]) for name, group in rows.items()}
-        ratios = ", ".join(
-            f"{METHODS[name][0]} {mean[name] / mean['syn']:.2f}" for name in rows if name not in ("syn", "initial")
-        )
-        notes.append(f"Time as a share of SyN's: {ratios or 'nothing to compare'}.")
+        for key, kind in (("seconds", "Time"), ("cpu_seconds", "The processor's time")):
+            mean = {name: np.mean([row[key] for row in group]) for name, group in rows.items()}
+            ratios = ", ".join(
+                f"{title_of(name)} {mean[name] / mean['syn']:.2f}" for name in rows if name not in ("syn", "initial")
+            )
+            notes.append(f"{kind} as a share of SyN's: {ratios or 'nothing to compare'}.")
     loads = [row["load_before"] for row in everything]
     information = {**settings, **machine(), "load before each registration": f"{min(loads):.1f} to {max(loads):.1f}"}
     return "\n\n".join([f"# Benchmark: {command}", table, *notes, "## Measured on", facts(information)]) + "\n"

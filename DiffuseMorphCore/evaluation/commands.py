@@ -28,6 +28,7 @@ def benchmark(options: argparse.Namespace) -> str:
         settings=settings,
         contrast=options.contrast,
         threads=options.threads,
+        peers=dict(options.peer_python),
     )
     return table.read_text(encoding="utf-8")
 
@@ -49,6 +50,13 @@ def curve(options: argparse.Namespace) -> str:
         threads=options.threads,
     )
     return page.read_text(encoding="utf-8")
+
+
+def versus(options: argparse.Namespace) -> str:
+    """Several runs on one page."""
+    from DiffuseMorphCore.evaluation.versus import run_versus
+
+    return run_versus(options.runs, options.out, options.reference).read_text(encoding="utf-8")
 
 
 def robustness(options: argparse.Namespace) -> str:

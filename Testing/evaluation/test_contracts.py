@@ -119,7 +119,7 @@ def outcome_of(discs):
     """outcome_of(name) registers the pair by a method; the test is skipped where the method cannot run here."""
 
     def run(name):
-        if name == "syn":
+        if name.startswith("syn"):
             pytest.importorskip("ants", reason="needs antspyx")
         (fixed, _), (moving, _) = discs
         try:
