@@ -141,13 +141,13 @@ def _ants(fixed: sitk.Image, moving: sitk.Image, settings: RegistrationOptions, 
         raise DiffuseMorphError(
             "ANTs SyN needs the package antspyx: install it, or leave 'syn' and 'syn-cc' out of --methods."
         ) from error
+    # The only way to a seed: antspyx 0.6 takes `random_seed` of a registration without a word and leaves it out.
+    ants.config.set_ants_deterministic(on=False, seed_value=settings.seed + 1)
     target, source = (ants.from_sitk(sitk.Cast(image, sitk.sitkFloat32)) for image in (fixed, moving))
     with tempfile.TemporaryDirectory() as folder:
         reset_peak_memory()
         start, worked = time.perf_counter(), time.process_time()
-        result = ants.registration(
-            target, source, type_of_transform=kind, outprefix=str(Path(folder) / "syn"), random_seed=settings.seed + 1
-        )
+        result = ants.registration(target, source, type_of_transform=kind, outprefix=str(Path(folder) / "syn"))
         seconds, cpu_seconds = time.perf_counter() - start, time.process_time() - worked
         peak = peak_memory()
         warp_file, linear_file = result["fwdtransforms"]

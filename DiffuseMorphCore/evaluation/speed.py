@@ -37,7 +37,8 @@ from DiffuseMorphCore.evaluation.throughput import throughput_rows
 CHECKED_ETAS = 11
 _SYN = """import sys, ants
 fixed, moving = (ants.image_read(path) for path in sys.argv[1:3])
-result = ants.registration(fixed, moving, "SyN", outprefix=sys.argv[3] + "/syn", random_seed=1)
+ants.config.set_ants_deterministic(on=False, seed_value=1)
+result = ants.registration(fixed, moving, "SyN", outprefix=sys.argv[3] + "/syn")
 ants.image_write(result["warpedmovout"], sys.argv[3] + "/moved.nii.gz")
 """
 """What a user of antspyx writes for the same purpose; the transforms and their inverse become files by themselves."""

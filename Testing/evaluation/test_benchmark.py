@@ -232,8 +232,8 @@ def test_what_is_wrong_is_said_in_one_sentence(tmp_path, capsys):
     with pytest.raises(SystemExit) as stop:
         main(["heart", "--out"])
     assert stop.value.code == 2
-    with pytest.raises(DiffuseMorphError, match="no method 'best'"):
-        chosen_methods("initial,best")
+    with pytest.raises(DiffuseMorphError, match="no method 'finest'"):
+        chosen_methods("initial,finest")
 
 
 def test_peak_memory_sees_a_large_array():
