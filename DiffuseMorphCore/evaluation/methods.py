@@ -26,7 +26,7 @@ class Outcome:
     `move_image` gives the moved image, where it was asked for. `at` gives the transform at an eta, for methods
     with a trajectory. `seconds` is the registration alone: no import, no reading, no writing, no scoring; `details`
     holds the seconds of its stages, and of the inverse, which is made on demand and not in `seconds`. `cpu_seconds` is
-    what the processor worked meanwhile, on all threads: it hardly depends on what else the computer does.
+    what the processor worked meanwhile, on all threads: it depends less on what else the computer does.
     """
 
     transform: sitk.Transform

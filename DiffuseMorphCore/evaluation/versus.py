@@ -79,7 +79,7 @@ def standings(rows: Sequence[dict], key: str, reference: str) -> list[Standing]:
     """Every method of `rows` beside the `reference`, the quickest first.
 
     key : the measure, "dice" (more is better) or "tre" (less is better). Raises DiffuseMorphError where the reference
-        has no row, or a method shares no pair with it.
+        has no row or takes no time, or a method shares no pair with it.
     """
     groups: dict[str, dict[str, dict]] = {}
     for row in rows:
@@ -89,6 +89,8 @@ def standings(rows: Sequence[dict], key: str, reference: str) -> list[Standing]:
             f"There is no row of the method '{reference}': name with --reference one of {', '.join(groups)}."
         )
     beside = groups[reference]
+    if not all(row["cpu_seconds"] > 0 for row in beside.values()):
+        raise DiffuseMorphError(f"The method '{reference}' takes no time: name another with --reference.")
     level = float(np.mean([row[key] for row in beside.values()]))
     pace = float(np.mean([row["cpu_seconds"] for row in beside.values()]))
     found = []
@@ -164,8 +166,9 @@ def _explained(reference: str) -> str:
     name = title_of(reference)
     return (
         f"Every method beside {name}, on the pairs that both registered. Time is the processor's, which other programs "
-        f"on the computer hardly change: {name} = 1. In the picture a method stands where its difference and its ratio "
-        f"put it beside the mean of {name} over all pairs; hollow points had fewer than half of the pairs."
+        f"on the computer change less than the seconds: {name} = 1. In the picture a method stands where its "
+        f"difference and its ratio put it beside the mean of {name} over all pairs; hollow points had fewer than half "
+        "of the pairs."
     )
 
 
@@ -181,7 +184,7 @@ def _table(lines: Sequence[Standing], benchmark: str, reference: str) -> str:
             f"{name} there",
             "better in",
             "p",
-            "time",
+            "time as a multiple",
             "seconds of the processor",
             "folded voxels (%)",
             "SD log J",
@@ -217,6 +220,8 @@ def draw(found: dict[str, list[Standing]], path: Path) -> Path:
         axis.set_axis_off()
     for axis, (benchmark, lines) in zip(axes.ravel(), found.items()):
         most = max(line.pairs for line in lines)
+        times = [line.seconds for line in lines if line.seconds]
+        middle = np.sqrt(min(times) * max(times))
         for line in lines:
             if not line.seconds:
                 continue
@@ -224,8 +229,14 @@ def draw(found: dict[str, list[Standing]], path: Path) -> Path:
             axis.plot(
                 line.seconds, line.score, "o", ms=6, color=colour, mfc=colour if 2 * line.pairs >= most else "white"
             )
+            to_the_left = line.seconds > middle
             axis.annotate(
-                title_of(line.method), (line.seconds, line.score), (4, 4), textcoords="offset points", fontsize=6
+                title_of(line.method),
+                (line.seconds, line.score),
+                (-5 if to_the_left else 5, 4),
+                textcoords="offset points",
+                ha="right" if to_the_left else "left",
+                fontsize=6,
             )
         ours = [(line.seconds, line.score) for line in lines if line.method in ("fast", "default", "best")]
         if ours:
@@ -234,8 +245,7 @@ def draw(found: dict[str, list[Standing]], path: Path) -> Path:
         ticks = [10.0**power for power in range(-1, 5)]
         axis.set_xticks(ticks, [f"{tick:g}" for tick in ticks], fontsize=7)
         axis.xaxis.set_minor_locator(NullLocator())
-        times = [line.seconds for line in lines if line.seconds]
-        axis.set_xlim(min(times) / 1.8, max(times) * 4)
+        axis.set_xlim(min(times) / 2, max(times) * 2)
         axis.yaxis.set_major_locator(MaxNLocator(5))
         axis.tick_params(axis="y", labelsize=7)
         axis.margins(y=0.12)

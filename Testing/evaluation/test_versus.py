@@ -87,6 +87,9 @@ def test_what_does_not_fit_is_refused_in_one_sentence(runs, tmp_path, capsys):
     strange = write_cases(tmp_path / "strange.csv", [row("p0", "magic", 0.9, 1)])
     assert main(["versus", f"brain={strange}", *out]) == 1
     assert "unknown method 'magic'" in capsys.readouterr().err
+    idle = write_cases(tmp_path / "idle.csv", [row("p0", "initial", 0.4, 0)])
+    assert main(["versus", f"brain={idle}", "--reference", "initial", *out]) == 1
+    assert "takes no time" in capsys.readouterr().err
     apart = write_cases(tmp_path / "apart.csv", [row("p9", "elastix", 0.9, 1)])
     assert main(["versus", f"brain={first}", f"brain={apart}", *out]) == 1
     assert "no pair in common" in capsys.readouterr().err
