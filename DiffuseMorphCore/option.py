@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,7 +16,8 @@ class Option:
 
     help : what it does, without a full stop. choices : the words it may be, if it is a word. lowest, highest : the
     range of a number; None where there is no such bound. automatic : ``"auto"`` may stand for the number. value :
-    what help texts call the value. anything : it is checked where it is used. numbers : how many numbers of any kind it
+    what help texts call the value. anything : it is checked where it is used; pattern : a regular expression that it
+    has to match before, which says what pattern_says. numbers : how many numbers of any kind it
     is made of, two in ascending order; None where it is not given.
     """
 
@@ -26,6 +28,8 @@ class Option:
     automatic: bool = False
     value: str = "N"
     anything: bool = False
+    pattern: str = ""
+    pattern_says: str = ""
     numbers: int = 0
 
     def check(self, name: str, value: Any) -> None:
@@ -46,6 +50,8 @@ class Option:
 
     def parse(self, text: str) -> str | int:
         """The value that a text from the command line means. Raises ValueError, saying why, for any other text."""
+        if self.pattern and not re.fullmatch(self.pattern, text):
+            raise ValueError(f"'{text}' is not {self.pattern_says}")
         if self.anything or self.choices or (self.automatic and text == "auto"):
             return text
         try:

@@ -42,7 +42,12 @@ class RegistrationOptions:
         anything=True,
     )
     device: str = declare(
-        "auto", "where to compute: 'auto' takes a GPU where there is one", value="auto|cpu|cuda|mps", anything=True
+        "auto",
+        "where to compute: 'auto' takes a GPU where there is one",
+        value="auto|cpu|cuda|mps",
+        anything=True,
+        pattern=r"auto|cpu|mps|cuda(:\d+)?",
+        pattern_says="auto, cpu, mps, cuda, or cuda:N for one of several",
     )
     threads: str | int = declare(
         "auto",
@@ -121,6 +126,8 @@ class RegistrationOptions:
         "must stay, or 'y' for distortions along one axis; 'none' restricts nothing",
         value="AXES",
         anything=True,
+        pattern=r"none|[xyz]( *, *[xyz])*",
+        pattern_says="none, or axes with commas between them, of x, y, z",
     )
     keep: str = declare(
         "auto",

@@ -1,49 +1,29 @@
-"""The pairs of a cohort on a Dask cluster: local, given by its scheduler's address, or made of SLURM jobs."""
+"""The pairs of a cohort are given out to Dask's workers as these are free, and their outcomes taken in."""
 
 from __future__ import annotations
 
-import shlex
 import time
 import uuid
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import CancelledError
-from contextlib import contextmanager
-from dataclasses import dataclass
 from queue import Empty, SimpleQueue
 from typing import Any
 
 from DiffuseMorphCore import __version__
+from DiffuseMorphCore.cohort.clusters import PATIENCE, Place, connected
 from DiffuseMorphCore.cohort.pair import FAILED, Outcome, register_pair
-from DiffuseMorphCore.cohort.room import CORES, local_workers
 from DiffuseMorphCore.cohort.table import Pair
 from DiffuseMorphCore.errors import DiffuseMorphError
 from DiffuseMorphCore.files import first_line
 
-_SLURM_JOBS = 10
 _LOOK = 2.0  # seconds until the workers are counted again
-_TRIES = 2
-_PATIENCE = 20  # seconds for a scheduler to answer; three times as long for its first worker to come
+_LOOKING = 20  # times as long as the count took, at least: of a thousand workers it takes a second
 _VERSION = "__import__('DiffuseMorphCore.cohort.pair').__version__"
 _LOST = (
     "The connection to the scheduler was lost: start it again, and then this command with the same arguments; pairs "
     "that are complete are kept."
 )
-
-
-@dataclass(frozen=True)
-class Place:
-    """Where the pairs are registered; without ``scheduler`` and ``slurm`` on this computer.
-
-    workers : how many, None: as many as cores and memory allow. scheduler : address of a running one. slurm : options
-    of sbatch. gpu : only workers that name the resource GPU take pairs. memory : bytes that a pair is thought to need.
-    """
-
-    workers: int | None = None
-    scheduler: str | None = None
-    slurm: str | None = None
-    gpu: bool = False
-    memory: int = 2 << 30
 
 
 def run_pairs(
@@ -57,9 +37,8 @@ def run_pairs(
     ------
     DiffuseMorphError : Dask is not installed, a scheduler that does not answer, or is lost meanwhile.
     """
-    distributed = _distributed()
     cohort = uuid.uuid4().hex  # two cohorts may use one scheduler at a time
-    with _client(place, distributed) as (client, threads):
+    with connected(place) as (client, threads):
         _check_workers(client, place)
         settings = {"resources": {"GPU": 1}} if place.gpu else {}
         waiting = deque(pairs)
@@ -69,7 +48,9 @@ def run_pairs(
         slots, next_look = 0, 0.0
         while waiting or asked:
             if time.monotonic() >= next_look:  # workers come and go
-                slots, next_look = _slots(client, place, known), time.monotonic() + _LOOK
+                began = time.monotonic()
+                slots, ended = _slots(client, place, known), time.monotonic()
+                next_look = ended + max(_LOOK, _LOOKING * (ended - began))
             # No more pairs than can run at once: where a worker is killed, those that only waited there are not blamed.
             while waiting and len(asked) < slots:
                 pair = waiting.popleft()
@@ -122,36 +103,12 @@ def _slots(client: Any, place: Place, known: set[str]) -> int:
     return sum(each["nthreads"] for each in able if not place.gpu or "GPU" in each.get("resources", {}))
 
 
-def _distributed() -> Any:
-    try:
-        import distributed
-    except ImportError as error:
-        raise DiffuseMorphError(
-            "A cohort needs Dask, which is not installed: pip install 'diffusemorph[cohort]' (or see --print-slurm)."
-        ) from error
-    import dask
-
-    dask.config.set(
-        {
-            "distributed.scheduler.allowed-failures": _TRIES - 1,
-            "distributed.scheduler.worker-saturation": 1.0,  # a pair waits for whichever worker is free first
-            # Results are small; what takes memory is the registration, which cannot be spilled.
-            "distributed.worker.memory.target": False,
-            "distributed.worker.memory.spill": False,
-            "distributed.worker.memory.pause": False,
-            "distributed.admin.tick.limit": "1h",
-            "logging.distributed": "critical",
-        }
-    )
-    return distributed
-
-
 def _check_workers(client: Any, place: Place) -> None:
     """Raises DiffuseMorphError where a running scheduler has no worker that could take a pair."""
     if place.scheduler is None:
         return
     try:
-        client.wait_for_workers(1, timeout=3 * _PATIENCE)
+        client.wait_for_workers(1, timeout=3 * PATIENCE)
     except TimeoutError as error:
         raise DiffuseMorphError(
             f"The scheduler '{place.scheduler}' has no worker: start some with 'dask worker ADDRESS --nthreads 1'."
@@ -163,77 +120,32 @@ def _check_workers(client: Any, place: Place) -> None:
         )
 
 
-@contextmanager
-def _client(place: Place, distributed: Any) -> Iterator[tuple[Any, int | None]]:
-    """A client of the cluster, and the threads of each worker; None where those who started it have decided."""
-    if place.scheduler is not None:
-        try:
-            client = distributed.Client(place.scheduler, timeout=_PATIENCE, set_as_default=False)
-        except (OSError, ValueError, TimeoutError) as error:
-            raise DiffuseMorphError(
-                f"The scheduler '{place.scheduler}' does not answer ({first_line(error)}): start it with 'dask "
-                "scheduler' and give its address, such as tcp://host:8786."
-            ) from error
-        with client:
-            yield client, None
-        return
-    cluster, threads = _slurm_cluster(place) if place.slurm is not None else _local_cluster(place, distributed)
-    with cluster, distributed.Client(cluster, set_as_default=False) as client:
-        yield client, threads
-
-
-def _local_cluster(place: Place, distributed: Any) -> tuple[Any, int]:
-    workers, memory, threads = local_workers(place.memory, place.workers, place.gpu)
-    cluster = distributed.LocalCluster(
-        n_workers=workers,
-        threads_per_worker=1,
-        memory_limit=memory,
-        dashboard_address=None,
-        silence_logs=60,
-        resources={"GPU": 1} if place.gpu else None,
-    )
-    cluster.adapt(minimum=workers, maximum=workers)  # those that are lost for good are made anew
-    return cluster, threads
-
-
-def _slurm_cluster(place: Place) -> tuple[Any, int]:
-    try:
-        from dask_jobqueue import SLURMCluster
-    except ImportError as error:
-        raise DiffuseMorphError(
-            "Workers by SLURM need dask-jobqueue, which is not installed: pip install 'diffusemorph[cohort]'."
-        ) from error
-    cluster = SLURMCluster(**slurm_settings(place))
-    jobs = place.workers or _SLURM_JOBS
-    cluster.adapt(minimum=jobs, maximum=jobs)
-    return cluster, CORES
-
-
-def slurm_settings(place: Place) -> dict[str, Any]:
-    """What dask-jobqueue is told: one worker a job."""
-    return {
-        "cores": 1,
-        "processes": 1,
-        "job_cpu": CORES,
-        "memory": f"{place.memory / 2**30:.0f}GiB",
-        "job_extra_directives": shlex.split(place.slurm or ""),
-        "worker_extra_args": ["--resources", "GPU=1"] if place.gpu else [],
-        "job_script_prologue": [f"export OMP_NUM_THREADS={CORES}"],
-    }
-
-
 def _outcomes(client: Any, finished: Sequence[tuple[Pair, Any]]) -> Iterator[Outcome]:
     """What became of pairs whose futures are done. Raises DiffuseMorphError where the scheduler is lost."""
+    from distributed import KilledWorker
+
     good = [future for _, future in finished if future.status == "finished"]
+    others = [(pair, future) for pair, future in finished if future.status != "finished"]
     try:
         yield from client.gather(good) if good else ()
+    except KilledWorker:  # one died before its result was fetched, and then again when that was made anew
+        others = finished
     except (OSError, CancelledError) as error:
         raise DiffuseMorphError(_LOST) from error
-    for pair, future in finished:
+    yield from (_outcome(pair, future) for pair, future in others)
+
+
+def _outcome(pair: Pair, future: Any) -> Outcome:
+    """What became of one pair, waited for. Raises DiffuseMorphError where the scheduler is lost."""
+    try:
+        error = future.exception()
+        if future.status == "finished":
+            return future.result()
         if future.status == "error":
-            yield _failure(pair, future.exception())
-        elif future.status != "finished":
-            raise DiffuseMorphError(_LOST)
+            return _failure(pair, error)
+    except (OSError, CancelledError) as error:
+        raise DiffuseMorphError(_LOST) from error
+    raise DiffuseMorphError(_LOST)
 
 
 def _failure(pair: Pair, error: BaseException) -> Outcome:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from DiffuseMorphCore.command_line import register
-from DiffuseMorphCore.command_line.arguments import Parser
+from DiffuseMorphCore.command_line.arguments import Declared, Listed, Parser
 from DiffuseMorphCore.errors import DiffuseMorphError, OptionError
 from DiffuseMorphCore.files import printable, system_reason
 
@@ -24,7 +24,7 @@ FURTHER = tuple((f"fixed_{number}", f"moving_{number}") for number in range(2, 1
 """Columns of further contrasts, which `diffusemorph register` calls --also; named as in a report's files."""
 OF_THE_COHORT = ("index.html", "summary.csv")
 """Files beside the folders of the pairs."""
-_NOT_OF_A_ROW = ("help", "output", "overwrite", "also")
+_NOT_OF_A_ROW = ("output", "overwrite", "also")
 _YES, _NO = ("yes", "true", "1"), ("no", "false", "0")
 
 
@@ -39,13 +39,18 @@ class Pair:
     arguments: tuple[str, ...]
 
 
-@cache
 def options() -> dict[str, argparse.Action]:
     """Options of `diffusemorph register` that a pair may have, by the names of their columns."""
+    return {name: declared.action for name, declared in declarations().items()}
+
+
+@cache
+def declarations() -> dict[str, Declared]:
+    """How these options are declared, by the names of their columns."""
     return {
-        action.option_strings[-1].lstrip("-").replace("-", "_"): action
-        for action in _parser()._actions
-        if action.option_strings and action.dest not in _NOT_OF_A_ROW
+        each.flags[-1].lstrip("-").replace("-", "_"): each
+        for each in _grammar()[1]
+        if each.flags[-1].startswith("-") and each.action.dest not in _NOT_OF_A_ROW
     }
 
 
@@ -173,10 +178,11 @@ class _Parser(Parser):
 
 
 @cache
-def _parser() -> _Parser:
-    parser = _Parser(prog="diffusemorph register")
-    register.add_arguments(parser)
-    return parser
+def _grammar() -> tuple[_Parser, list[Declared]]:
+    """The parser of `diffusemorph register`, and its arguments."""
+    listed = Listed(_Parser(prog="diffusemorph register"))
+    register.add_arguments(listed)
+    return listed.to, listed.declared
 
 
 def check_rows(pairs: Sequence[Pair], table: str | Path) -> None:
@@ -190,6 +196,6 @@ def check_rows(pairs: Sequence[Pair], table: str | Path) -> None:
 
 def parsed(pair: Pair, output: str | Path):
     """The arguments of a pair as `diffusemorph register` has them. Raises OptionError for what it refuses."""
-    arguments = _parser().parse_args(["--output", str(output), *pair.arguments])
+    arguments = _grammar()[0].parse_args(["--output", str(output), *pair.arguments])
     register.check(arguments)
     return arguments

@@ -7,6 +7,7 @@ import sys
 import warnings
 from argparse import SUPPRESS
 from collections.abc import Sequence
+from typing import Any
 
 from DiffuseMorphCore import __version__
 from DiffuseMorphCore.command_line import apply, cohort, demo, models, register, sequence, synthesize, template, train
@@ -43,19 +44,39 @@ DONE, FAILED, MISUSED = 0, 1, 2
 
 def build_parser() -> Parser:
     """The parser of the whole command. Nothing heavy is imported, so that help and refusals come at once."""
+    return _grammar()[0]
+
+
+def verb_parsers() -> dict[str, Parser]:
+    """The parser of each verb."""
+    return _grammar()[1].parsers
+
+
+class _Verbs:
+    """Takes verbs as argparse's own list does, and remembers them: that list cannot be grouped."""
+
+    def __init__(self, to: Any):
+        self.to = to
+        self.parsers: dict[str, Parser] = {}
+        self.lines: list[str] = []
+
+    def add_parser(self, name: str, help: str, **settings: Any) -> Parser:
+        self.parsers[name] = self.to.add_parser(name, help=help, **settings)
+        self.lines.append(f"  {name:<12}{help}")
+        return self.parsers[name]
+
+
+def _grammar() -> tuple[Parser, _Verbs]:
     parser = Parser(prog="diffusemorph", usage="%(prog)s VERB ...", epilog=EPILOG)
     parser.add_argument("--version", action="version", version=f"DiffuseMorph {__version__}")
-    verbs = parser.add_subparsers(dest="verb", metavar="VERB", prog="diffusemorph", help=SUPPRESS)
-    groups = []
-    # What argparse keeps for its own list of verbs, which it cannot group.
+    verbs = _Verbs(parser.add_subparsers(dest="verb", metavar="VERB", prog="diffusemorph", help=SUPPRESS))
     for title, modules in VERBS.items():
-        first = len(verbs._choices_actions)
+        verbs.lines.append(f"{title}:")
         for module in modules:
             module.add_verb(verbs)
-        lines = [f"  {verb.dest:<12}{verb.help}" for verb in verbs._choices_actions[first:]]
-        groups.append("\n".join([f"{title}:", *lines, ""]))
-    parser.description = OVERVIEW.format(verbs="\n".join(groups))
-    return parser
+        verbs.lines.append("")
+    parser.description = OVERVIEW.format(verbs="\n".join(verbs.lines))
+    return parser, verbs
 
 
 def main(argv: Sequence[str] | None = None) -> int:

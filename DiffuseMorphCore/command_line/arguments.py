@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from typing import NoReturn
+from typing import Any, NamedTuple, NoReturn
 
 from DiffuseMorphCore.options import Option, declared, default_of
 
@@ -24,6 +24,39 @@ class Parser(argparse.ArgumentParser):
         """Print the message as one sentence and leave with exit code 2."""
         print(f"{self.prog}: {message[0].upper()}{message[1:]}: see '{self.prog} --help'.", file=sys.stderr)
         raise SystemExit(2)
+
+
+class Declared(NamedTuple):
+    """An argument as `add_argument` was told of it, and what came of that."""
+
+    flags: tuple[str, ...]
+    settings: dict[str, Any]
+    action: argparse.Action
+
+
+class Listed:
+    """A parser, or a group of its arguments, that remembers what is added to it.
+
+    to : the parser or group. declared : its arguments, those of its groups among them.
+    """
+
+    def __init__(self, to: Any, declared: list[Declared] | None = None):
+        self.to = to
+        self.declared: list[Declared] = [] if declared is None else declared
+
+    def add_argument(self, *flags: str, **settings: Any) -> argparse.Action:
+        """As a parser has it."""
+        action = self.to.add_argument(*flags, **settings)
+        self.declared.append(Declared(flags, settings, action))
+        return action
+
+    def add_argument_group(self, title: str) -> Listed:
+        """As a parser has it."""
+        return Listed(self.to.add_argument_group(title), self.declared)
+
+    def set_defaults(self, **defaults: Any) -> None:
+        """As a parser has it."""
+        self.to.set_defaults(**defaults)
 
 
 def eta(text: str) -> float:

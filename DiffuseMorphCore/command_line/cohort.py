@@ -48,7 +48,7 @@ examples:
 
 def add_verb(verbs) -> None:
     """Add this verb to the command."""
-    from DiffuseMorphCore.cohort.table import options
+    from DiffuseMorphCore.cohort.table import declarations
 
     parser = verbs.add_parser(
         "cohort", help="register the many pairs of a table", description=DESCRIPTION, epilog=EXAMPLES
@@ -78,9 +78,9 @@ def add_verb(verbs) -> None:
         help="only workers that name the resource GPU take pairs (dask worker --resources GPU=1)",
     )
     method = parser.add_argument_group("for all pairs; what a column of TABLE says goes first")
-    for action in options().values():
-        if action.metavar != "FILE":
-            method._add_action(action)
+    for each in declarations().values():
+        if each.action.metavar != "FILE":
+            method.add_argument(*each.flags, **each.settings)
     parser.set_defaults(run=run, stopped="Stopped: what is complete is kept when the command is given again.")
 
 
@@ -91,9 +91,10 @@ def run(arguments: argparse.Namespace) -> None:
     _check(arguments)
     given = _given(arguments)
     pairs = read_table(arguments.table, given)
-    check_rows(pairs, arguments.table)
     if arguments.row is not None and arguments.row > len(pairs):
         raise OptionError(f"The table has {len(pairs)} rows, there is no row {arguments.row}.")
+    # Of the thousands of tasks of an array each looks at its own row.
+    check_rows(pairs if arguments.row is None else [pairs[arguments.row - 1]], arguments.table)
     if arguments.print_slurm:
         _print_script(arguments, given, pairs)
         return
@@ -180,7 +181,8 @@ def _register_one(pair: Pair, folder: Path) -> None:
 
 def _register(arguments: argparse.Namespace, pairs: list[Pair], folder: Path) -> list[dict[str, Any]]:
     """Register the pairs, and write the summary also where that is interrupted; its rows."""
-    from DiffuseMorphCore.cohort.engine import Place, run_pairs
+    from DiffuseMorphCore.cohort.clusters import Place
+    from DiffuseMorphCore.cohort.engine import run_pairs
     from DiffuseMorphCore.cohort.pair import NOT_YET, Outcome
     from DiffuseMorphCore.cohort.room import memory_of
     from DiffuseMorphCore.cohort.summary import row_of

@@ -157,7 +157,7 @@ def _mean_motion(result: SequenceRegistration) -> Registration:
     mean = sum(result.fields[number].double() for number in range(len(result))) / len(result)
     own = result.registration(0)
     path = EtaPath.straight(Displacement(mean.float(), result.grid)).faded()
-    lengths = np.linalg.norm(Displacement(mean.float(), result.grid).vectors(), axis=-1)
+    lengths = np.linalg.norm(Displacement(mean.float(), result.grid).vectors(), axis=-1)[result.inside_object()]
     report = {key: own.report[key] for key in ("modality", "settings", "versions", "eta", "notes")}
     report |= {"displacement_mm": {"mean": float(lengths.mean()), "max": float(lengths.max())}}
     return replace(own, path=path, report=report)

@@ -231,6 +231,23 @@ def parser() -> argparse.ArgumentParser:
     latents.add_argument("--pairs", type=int, metavar="N", help="only N pairs (default: every person is fixed once)")
     latents.add_argument("--models", default="default3d,canonical3d", help="comma-separated (default: %(default)s)")
     latents.set_defaults(run=jobs.latents)
+    cohort = commands.add_parser(
+        "cohort", help="how cohorts scale: real pairs, workers that only wait, tables of many rows"
+    )
+    _add_common(cohort, data=False)
+    cohort.add_argument("--pairs", type=int, default=4, metavar="N", help="of the demo's brains (default: 4)")
+    cohort.add_argument("--tiny", type=int, default=200, metavar="N", help="pairs of tiny pictures (default: 200)")
+    cohort.add_argument(
+        "--workers",
+        type=_sides,
+        default=(1, 10, 100, 1000),
+        metavar="N,N",
+        help="that only wait (default: 1,10,100,1000)",
+    )
+    cohort.add_argument("--each", type=int, default=5, metavar="N", help="pairs for each of these (default: 5)")
+    cohort.add_argument("--seconds", type=float, default=10.0, metavar="S", help="that they wait (default: 10)")
+    cohort.add_argument("--rows", type=int, default=100_000, metavar="N", help="of a long table (default: 100000)")
+    cohort.set_defaults(run=jobs.cohort)
     memory = commands.add_parser("memory", help="peak memory of a 160x192x224 registration, in a process of its own")
     _add_common(memory, data=False)
     memory.add_argument("--scales", default="1", help="comma-separated: times the voxels of 160x192x224 (default: 1)")

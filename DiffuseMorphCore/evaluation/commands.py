@@ -155,6 +155,22 @@ def group(options: argparse.Namespace) -> str:
     return page.read_text(encoding="utf-8")
 
 
+def cohort(options: argparse.Namespace) -> str:
+    """How cohorts scale."""
+    from DiffuseMorphCore.evaluation.cohort import run_cohort
+
+    page = run_cohort(
+        options.out,
+        pairs=options.pairs,
+        tiny=options.tiny,
+        workers=options.workers,
+        each=options.each,
+        seconds=options.seconds,
+        rows=options.rows,
+    )
+    return page.read_text(encoding="utf-8")
+
+
 def sequence(options: argparse.Namespace) -> str:
     """Heartbeats, as sequences and pair by pair."""
     from DiffuseMorphCore.evaluation.sequence import run_sequence

@@ -33,7 +33,7 @@ from DiffuseMorphCore.registration.quality import quality, versions
 from DiffuseMorphCore.registration.region import working_region
 from DiffuseMorphCore.registration.result import Registration
 from DiffuseMorphCore.registration.stages import Stopwatch
-from DiffuseMorphCore.registration.verdict import NO_GAIN, judge, odd_units
+from DiffuseMorphCore.registration.verdict import NO_GAIN, inside_object, judge, odd_units
 from DiffuseMorphCore.registration.working_grid import choose_grid, delivered_grid, working_shape
 from DiffuseMorphCore.registration.working_pair import working_pair
 from DiffuseMorphCore.similarity import MODALITIES, Similarity
@@ -158,7 +158,8 @@ def register(
             deformation = deformation.undone(NO_GAIN)
             verdict = judge(deformation.pair, deformation.path.finest.on(deformation.grid), backgrounds, units)
         report = {"verdict": verdict.entry(), "modality": modality_entry(wanted.modality, modality)}
-        report |= quality(scans, deformation, goal, used, region.shape)
+        inside = inside_object(deformation.pair, deformation.grid, backgrounds[0])
+        report |= quality(scans, deformation, goal, used, region.shape, inside)
         advance(progress, "deliver", 1.0)
     report |= {
         "seconds": {stage: round(value, 3) for stage, value in stopwatch.seconds.items()},

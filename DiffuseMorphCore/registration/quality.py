@@ -25,9 +25,12 @@ def quality(
     similarity: Similarity,
     device: torch.device,
     region_shape: tuple[int, ...],
+    inside: np.ndarray,
 ) -> dict[str, Any]:
     """Similarity along the way, folding on the fixed image's grid, lengths of the displacement; computed on
     ``device``.
+
+    inside : booleans on the working grid, in array order: where lengths count. Noise of air moves far, and nowhere.
     """
     grid, pair = deformation.grid, deformation.pair
     final = deformation.path.finest.on(grid.resampled(deformation.pair.shape))
@@ -40,7 +43,7 @@ def quality(
         initial = 0.0  # the headers put the images apart
     folds = folding(final.to(device).values, shape=region_shape)
     lengths = np.linalg.norm(final.vectors(), axis=-1)
-    border = [lengths.take(end, axis) for axis in range(lengths.ndim) for end in (0, -1)]
+    border = [(lengths * inside).take(end, axis) for axis in range(lengths.ndim) for end in (0, -1)]
     return {
         "similarity": {"measure": similarity.of_images.measure, "initial": initial, **deformation.similarity},
         "folding": {
@@ -52,8 +55,8 @@ def quality(
             "folded_cells_by_eta": {f"{eta:g}": deformation.repair.folded_after.get(eta, 0) for eta in CHECKS},
         },
         "displacement_mm": {
-            "mean": float(lengths.mean()),
-            "max": float(lengths.max()),
+            "mean": float(lengths[inside].mean()),
+            "max": float(lengths[inside].max()),
             "border_max": max(float(face.max()) for face in border),
         },
         "grids": {

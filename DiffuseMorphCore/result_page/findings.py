@@ -137,7 +137,8 @@ def _border(displacement: Mapping[str, Any], grids: Mapping[str, Any]) -> list[F
         Finding(
             SUSPICIOUS,
             "Displacement at the border",
-            f"Points at the border of the image move by up to {border:.3g} mm, those anywhere by up to {most:.3g} mm. "
+            f"Where the object meets the border of the image its points move by up to {border:.3g} mm, "
+            f"others by up to {most:.3g} mm. "
             "What lies beyond the border was not seen: the images may show different parts, or be badly aligned.",
         )
     ]

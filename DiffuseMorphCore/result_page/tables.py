@@ -22,7 +22,7 @@ def figures(report: Mapping[str, Any]) -> str:
         (
             "Displacement",
             f"{displacement['mean']:.3g} mm mean, {displacement['max']:.3g} mm at most",
-            "How far points moved beyond the alignment.",
+            "How far points inside the object moved beyond the alignment.",
         )
     )
     rows.append(

@@ -78,12 +78,9 @@ def shell_reference() -> str:
     if str(REPOSITORY) not in sys.path:
         sys.path.insert(0, str(REPOSITORY))
     os.environ["COLUMNS"] = "100"
-    from DiffuseMorphCore.command_line import VERBS, build_parser
+    from DiffuseMorphCore.command_line import verb_parsers
 
-    parser = build_parser()
-    (verbs,) = (action.choices for action in parser._actions if action.dest == "verb")
     lines = ["# Reference: shell", "", "What `diffusemorph VERB --help` prints.", ""]
-    for name, verb in verbs.items():
+    for name, verb in verb_parsers().items():
         lines += [f"## diffusemorph {name}", "", "```text", verb.format_help().rstrip(), "```", ""]
-    assert sum(map(len, VERBS.values())) == len(verbs)
     return "\n".join(lines)

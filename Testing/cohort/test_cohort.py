@@ -132,6 +132,57 @@ def test_ctrl_c_keeps_what_is_finished(write_table, tmp_path, repository, capsys
     assert summary(out)[first]["state"] == "kept"
 
 
+# On a disk with room for 64 kB, and then for more; where processes may have no disks of their own (argument "limit"),
+# none of them may write more than that into a file.
+FULL_DISK = """
+import resource, subprocess, sys
+from DiffuseMorphCore.command_line import main
+if __name__ == "__main__":
+    if sys.argv[1] == "limit":
+        resource.setrlimit(resource.RLIMIT_FSIZE, (65536, resource.RLIM_INFINITY))
+    else:
+        subprocess.check_call(["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", "out"])
+    print("exit code", main(["cohort", *sys.argv[2:], "--workers", "1"]))
+    subprocess.check_call(["cat", "out/summary.csv"])
+    subprocess.check_call(["ls", "-A", "out"])
+    print("exit code", main(["cohort", *sys.argv[2:], "--row", "1"]))
+    if sys.argv[1] == "limit":
+        resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+    else:
+        subprocess.check_call(["mount", "-o", "remount,size=64m", "out"])
+    print("exit code", main(["cohort", *sys.argv[2:], "--row", "1"]))
+"""
+
+
+@pytest.mark.skipif(os.name != "posix", reason="disks and limits of POSIX systems")
+def test_a_full_disk_fails_its_pairs_in_a_sentence_and_with_room_again_they_are_made(write_table, tmp_path, repository):
+    table = write_table("name,fixed,moving", "one,a.nii.gz,b.nii.gz", "two,a.nii.gz,c.nii.gz")
+    (tmp_path / "program.py").write_text(FULL_DISK, encoding="utf-8")
+    out = tmp_path / "out"
+    out.mkdir()
+    apart = ["unshare", "--map-root-user", "--mount"]
+    try:
+        subprocess.run([*apart, "mount", "-t", "tmpfs", "tmpfs", str(out)], check=True, capture_output=True)
+        program, told = [*apart, sys.executable, "program.py", "disk"], "no space left on device"
+    except (OSError, subprocess.CalledProcessError):
+        program, told = [sys.executable, "program.py", "limit"], "file too large"
+    process = subprocess.run(
+        [*program, str(table), "-o", "out", *QUICK],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(repository)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    first, second, third = process.stdout.split("exit code ")[1:]
+    assert (first[0], second[0], third[0]) == ("1", "1", "0"), process.stderr
+    assert first.count(told) == 2 and first.endswith("\nindex.html\nsummary.csv\n"), "two rows, and no half result"
+    errors = process.stderr.splitlines()
+    assert len(errors) == 2 and errors[1].startswith("diffusemorph cohort: The pair 'one' failed: The file '")
+    assert errors[1].endswith(f"cannot be written: {told}.")
+    assert "The pair 'one' is done." in second
+
+
 @pytest.mark.skipif(os.name != "posix", reason="a script for a shell")
 def test_an_array_script_registers_a_row_a_task_and_then_sums_up(write_table, tmp_path, repository, capsys):
     table = write_table("name,fixed,moving", "one,a.nii.gz,b.nii.gz", "two,a.nii.gz,missing.nii.gz")

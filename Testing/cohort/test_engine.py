@@ -12,9 +12,10 @@ from pathlib import Path
 import cloudpickle
 import pytest
 
-from DiffuseMorphCore.cohort import engine, room
-from DiffuseMorphCore.cohort.engine import Place, run_pairs, slurm_settings
-from DiffuseMorphCore.cohort.pair import DONE, FAILED, Outcome
+from DiffuseMorphCore.cohort import clusters, engine, room
+from DiffuseMorphCore.cohort.clusters import Place, slurm_settings
+from DiffuseMorphCore.cohort.engine import run_pairs
+from DiffuseMorphCore.cohort.pair import DONE, FAILED, KEPT, Outcome
 from DiffuseMorphCore.cohort.room import local_workers, memory_of
 from DiffuseMorphCore.cohort.table import Pair, read_table
 from DiffuseMorphCore.errors import DiffuseMorphError
@@ -100,7 +101,8 @@ def test_pairs_go_to_workers_with_a_gpu_where_that_is_asked_for(tmp_path, outcom
 
 
 def test_a_scheduler_that_is_not_there_or_has_no_workers_is_told(tmp_path, outcomes, monkeypatch):
-    monkeypatch.setattr(engine, "_PATIENCE", 1)
+    for module in (clusters, engine):
+        monkeypatch.setattr(module, "PATIENCE", 1)
     with pytest.raises(DiffuseMorphError, match="'tcp://127.0.0.1:9' does not answer .*: start it with"):
         run_pairs(pairs("one"), str(tmp_path), Place(scheduler="tcp://127.0.0.1:9"), outcomes.append, job)
     with pytest.raises(DiffuseMorphError, match="'no address' does not answer"):
@@ -109,25 +111,96 @@ def test_a_scheduler_that_is_not_there_or_has_no_workers_is_told(tmp_path, outco
         run_pairs(pairs("one"), str(tmp_path), Place(scheduler=cluster.scheduler_address), outcomes.append, job)
 
 
-def test_a_scheduler_that_is_lost_meanwhile_is_told(tmp_path, outcomes):
-    code = "import distributed, sys, time\nif __name__ == '__main__':\n"
-    code += " cluster = distributed.LocalCluster(n_workers=1, threads_per_worker=1, dashboard_address=None)\n"
-    code += " print(cluster.scheduler_address, flush=True)\n time.sleep(600)\n"
-    (tmp_path / "program.py").write_text(code, encoding="utf-8")
-    process = subprocess.Popen([sys.executable, str(tmp_path / "program.py")], stdout=subprocess.PIPE, text=True)
+SCHEDULER = """
+import distributed, sys, time
+if __name__ == "__main__":
+    cluster = distributed.LocalCluster(n_workers=1, threads_per_worker=1, dashboard_address=None)
+    print(cluster.scheduler_address, flush=True)
+    time.sleep(600)
+"""
 
-    def done(outcome: Outcome) -> None:
-        outcomes.append(outcome)
-        process.kill()
 
+@contextmanager
+def scheduler_to_be_killed(folder: Path):
+    """A scheduler with a worker in a process of its own, and its address."""
+    (folder / "program.py").write_text(SCHEDULER, encoding="utf-8")
+    process = subprocess.Popen([sys.executable, str(folder / "program.py")], stdout=subprocess.PIPE, text=True)
     try:
-        place = Place(scheduler=process.stdout.readline().strip())
-        with pytest.raises(DiffuseMorphError, match="connection to the scheduler was lost: start it again"):
-            run_pairs(pairs(*(f"{n}" for n in range(300))), str(tmp_path), place, done, job)
+        yield process, process.stdout.readline().strip()
     finally:
         process.kill()
         process.communicate()
-    assert 1 <= len(outcomes) < 300
+
+
+def test_a_scheduler_that_is_killed_is_told_and_with_another_one_the_cohort_goes_on(write_table, tmp_path, outcomes):
+    rows = [f"pair {number},a.nii.gz,{'bc'[number % 2]}.nii.gz" for number in range(4)]
+    quick = ["--model=none", "--device=cpu", "--threads=1", "--align=none"]
+    waiting = read_table(write_table("name,fixed,moving", *rows), quick)
+    with scheduler_to_be_killed(tmp_path) as (process, address):
+
+        def done(outcome: Outcome) -> None:
+            outcomes.append(outcome)
+            process.kill()  # its worker dies with it, in the middle of the next pair
+
+        with pytest.raises(DiffuseMorphError, match="connection to the scheduler was lost: start it again"):
+            run_pairs(waiting, str(tmp_path), Place(scheduler=address), done)
+    assert 1 <= len(outcomes) < len(rows) and {outcome.state for outcome in outcomes} == {DONE}
+    before = outcomes[0].report
+    outcomes.clear()
+    with scheduler_to_be_killed(tmp_path) as (process, address):
+        run_pairs(waiting, str(tmp_path), Place(scheduler=address), outcomes.append)
+    found = {outcome.name: outcome for outcome in outcomes}
+    assert set(found) == {pair.name for pair in waiting}
+    kept = [outcome for outcome in outcomes if outcome.state == KEPT]
+    assert before in [outcome.report for outcome in kept] and {o.state for o in outcomes} == {KEPT, DONE}
+    assert not list(tmp_path.glob("pair */.*")), "nothing is left of the pair that was cut off"
+
+
+def test_hundreds_of_pairs_each_come_once(tmp_path, outcomes):
+    names = [f"{number}" for number in range(200)]
+    with scheduler(2) as cluster:
+        run_pairs(pairs(*names), str(tmp_path), Place(scheduler=cluster.scheduler_address), outcomes.append, job)
+    assert sorted(outcome.row for outcome in outcomes) == list(range(1, 201))
+    assert all((tmp_path / name).read_text() == "." for name in names)
+
+
+SCRIPT = """
+import socket, sys
+from DiffuseMorphCore.command_line import main
+print("the script runs")
+with socket.socket() as taken:  # the port of Dask's own page
+    try:
+        taken.bind(("127.0.0.1", 8787))
+        taken.listen()
+    except OSError:
+        pass
+    sys.exit(main(["cohort", *sys.argv[1:]]))
+"""
+
+
+@pytest.mark.parametrize("from_standard_input", [False, True])
+def test_a_script_that_is_not_guarded_is_not_run_by_its_workers(from_standard_input, write_table, tmp_path, repository):
+    (tmp_path / "script.py").write_text(SCRIPT, encoding="utf-8")
+    table = write_table("name,fixed,moving", "one,a.nii.gz,missing.nii.gz")
+    command = [sys.executable, "-" if from_standard_input else "script.py", str(table), "-o", "out", "--workers", "1"]
+    process = subprocess.run(
+        command,
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(repository)},
+        input=SCRIPT if from_standard_input else "",
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert process.stdout.count("the script runs") == 1 and "1 pairs: 0 registered" in process.stdout
+    assert process.stderr == "diffusemorph cohort: 1 of 1 pairs failed: summary.csv says why.\n"
+
+
+def test_workers_that_cannot_start_are_told(tmp_path, outcomes):
+    dask = pytest.importorskip("dask")
+    with dask.config.set({"distributed.worker.preload": ["no_such_module_of_a_cluster"]}):
+        with pytest.raises(DiffuseMorphError, match="No worker could be started on this computer"):
+            run_pairs(pairs("one"), str(tmp_path), Place(workers=1, memory=LITTLE), outcomes.append, job)
 
 
 def test_workers_are_as_many_as_cores_and_memory_allow(monkeypatch):

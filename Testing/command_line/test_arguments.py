@@ -9,7 +9,7 @@ import sys
 import pytest
 
 from DiffuseMorphCore import __version__
-from DiffuseMorphCore.command_line import build_parser, main
+from DiffuseMorphCore.command_line import main, verb_parsers
 
 VERBS = ("register", "apply", "synthesize", "train", "models", "demo")
 
@@ -58,9 +58,8 @@ def test_no_verb_shows_what_to_do_first_and_every_verb_on_one_screen(capsys):
     lines = shown.err.splitlines()
     assert not shown.out and len(lines) <= 24 and all(len(line) <= 80 for line in lines)
     assert "diffusemorph demo " in shown.err and "VERB --help" in shown.err
-    (verbs,) = (action for action in build_parser()._actions if action.dest == "verb")
-    assert len(verbs.choices) >= 7
-    for verb in verbs.choices:
+    assert len(verb_parsers()) >= 7
+    for verb in verb_parsers():
         assert len([line for line in lines if re.match(rf"  {verb} +\w+ \w+", line)]) == 1, verb
 
 
@@ -92,6 +91,11 @@ def test_help_has_the_same_overview_with_options_and_exit_codes(capsys):
         (["register", "a", "b", "-o", "c", "--keyframes", "1000000"], "'1000000' is above 101"),
         (["register", "a", "b", "-o", "c", "--align", "bspline"], "'bspline'"),
         (["register", "a", "b", "-o", "c", "--modality", "CT"], "'CT'"),
+        (["register", "a", "b", "-o", "c", "--restrict", "q"], "'q' is not none, or axes"),
+        (["register", "a", "b", "-o", "c", "--restrict", "x;y"], "'x;y' is not none, or axes"),
+        (["register", "a", "b", "-o", "c", "--device", "banana"], "'banana' is not auto, cpu"),
+        (["synthesize", "a", "b", "-o", "c.nii", "--device", "cuda:x"], "'cuda:x' is not auto, cpu"),
+        (["cohort", "a.csv", "-o", "c", "--device", "banana"], "'banana' is not auto, cpu"),
         (["register", "a", "b", "-o", "c", "--seed", "1.5"], "'1.5' is not a whole number"),
         (["register", "a", "b", "-o", "c", "--ref", "3"], "--ref"),
         (["register", "a", "b", "-o", "c", "--fixed-labels", "d"], "--fixed-labels needs --moving-labels"),

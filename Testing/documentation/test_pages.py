@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from DiffuseMorphCore.command_line import VERBS, build_parser, main
+from DiffuseMorphCore.command_line import VERBS, build_parser, main, verb_parsers
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 PAGES = [REPOSITORY / "README.md", *sorted((REPOSITORY / "Resources" / "Documentation").glob("*.md"))]
@@ -114,8 +114,7 @@ def test_the_report_has_the_keys_that_the_page_names(at_work):
 
 
 def test_options_and_verbs_named_in_the_pages_exist():
-    parser = build_parser()
-    (verbs,) = (action.choices for action in parser._actions if action.dest == "verb")
+    verbs = verb_parsers()
     assert sum(len(modules) for modules in VERBS.values()) == len(verbs)
     known = {option for verb in verbs.values() for action in verb._actions for option in action.option_strings}
     for page in PAGES:

@@ -13,7 +13,7 @@ from urllib.parse import unquote, urlsplit
 import pytest
 
 import DiffuseMorphCore
-from DiffuseMorphCore.command_line import build_parser
+from DiffuseMorphCore.command_line import verb_parsers
 from DiffuseMorphCore.options import declared
 
 for name in ("mkdocs", "material", "mkdocstrings", "latex2mathml"):
@@ -91,8 +91,7 @@ def test_the_references_know_every_name_option_and_verb(site):
         assert f">{name}</code>" in text and option.help.split("'")[0][:40] in text, name
     (shell,) = (path for path in site if path.parent.name == "shell-reference")
     text = shell.read_text(encoding="utf-8")
-    (verbs,) = (action.choices for action in build_parser()._actions if action.dest == "verb")
-    for verb, parser in verbs.items():
+    for verb, parser in verb_parsers().items():
         assert f"diffusemorph-{verb}" in site[shell].names
         assert all(option in text for action in parser._actions for option in action.option_strings)
 

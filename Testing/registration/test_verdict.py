@@ -13,6 +13,7 @@ from DiffuseMorphCore.grid import Grid
 from DiffuseMorphCore.registration.explained import explained
 from DiffuseMorphCore.registration.turns import angle, right_angles, turned
 from DiffuseMorphCore.registration.verdict import NO_GAIN, Verdict, odd_units
+from DiffuseMorphCore.transforms import transform_points
 from DiffuseMorphCore.warp import smooth
 
 
@@ -267,3 +268,23 @@ def test_a_deformation_without_gain_is_kept_only_where_it_is_asked_for(tensors):
     assert ends[0] == 0 < ends[1]
     with pytest.raises(OptionError, match="keep"):
         register_tensors(fixed, moving, model=None, keep="never")
+
+
+def test_air_and_its_noise_have_no_part_in_the_displacement(slices):
+    """Brains in wide air whose noise differs, as in two scans: what moves there is no anatomy."""
+    draw = np.random.default_rng(0)
+    brain = np.pad(array(slices[0]) > 0, 24)
+    noisy = []
+    for image in slices:
+        values = np.pad(array(image), 24)
+        values = np.hypot(values, draw.normal(0, 0.03 * values.max(), values.shape)).astype(np.float32)
+        noisy.append(sitk.GetImageFromArray(values))
+        noisy[-1].SetSpacing((2.0, 2.0))
+    result = register(*noisy, model="none", device="cpu", align="none", modality="same", keep="always")
+    places = np.stack(np.indices(brain.shape)[::-1], axis=-1).reshape(-1, 2) * 2.0
+    lengths = np.linalg.norm(transform_points(result.transform(), places) - places, axis=1).reshape(brain.shape)
+    found = result.report["displacement_mm"]
+    near = sitk.BinaryDilate(sitk.GetImageFromArray(brain.astype(np.uint8)), (4, 4))
+    assert lengths[brain].max() <= found["max"] <= lengths[array(near) > 0].max() * 1.01
+    assert found["mean"] == pytest.approx(lengths[brain].mean(), rel=0.1)
+    assert found["border_max"] == 0 and lengths[:, [0, -1]].max() > 0, "the brain does not reach the border"

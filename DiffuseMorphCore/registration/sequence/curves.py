@@ -10,8 +10,6 @@ import SimpleITK as sitk
 
 from DiffuseMorphCore.displacement import Displacement
 from DiffuseMorphCore.registration.sequence.result import SequenceRegistration
-from DiffuseMorphCore.registration.template.average import object_of
-from DiffuseMorphCore.warp import downsample
 
 
 def label_sizes(
@@ -51,8 +49,7 @@ def motion_rows(result: SequenceRegistration) -> list[dict[str, float]]:
     noise says nothing of motion.
     """
     similarity = result.report["similarity"]
-    values = downsample(result.scan.values, result.grid.shape)[0, 0].numpy()
-    inside = object_of(values, result.scan.background)
+    inside = result.inside_object()
     rows = []
     for number, time in enumerate(result.times):
         displacement = Displacement(result.fields[number], result.grid)

@@ -16,12 +16,13 @@ from DiffuseMorphCore.images import resample_labels
 from DiffuseMorphCore.images.frames import Frames
 from DiffuseMorphCore.options import RegistrationOptions
 from DiffuseMorphCore.registration.carried import image_to_warp, points_of, points_to_warp
+from DiffuseMorphCore.registration.intensity import object_of
 from DiffuseMorphCore.registration.prepare import PreparedScan
 from DiffuseMorphCore.registration.result import Registration
 from DiffuseMorphCore.registration.sequence.fields import Fields
 from DiffuseMorphCore.samplers import EtaPath
 from DiffuseMorphCore.transforms import transform_points
-from DiffuseMorphCore.warp import folding
+from DiffuseMorphCore.warp import downsample, folding
 
 
 @dataclass(frozen=True)
@@ -60,6 +61,12 @@ class SequenceRegistration:
         """Of the frames, in the unit of their file; their numbers where times are not known."""
         return [self.frames.time(number) for number in range(len(self))]
 
+    def inside_object(self) -> np.ndarray:
+        """Where the reference is no background, whose noise says nothing of motion: booleans on :attr:`grid`, in array
+        order.
+        """
+        return object_of(downsample(self.scan.values, self.grid.shape)[0, 0].numpy(), self.scan.background)
+
     def registration(self, number: int) -> Registration:
         """A frame's registration: the reference is the fixed image, the frame the moving one.
 
@@ -70,7 +77,7 @@ class SequenceRegistration:
         self._check(number)
         end = Displacement(self.fields[number], self.grid)
         folds = folding(end.values, shape=self.scan.grid.shape)
-        lengths = np.linalg.norm(end.vectors(), axis=-1)
+        lengths = np.linalg.norm(end.vectors(), axis=-1)[self.inside_object()]
         similarity = self.report["similarity"]
         report = {
             "modality": {"name": self.options.modality, "reason": "as asked for"},

@@ -12,8 +12,6 @@ from DiffuseMorphCore.grid import Grid
 from DiffuseMorphCore.registration.template.people import Person
 from DiffuseMorphCore.registration.working_pair import is_cut
 
-_OBJECT = 0.1  # as of the people, see there
-
 
 @dataclass(frozen=True)
 class Scale:
@@ -69,12 +67,6 @@ def average(
     found = np.full(grid.shape, scale.background)
     np.divide(total, weight, out=found, where=weight > 1e-3)
     return found.astype(np.float32)
-
-
-def object_of(values: np.ndarray, background: float) -> np.ndarray:
-    """Where there is something but background, (*spatial) bool; everywhere where there is nothing else."""
-    inside = np.abs(values - background) > _OBJECT
-    return inside if inside.any() else np.ones_like(inside)
 
 
 def sharpness(values: np.ndarray, inside: np.ndarray, grid: Grid) -> float:

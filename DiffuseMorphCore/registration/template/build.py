@@ -16,11 +16,12 @@ from DiffuseMorphCore.grid import Grid
 from DiffuseMorphCore.job_options import TemplateOptions
 from DiffuseMorphCore.options import RegistrationOptions, split_options, takes_options
 from DiffuseMorphCore.progress import Progress, advance, part_of
+from DiffuseMorphCore.registration.intensity import object_of
 from DiffuseMorphCore.registration.quality import versions
 from DiffuseMorphCore.registration.result import Registration
 from DiffuseMorphCore.registration.stages import Stopwatch
 from DiffuseMorphCore.registration.template.affine_mean import PASSES, affine_mean
-from DiffuseMorphCore.registration.template.average import Scale, object_of, sharpness
+from DiffuseMorphCore.registration.template.average import Scale, sharpness
 from DiffuseMorphCore.registration.template.kept import Kept
 from DiffuseMorphCore.registration.template.people import Person, in_order, people_of
 from DiffuseMorphCore.registration.template.rounds import Round, next_round

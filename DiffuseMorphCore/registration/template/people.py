@@ -16,9 +16,8 @@ import SimpleITK as sitk
 from DiffuseMorphCore.errors import DiffuseMorphError
 from DiffuseMorphCore.grid import Grid
 from DiffuseMorphCore.images import as_image, check_image, image_suffix, printable
+from DiffuseMorphCore.registration.intensity import OBJECT
 from DiffuseMorphCore.registration.prepare import PreparedScan, is_slice, prepare
-
-_OBJECT = 0.1  # of the range of intensities off the background, from which on there is something
 
 
 @dataclass(frozen=True)
@@ -53,7 +52,7 @@ class Person:
     def facts(self) -> Facts:
         """What has to be known of all before the work on one begins."""
         scan = self.scan()
-        inside = ((scan.values - scan.background).abs() > _OBJECT)[0, 0].numpy()
+        inside = ((scan.values - scan.background).abs() > OBJECT)[0, 0].numpy()
         found = [
             np.flatnonzero(inside.any(axis=tuple(set(range(inside.ndim)) - {axis}))) for axis in range(inside.ndim)
         ]

@@ -13,10 +13,11 @@ import torch
 from DiffuseMorphCore.displacement import Displacement
 from DiffuseMorphCore.grid import Grid
 from DiffuseMorphCore.progress import Progress, advance
+from DiffuseMorphCore.registration.intensity import object_of
 from DiffuseMorphCore.registration.mapping import Mapping
 from DiffuseMorphCore.registration.pipeline import register
 from DiffuseMorphCore.registration.repair import unfold
-from DiffuseMorphCore.registration.template.average import Scale, average, object_of, sharpness
+from DiffuseMorphCore.registration.template.average import Scale, average, sharpness
 from DiffuseMorphCore.registration.template.kept import Kept
 from DiffuseMorphCore.registration.template.people import Person
 from DiffuseMorphCore.registration.working_grid import wanted_shape
