@@ -17,7 +17,7 @@ from DiffuseMorphCore.files import first_line
 PATIENCE = 20  # seconds for a scheduler to answer; three times as long for its first worker to come
 _SLURM_JOBS = 10
 _TRIES = 2
-_JOB = "DiffuseMorphCore.cohort.pair"
+_WORK = "DiffuseMorphCore.command_line.request"
 _OWN_MAIN = "DiffuseMorphCore.__main__"
 
 
@@ -117,7 +117,7 @@ def _local_cluster(place: Place, distributed: Any) -> tuple[Any, int]:
             dashboard_address=None,
             scheduler_kwargs={"dashboard_address": "127.0.0.1:0"},  # not a port that others may have
             silence_logs=60,
-            preload=[_JOB],  # before a worker is asked for anything: it cannot answer while it loads all that
+            preload=[_WORK],  # before a worker is asked for anything: it cannot answer while it loads torch
             resources={"GPU": 1} if place.gpu else None,
         )
     except (OSError, RuntimeError) as error:

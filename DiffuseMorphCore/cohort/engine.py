@@ -93,20 +93,31 @@ def _slots(client: Any, place: Place, known: set[str]) -> int:
         if isinstance(answer, OSError):  # it has just gone
             continue
         known.add(address)
-        if answer != __version__:
-            has = first_line(answer) if isinstance(answer, Exception) else f"it has the version {answer}"
-            raise DiffuseMorphError(
-                f"The worker '{address}' cannot register as this computer does ({has}): install DiffuseMorph "
-                f"{__version__} there."
-            )
+        _check_version(f"worker '{address}'", answer)
     able = [worker for address, worker in workers.items() if address in known]
     return sum(each["nthreads"] for each in able if not place.gpu or "GPU" in each.get("resources", {}))
 
 
+def _check_version(who: str, answer: Any) -> None:
+    """Raises DiffuseMorphError where what was asked for its version has another, or none."""
+    if answer != __version__:
+        has = first_line(answer) if isinstance(answer, Exception) else f"it has the version {answer}"
+        raise DiffuseMorphError(
+            f"The {who} cannot register as this computer does ({has}): install DiffuseMorph {__version__} there."
+        )
+
+
 def _check_workers(client: Any, place: Place) -> None:
-    """Raises DiffuseMorphError where a running scheduler has no worker that could take a pair."""
+    """Raises DiffuseMorphError where a running scheduler has not the package, or no worker that could take a pair."""
     if place.scheduler is None:
         return
+    try:  # Dask's scheduler reads what it passes on
+        answer = client.run_on_scheduler(eval, _VERSION)
+    except (OSError, TimeoutError) as error:
+        raise DiffuseMorphError(_LOST) from error
+    except Exception as error:
+        answer = error
+    _check_version(f"scheduler '{place.scheduler}'", answer)
     try:
         client.wait_for_workers(1, timeout=3 * PATIENCE)
     except TimeoutError as error:

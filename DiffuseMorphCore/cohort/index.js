@@ -35,7 +35,7 @@
 
   function row(pair) {
     const link = (child) => (pair.page ? make("a", { href: `${pair.link}/report.html` }, child) : child);
-    const picture = pair.state === "failed" ? "" : link(make("img", { src: `${pair.link}/preview.png`, loading: "lazy", alt: `preview of ${pair.name}` }));
+    const picture = !pair.picture ? "" : link(make("img", { src: `${pair.link}/preview.png`, loading: "lazy", alt: `preview of ${pair.name}` }));
     const marking = make("td", { className: "mark" });
     for (const [mark, sign] of [["accept", "✓"], ["reject", "✗"]]) {
       const button = make("button", { type: "button", textContent: sign, title: mark });
@@ -48,10 +48,13 @@
       });
       marking.append(button, " ");
     }
-    const figures = pair.figures.map((figure) => make("td", {
-      textContent: figure == null ? (pair.state === "failed" ? "" : "–") : figure, className: typeof figure === "string" ? `word-${figure}` : "",
-    }));
-    const note = make("td", { className: pair.state === "failed" ? "note failed" : "note", textContent: (pair.state === "failed" ? "failed: " : "") + pair.note });
+    const figures = pair.figures.map((figure, number) => {
+      const cell = make("td", { textContent: figure ?? (pair.picture ? "–" : ""), className: typeof figure === "string" ? `word-${figure}` : "" });
+      cell.dataset.heading = data.headings[number];
+      return cell;
+    });
+    const words = ["failed", "not yet"].includes(pair.state) ? [pair.state, pair.note] : [pair.note];
+    const note = make("td", { className: pair.state === "failed" ? "note failed" : "note", textContent: words.filter(Boolean).join(": ") });
     return make("tr", {}, marking, make("td", {}, picture), make("th", { scope: "row" }, link(pair.name)), ...figures, note);
   }
 

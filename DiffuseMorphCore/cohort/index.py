@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from html import escape
-from importlib import resources
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 from DiffuseMorphCore.files import write_whole
+from DiffuseMorphCore.result_page.frame import filled, framed, own_text, title_element
 
-TITLE = "<title>Cohort – DiffuseMorph</title>"
+_NAME, _PACKAGE = "Cohort", "DiffuseMorphCore.cohort"
+TITLE = title_element(_NAME)
 """Of the page; what tells it from pages of other making."""
 _SHOWN = {
     "verdict.word": "verdict",
@@ -45,6 +45,7 @@ def index(rows: Sequence[Mapping[str, Any]], folder: Path) -> str:
                 "note": row["reason"] or "; ".join(filter(None, (row["suspicious"], _unlike(row)))),
                 "link": quote(row["name"]),
                 "page": (folder / row["name"] / "report.html").exists(),
+                "picture": (folder / row["name"] / "preview.png").exists(),
                 "figures": [_plain(row.get(name)) for name in shown],
             }
             for row in rows
@@ -52,22 +53,29 @@ def index(rows: Sequence[Mapping[str, Any]], folder: Path) -> str:
     }
     words = [str(row.get("verdict.word", row["state"])) for row in rows]
     counts = ", ".join(f"{words.count(word)} {word}" for word in dict.fromkeys(words))
-    still = "".join(
-        f'<tr><td><a href="{quote(row["name"])}/report.html">{escape(row["name"])}</a><td>{escape(row["state"])}'
-        f"<td>{escape(row['reason'] or row['suspicious'])}"
-        for row in rows[:_WITHOUT_PROGRAM]
+    parts = {"count": f"{len(rows)} pairs: {escape(counts)}", "still": _still(data)}
+    return framed(
+        _NAME,
+        filled(own_text("index.html", _PACKAGE), parts),
+        style=own_text("index.css", _PACKAGE),
+        program=own_text("index.js", _PACKAGE),
+        data=data,
+        pictures="'self' file: data:",
     )
-    text = _own("cohort", "index.html")
-    for name, value in {
-        "title": TITLE,
-        "style": _own("result_page", "page.css") + _own("cohort", "index.css"),
-        "count": f"{len(rows)} pairs: {escape(counts)}",
-        "still": still,
-        "program": _own("cohort", "index.js"),
-        "data": json.dumps(data, allow_nan=False).replace("<", "\\u003c"),
-    }.items():
-        text = text.replace("{{" + name + "}}", value)
-    return text
+
+
+def _still(data: Mapping[str, Any]) -> str:
+    """The table for those without JavaScript: as it first stands, of the first pairs."""
+    headings = ("pair", "state", *data["headings"], "note")
+    lines = ["".join(f"<th>{escape(heading)}" for heading in headings)]
+    for pair in data["pairs"][:_WITHOUT_PROGRAM]:
+        name = escape(pair["name"])
+        cells = [pair["state"], *("" if figure is None else figure for figure in pair["figures"]), pair["note"]]
+        first = f'<a href="{pair["link"]}/report.html">{name}</a>' if pair["page"] else name
+        lines.append(f"<th>{first}" + "".join(f"<td>{escape(str(cell))}" for cell in cells))
+    if len(data["pairs"]) > _WITHOUT_PROGRAM:
+        lines.append(f'<td colspan="{len(headings)}">These are the first {_WITHOUT_PROGRAM}; summary.csv has all.')
+    return "".join(f"<tr>{line}" for line in lines)
 
 
 def _unlike(row: Mapping[str, Any]) -> str:
@@ -75,8 +83,4 @@ def _unlike(row: Mapping[str, Any]) -> str:
 
 
 def _plain(value: Any) -> Any:
-    return round(value, 4) if isinstance(value, float) else value
-
-
-def _own(package: str, name: str) -> str:
-    return resources.files(f"DiffuseMorphCore.{package}").joinpath(name).read_text(encoding="utf-8")
+    return float(f"{value:.3g}") if isinstance(value, float) else value

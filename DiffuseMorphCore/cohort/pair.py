@@ -10,7 +10,6 @@ from typing import Any
 
 from DiffuseMorphCore import __version__
 from DiffuseMorphCore.cohort.table import Pair, parsed
-from DiffuseMorphCore.command_line.request import input_files
 from DiffuseMorphCore.command_line.result_folder import LAST
 from DiffuseMorphCore.errors import DiffuseMorphError, is_out_of_memory
 from DiffuseMorphCore.files import first_line, printable, system_reason
@@ -77,6 +76,9 @@ def inputs_key(arguments) -> str:
 
     Raises DiffuseMorphError naming a file that cannot be read.
     """
+    # Dask's scheduler reads this file, too, and has no need of torch.
+    from DiffuseMorphCore.command_line.request import input_files
+
     parts = {
         name: list(value) if isinstance(value, tuple) else value
         for name, value in sorted(vars(arguments).items())

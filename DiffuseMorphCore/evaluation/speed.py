@@ -32,7 +32,6 @@ from DiffuseMorphCore.evaluation.lower_bounds import (
 from DiffuseMorphCore.evaluation.machine import load, machine
 from DiffuseMorphCore.evaluation.records import Records
 from DiffuseMorphCore.evaluation.report import facts, markdown_table
-from DiffuseMorphCore.evaluation.throughput import throughput_rows
 
 CHECKED_ETAS = 11
 _SYN = """import sys, ants
@@ -216,9 +215,8 @@ def run_speed(
     """Time one registration stage by stage: of the images given, of a training pair of the labelled OASIS brains in
     `data`, or of the two brains that come with the package.
 
-    Writes `speed.csv` and `speed.md` into `out` and returns the path of the page. On a GPU the page also has the times
-    of :mod:`DiffuseMorphCore.evaluation.throughput`. Raises DiffuseMorphError where only one image is given, an image
-    cannot be read, the command fails, or SyN is asked for without antspyx.
+    Writes `speed.csv` and `speed.md` into `out` and returns the path of the page. Raises DiffuseMorphError where only
+    one image is given, an image cannot be read, the command fails, or SyN is asked for without antspyx.
     """
     from DiffuseMorphCore.sample_pair import sample_pair
 
@@ -230,8 +228,6 @@ def run_speed(
     target = choose_device(device)
     rates, busy = measure_rates(target), load()
     rows = stage_rows(*pair, model, device, rates, repeats) + command_rows(*pair, model, device, threads, repeats, syn)
-    extra, notes = throughput_rows(target, pair, model, rates, repeats)
-    rows += extra
     records = Records(
         out, {"pair": [path.name for path in pair], "model": model, "device": str(target), "threads": threads}
     )
@@ -256,7 +252,7 @@ def run_speed(
             [
                 "# Speed of a registration",
                 table,
-                f"The fastest of {repeats} runs each. " + " ".join(notes),
+                f"The fastest of {repeats} runs each.",
                 "## Measured on",
                 facts(information),
             ]

@@ -15,7 +15,7 @@ from DiffuseMorphCore.registration.explained import explained
 from DiffuseMorphCore.registration.intensity import object_of
 from DiffuseMorphCore.registration.working_grid import working_shape
 from DiffuseMorphCore.similarity import ImagePair
-from DiffuseMorphCore.warp import downsample, jacobian_determinant, resize, warp
+from DiffuseMorphCore.warp import downsample, jacobian_determinant, resize, smooth, warp
 
 GOOD, DOUBTFUL, FAILED = "good", "doubtful", "failed"
 _VOXELS = 40_000  # on which the figures are taken: noise has gone, structures have not
@@ -79,12 +79,12 @@ def inside_object(pair: ImagePair, grid: Grid, background: float) -> np.ndarray:
     """Where the fixed image shows more than its background: booleans on the pair's grid, in array order; everywhere
     where there is nothing else.
 
-    Told on the voxels of the verdict, because in finer ones the noise of air looks like an object.
+    Told on the voxels of the verdict, and of a smoothed image, because else the noise of air looks like an object.
 
     pair : the images on the working grid. grid : over their field of view. background : the value around the object.
     """
     shape = working_shape(grid.resampled(pair.shape), _VOXELS)
-    inside = object_of(downsample(pair.fixed[:, :1].cpu(), shape)[0, 0].numpy(), background, _TISSUE)
+    inside = object_of(smooth(downsample(pair.fixed[:, :1].cpu(), shape), 1.0)[0, 0].numpy(), background)
     return resize(torch.from_numpy(inside).float()[None, None], pair.shape)[0, 0].numpy() >= 0.5
 
 

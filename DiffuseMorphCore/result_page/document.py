@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import json
-import re
 from collections.abc import Mapping
 from html import escape
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +13,7 @@ import SimpleITK as sitk
 from DiffuseMorphCore.files import write_whole
 from DiffuseMorphCore.registration import Registration
 from DiffuseMorphCore.result_page.findings import findings
+from DiffuseMorphCore.result_page.frame import filled, framed, own_text
 from DiffuseMorphCore.result_page.methods import methods
 from DiffuseMorphCore.result_page.scene import Scene, scene
 from DiffuseMorphCore.result_page.sheets import picture_uri
@@ -58,7 +56,6 @@ def page(
     fixed, moving = (Path(files.get(role, f"{role} image")).name for role in ("fixed", "moving"))
     verdict = report.get("verdict", {"word": "", "reason": ""})
     parts = {
-        "title": escape(f"{moving} on {fixed}"),
         "moving": escape(moving),
         "fixed": escape(fixed),
         "word": escape(verdict["word"]),
@@ -73,16 +70,9 @@ def page(
         "settings": settings(report),
         "methods": escape(paragraph),
         "citations": "".join(f"<li>{escape(each)}</li>" for each in citations),
-        "style": _own("page.css"),
-        "data": json.dumps(data, allow_nan=False).replace("<", "\\u003c"),
-        "program": _own("page.js"),
     }
-    # In one go, so that only what the template holds is replaced, never what has been put into it.
-    return re.sub(r"\{\{(\w+)\}\}", lambda mark: parts[mark[1]], _own("page.html"))
-
-
-def _own(name: str) -> str:
-    return resources.files("DiffuseMorphCore.result_page").joinpath(name).read_text(encoding="utf-8")
+    body = filled(own_text("page.html"), parts)
+    return framed(f"{moving} on {fixed}", body, program=own_text("page.js"), data=data)
 
 
 def _stills(seen: Scene) -> str:

@@ -87,11 +87,11 @@ def _volumes(report: Mapping[str, Any]) -> list[Finding]:
             Finding(
                 SUSPICIOUS,
                 "Large changes of volume",
-                f"{told}; between two people it is .3 to {_PEOPLE:g}. Look at the view Jacobian for places that are "
+                f"{told}; between two people it is 0.3 to {_PEOPLE:g}. Look at the view Jacobian for places that are "
                 "stretched or compressed more than anatomy can be.",
             )
         ]
-    return [Finding(GOOD, "Plausible volumes", f"{told}; between two people it is .3 to {_PEOPLE:g}.")]
+    return [Finding(GOOD, "Plausible volumes", f"{told}; between two people it is 0.3 to {_PEOPLE:g}.")]
 
 
 def _folds(folding: Mapping[str, Any], grids: Mapping[str, Any]) -> list[Finding]:

@@ -5,37 +5,24 @@ from __future__ import annotations
 import base64
 from collections.abc import Mapping
 from html import escape
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
 from DiffuseMorphCore.files import write_whole
+from DiffuseMorphCore.result_page.frame import filled, framed
 
-_PAGE = """\
-<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta http-equiv="Content-Security-Policy" content="default-src 'none'; img-src data:; style-src 'unsafe-inline'">
-<meta name="color-scheme" content="light dark">
-<link rel="icon" href="data:,">
-<title>{title} – DiffuseMorph</title>
-<style>{style} .sequence img {{ max-width: 100%; height: auto; border-radius: 10px; background: #fff; }}</style>
-</head>
-<body>
+_STYLE = ".sequence img { max-width: 100%; height: auto; border-radius: 10px; background: #fff; }"
+_BODY = """\
 <header>
 <p class="brand">DiffuseMorph</p>
-<h1><span>{title}</span> <small>{count} frames registered to {reference}</small></h1>
+<h1><span>{{title}}</span> <small>{{count}} frames registered to {{reference}}</small></h1>
 </header>
 <main class="sequence">
 <section><h2>Frames as they are, and on the reference, where they should stand still</h2>
-<img alt="the frames, above as they are, below on the reference" src="{movie}"></section>
-<section><h2>Curves</h2><img alt="curves over time" src="{curves}"></section>
-<section><h2>What there is to say</h2><ul class="findings">{findings}</ul></section>
+<img alt="the frames, above as they are, below on the reference" src="{{movie}}"></section>
+<section><h2>Curves</h2><img alt="curves over time" src="{{curves}}"></section>
+<section><h2>What there is to say</h2><ul class="findings">{{findings}}</ul></section>
 </main>
-</body>
-</html>
 """
 
 
@@ -56,16 +43,15 @@ def write_sequence_page(path: Path, title: str, report: Mapping[str, Any], movie
         *(("suspicious", note) for note in report["notes"]),
     ]
     reference = report["reference"]
-    page = _PAGE.format(
-        title=escape(title),
-        style=resources.files("DiffuseMorphCore.result_page").joinpath("page.css").read_text(encoding="utf-8"),
-        count=report["frames"],
-        reference="their mean" if reference == "mean" else f"frame {reference}",
-        movie=_uri(movie, "gif"),
-        curves=_uri(curves, "png"),
-        findings="".join(f'<li class="{level}"><span>{escape(text)}</span></li>' for level, text in notes),
-    )
-    write_whole(path, page, "page")
+    parts = {
+        "title": escape(title),
+        "count": str(report["frames"]),
+        "reference": "their mean" if reference == "mean" else f"frame {reference}",
+        "movie": _uri(movie, "gif"),
+        "curves": _uri(curves, "png"),
+        "findings": "".join(f'<li class="{level}"><span>{escape(text)}</span></li>' for level, text in notes),
+    }
+    write_whole(path, framed(title, filled(_BODY, parts), style=_STYLE), "page")
 
 
 def _uri(path: Path, kind: str) -> str:

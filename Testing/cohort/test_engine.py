@@ -114,6 +114,7 @@ def test_a_scheduler_that_is_not_there_or_has_no_workers_is_told(tmp_path, outco
 SCHEDULER = """
 import distributed, sys, time
 if __name__ == "__main__":
+    sys.modules.update(dict.fromkeys(sys.argv[1:]))  # what the scheduler, but no worker, cannot import
     cluster = distributed.LocalCluster(n_workers=1, threads_per_worker=1, dashboard_address=None)
     print(cluster.scheduler_address, flush=True)
     time.sleep(600)
@@ -121,10 +122,11 @@ if __name__ == "__main__":
 
 
 @contextmanager
-def scheduler_to_be_killed(folder: Path):
+def scheduler_to_be_killed(folder: Path, without: str = "nothing"):
     """A scheduler with a worker in a process of its own, and its address."""
     (folder / "program.py").write_text(SCHEDULER, encoding="utf-8")
-    process = subprocess.Popen([sys.executable, str(folder / "program.py")], stdout=subprocess.PIPE, text=True)
+    command = [sys.executable, str(folder / "program.py"), without]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     try:
         yield process, process.stdout.readline().strip()
     finally:
@@ -154,6 +156,14 @@ def test_a_scheduler_that_is_killed_is_told_and_with_another_one_the_cohort_goes
     kept = [outcome for outcome in outcomes if outcome.state == KEPT]
     assert before in [outcome.report for outcome in kept] and {o.state for o in outcomes} == {KEPT, DONE}
     assert not list(tmp_path.glob("pair */.*")), "nothing is left of the pair that was cut off"
+
+
+def test_a_scheduler_without_the_package_is_told(tmp_path, outcomes):
+    with scheduler_to_be_killed(tmp_path, without="DiffuseMorphCore") as (_, address):
+        with pytest.raises(
+            DiffuseMorphError, match=r"The scheduler 'tcp://.*' cannot register .*: install DiffuseMorph"
+        ):
+            run_pairs(pairs("one"), str(tmp_path), Place(scheduler=address), outcomes.append, job)
 
 
 def test_hundreds_of_pairs_each_come_once(tmp_path, outcomes):

@@ -123,4 +123,6 @@ def test_without_javascript_there_is_a_plain_table(folder):
     with browser(javascript=False) as opened:
         opened.get((folder / "index.html").as_uri())
         text = opened.find_element("tag name", "body").text
-    assert all(name in text for name in ("b 1", "c & co", "itself", "gone", "missing.nii.gz"))
+        links = [each.get_attribute("href") for each in opened.find_elements("css selector", "table a")]
+    assert all(name in text for name in ("b 1", "c & co", "itself", "gone", "missing.nii.gz", "registered", "good"))
+    assert len(links) == 3 and not any("gone" in link for link in links), "what failed has no page"
