@@ -51,7 +51,8 @@ def describe_device(device: torch.device) -> str:
         return f"{device} ({torch.cuda.get_device_name(device)})"
     if device.type == "mps":
         return f"mps ({platform.processor() or platform.machine()})"
-    return f"cpu ({_processor_name()}, {torch.get_num_threads()} threads)"
+    threads = torch.get_num_threads()
+    return f"cpu ({_processor_name()}, {threads} thread{'s' * (threads != 1)})"
 
 
 def computes_in_bf16(device: torch.device) -> bool:

@@ -54,7 +54,7 @@ def test_free_memory_falls_by_what_is_taken():
 
 def test_description_names_the_cpu_and_its_threads():
     text = describe_device(torch.device("cpu"))
-    assert text.startswith("cpu (") and f"{torch.get_num_threads()} threads" in text
+    assert text.startswith("cpu (") and f"{torch.get_num_threads()} thread" in text
 
 
 def test_progress_is_reported_within_zero_and_one_and_cancels():

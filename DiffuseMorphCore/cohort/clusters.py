@@ -65,7 +65,7 @@ def _distributed() -> Any:
         import distributed
     except ImportError as error:
         raise DiffuseMorphError(
-            "A cohort needs Dask, which is not installed: pip install 'diffusemorph[cohort]' (or see --print-slurm)."
+            "A cohort needs Dask, which is not installed: pip install distributed (or see --print-slurm)."
         ) from error
     import dask
 
@@ -76,8 +76,10 @@ def _distributed() -> Any:
             # A worker that says nothing may be reading a large file from a slow disk, in which it cannot answer;
             # one whose computer is gone is noticed by its connection.
             "distributed.scheduler.worker-ttl": "1h",
-            # On a busy computer a process may take this long to answer.
+            # On a busy computer a process may take this long to answer, or to begin again after it was killed; one that
+            # is given up before takes its pair with it a second time.
             "distributed.comm.timeouts.connect": "120s",
+            "distributed.deploy.lost-worker-timeout": "10 minutes",
             # Results are small; what takes memory is the registration, which cannot be spilled.
             "distributed.worker.memory.target": False,
             "distributed.worker.memory.spill": False,
@@ -135,7 +137,7 @@ def _slurm_cluster(place: Place) -> tuple[Any, int]:
         from dask_jobqueue import SLURMCluster
     except ImportError as error:
         raise DiffuseMorphError(
-            "Workers by SLURM need dask-jobqueue, which is not installed: pip install 'diffusemorph[cohort]'."
+            "Workers by SLURM need dask-jobqueue, which is not installed: pip install dask-jobqueue."
         ) from error
     cluster = SLURMCluster(**slurm_settings(place))
     jobs = place.workers or _SLURM_JOBS

@@ -49,7 +49,7 @@
       marking.append(button, " ");
     }
     const figures = pair.figures.map((figure, number) => {
-      const cell = make("td", { textContent: figure ?? (pair.picture ? "–" : ""), className: typeof figure === "string" ? `word-${figure}` : "" });
+      const cell = make("td", { textContent: (typeof figure === "number" ? Number(figure.toPrecision(3)) : figure) ?? (pair.picture ? "–" : ""), className: typeof figure === "string" ? `word-${figure}` : "" });
       cell.dataset.heading = data.headings[number];
       return cell;
     });

@@ -70,7 +70,8 @@ def _still(data: Mapping[str, Any]) -> str:
     lines = ["".join(f"<th>{escape(heading)}" for heading in headings)]
     for pair in data["pairs"][:_WITHOUT_PROGRAM]:
         name = escape(pair["name"])
-        cells = [pair["state"], *("" if figure is None else figure for figure in pair["figures"]), pair["note"]]
+        figures = [f"{figure:.3g}" if isinstance(figure, float) else figure for figure in pair["figures"]]
+        cells = [pair["state"], *("" if figure is None else figure for figure in figures), pair["note"]]
         first = f'<a href="{pair["link"]}/report.html">{name}</a>' if pair["page"] else name
         lines.append(f"<th>{first}" + "".join(f"<td>{escape(str(cell))}" for cell in cells))
     if len(data["pairs"]) > _WITHOUT_PROGRAM:
@@ -83,4 +84,4 @@ def _unlike(row: Mapping[str, Any]) -> str:
 
 
 def _plain(value: Any) -> Any:
-    return float(f"{value:.3g}") if isinstance(value, float) else value
+    return round(value, 4) if isinstance(value, float) else value

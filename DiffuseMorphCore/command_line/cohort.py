@@ -32,7 +32,7 @@ DIR then holds a folder for each pair, as 'diffusemorph register' writes it, and
 
 Give the command again, and pairs that are complete with the same inputs and settings are kept: after an interruption,
 or with more rows. A pair that fails is a row that says why, the others go on, and the exit code is 1. Needs Dask:
-pip install 'diffusemorph[cohort]'."""
+pip install distributed."""
 
 EXAMPLES = """\
 examples:

@@ -136,16 +136,13 @@ def _waiting_pairs(workers: int, count: int, seconds: float, report: dict) -> di
     pairs = [Pair(f"{number}", number, ()) for number in range(1, count + 1)]
     rows: list[dict] = []
     with made_cluster(workers) as cluster:
+        place = Place(scheduler=cluster.address)
+        # What is loaded once is no pair's.
+        run_pairs(pairs[:workers], "unused", place, lambda outcome: None, waiting_job(0.0, report))
         processes = {"scheduler": cluster.scheduler, "command": psutil.Process()}
         before = {name: (_cpu(each), each.memory_info().rss) for name, each in processes.items()}
         start = time.perf_counter()
-        run_pairs(
-            pairs,
-            "unused",
-            Place(scheduler=cluster.address),
-            lambda outcome: rows.append(row_of(outcome)),
-            waiting_job(seconds, report),
-        )
+        run_pairs(pairs, "unused", place, lambda outcome: rows.append(row_of(outcome)), waiting_job(seconds, report))
         wall = time.perf_counter() - start
         found = {"workers": workers, "pairs": len(rows), "seconds": wall, "load": load()}
         found["least seconds"] = math.ceil(count / workers) * seconds

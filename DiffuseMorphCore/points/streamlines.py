@@ -26,7 +26,7 @@ def read_streamlines(path: Path, space: str) -> MovablePoints:
         from nibabel.streamlines.array_sequence import ArraySequence
     except ImportError as error:
         raise DiffuseMorphError(
-            f"The streamlines '{printable(path)}' need the package nibabel: pip install 'diffusemorph[apply]'."
+            f"The streamlines '{printable(path)}' need the package nibabel: pip install nibabel."
         ) from error
     try:
         file = streamlines.load(str(path))

@@ -109,7 +109,7 @@ def _write_fsl(transform: sitk.Transform, reference: Grid | None, source: Grid |
         import nibabel
     except ImportError as error:
         raise DiffuseMorphError(
-            "The format fsl needs the package nibabel: pip install 'diffusemorph[apply]'."
+            "The format fsl needs the package nibabel: pip install nibabel."
         ) from error
     shifts = sitk.GetArrayFromImage(_dense(transform, reference))
     if source is None:
