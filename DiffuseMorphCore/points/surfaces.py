@@ -41,9 +41,7 @@ def read_surface(path: Path, space: str) -> MovablePoints:
         import vtkmodules.all as vtk
         from vtkmodules.util.numpy_support import numpy_to_vtk, vtk_to_numpy
     except ImportError as error:
-        raise DiffuseMorphError(
-            f"The surface '{printable(path)}' needs the package vtk: pip install vtk."
-        ) from error
+        raise DiffuseMorphError(f"The surface '{printable(path)}' needs the package vtk: pip install vtk.") from error
     kind = path.suffix.lower()
     reader = getattr(vtk, _READERS[kind][0])()
     faults: list[str] = []

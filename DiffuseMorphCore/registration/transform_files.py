@@ -108,9 +108,7 @@ def _write_fsl(transform: sitk.Transform, reference: Grid | None, source: Grid |
     try:
         import nibabel
     except ImportError as error:
-        raise DiffuseMorphError(
-            "The format fsl needs the package nibabel: pip install nibabel."
-        ) from error
+        raise DiffuseMorphError("The format fsl needs the package nibabel: pip install nibabel.") from error
     shifts = sitk.GetArrayFromImage(_dense(transform, reference))
     if source is None:
         _dense(transform, source)
