@@ -22,7 +22,7 @@ class DiffuseMorphSlicer(ScriptedLoadableModule):
         ScriptedLoadableModule.__init__(self, parent)
         self.parent.title = _("DiffuseMorph")
         self.parent.categories = [translate("qSlicerAbstractCoreModule", "Registration")]
-        self.parent.dependencies = []
+        self.parent.dependencies = ["Sequences"]
         self.parent.contributors = ["The DiffuseMorph contributors"]
         self.parent.helpText = _(
             "Deforms one volume into another and lets you watch it happen: choose a fixed and a moving volume, press "

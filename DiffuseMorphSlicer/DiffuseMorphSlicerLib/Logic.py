@@ -16,6 +16,7 @@ from .ParameterNode import DiffuseMorphSlicerParameterNode
 from .RegistrationJob import RegistrationJob
 from .RegistrationResult import RegistrationResult
 from .ResultExporter import ResultExporter
+from .SequenceRegistrations import SequenceRegistrations
 from .SynthesisJob import SynthesisJob
 from .TorchProvider import TorchProvider
 from .VolumeWriter import VolumeWriter
@@ -29,6 +30,7 @@ class DiffuseMorphSlicerLogic(ScriptedLoadableModuleLogic, VTKObservationMixin):
 
     The start... methods return a BackgroundRun at once; the verbs without start wait for it while the application stays
     usable. One run at a time. Methods that take transformNode mean the latest registration when it is None.
+    sequences: SequenceRegistrations, the same for sequences of volumes.
     """
 
     def __init__(self):
@@ -48,6 +50,7 @@ class DiffuseMorphSlicerLogic(ScriptedLoadableModuleLogic, VTKObservationMixin):
         ):
             # Before the panel, which asks for the parameter node at the same events.
             self.addObserver(self._observedScene, event, method, priority=1.0)
+        self.sequences = SequenceRegistrations(self._checkFree, self._begin, self._wait, self.getParameterNode)
 
     def getParameterNode(self):
         node = super().getParameterNode()
@@ -246,6 +249,7 @@ class DiffuseMorphSlicerLogic(ScriptedLoadableModuleLogic, VTKObservationMixin):
 
     def cleanup(self):
         self.removeObservers()
+        self.sequences.cleanup()
         run = self._run
         self.releaseMemory()
         if run is not None:

@@ -16,6 +16,7 @@ class OutputTransform:
     FIXED = "spatialRegistrationFixed"
     PARENT = "DiffuseMorph.MovingParent"
     LARGEST = "DiffuseMorph.LargestDisplacement"
+    SEQUENCE = "DiffuseMorph.TransformSequence"
 
     @staticmethod
     def mark(node, fixedNode, movingNode, parentNode, largest):
@@ -68,23 +69,29 @@ class OutputTransform:
         return node is not None and node.GetAttribute(OutputTransform.ATTRIBUTE) == "1"
 
     @staticmethod
+    def isOfSequence(node):
+        """Whether it shows the transforms of a registered sequence; what lies under it shares its own parent."""
+        return node is not None and node.GetNodeReferenceID(OutputTransform.SEQUENCE) is not None
+
+    @staticmethod
     def originalParent(node):
-        """The parent transform that a node has, or had before it came under an output of this module; None without."""
+        """The parent transform that a node has, or had before it came under outputs of this module; None without."""
         parent = node.GetParentTransformNode()
-        if OutputTransform.isOutput(parent):
-            return parent.GetNodeReference(OutputTransform.PARENT)
-        return parent
+        while True:
+            if OutputTransform.isOfSequence(parent):
+                parent = parent.GetParentTransformNode()
+            elif OutputTransform.isOutput(parent):
+                parent = parent.GetNodeReference(OutputTransform.PARENT)
+            else:
+                return parent
 
     @staticmethod
     def originalMatrix(node):
-        """4x4 matrix from the node's coordinates to the world, without an output of this module that it is under.
+        """4x4 matrix from the node's coordinates to the world, without outputs of this module that it is under.
 
         Raises DiffuseMorphError when the original parent is not linear.
         """
-        parent = node.GetParentTransformNode()
-        if not OutputTransform.isOutput(parent):
-            return VolumeImage.parentMatrix(node)
-        original = parent.GetNodeReference(OutputTransform.PARENT)
+        original = OutputTransform.originalParent(node)
         return np.eye(4) if original is None else VolumeImage.transformMatrix(original, node.GetName())
 
     @staticmethod

@@ -7,11 +7,13 @@ from slicer import (
     vtkMRMLMarkupsROINode,
     vtkMRMLScalarVolumeNode,
     vtkMRMLSegmentationNode,
+    vtkMRMLSequenceBrowserNode,
     vtkMRMLTransformNode,
 )
 from slicer.i18n import tr as _
 from slicer.parameterNodeWrapper import WithinRange, parameterNodeWrapper
 
+from DiffuseMorphCore.job_options import SequenceOptions
 from DiffuseMorphCore.options import default_of
 
 LabelsNode = Union[vtkMRMLSegmentationNode, vtkMRMLLabelMapVolumeNode, None]
@@ -86,6 +88,15 @@ class ViewMode(enum.Enum):
         }[self.value]
 
 
+class SequenceReference(enum.Enum):
+    first = "first"
+    current = "current"
+    mean = "mean"
+
+    def label(self):
+        return {"first": _("first frame"), "current": _("the frame shown"), "mean": _("mean of all frames")}[self.value]
+
+
 @parameterNodeWrapper
 class DiffuseMorphSlicerParameterNode:
     """Everything the panel shows, kept in the scene. Names of widgets' SlicerParameterName properties are these."""
@@ -134,3 +145,11 @@ class DiffuseMorphSlicerParameterNode:
     synthesisSteps: Annotated[int, WithinRange(1, 2000)] = 80
     synthesisSeed: Annotated[int, WithinRange(0, 999999)] = 0
     synthesizedVolume: vtkMRMLScalarVolumeNode
+
+    sequenceBrowser: vtkMRMLSequenceBrowserNode
+    sequenceReference: SequenceReference = SequenceReference.first
+    sequenceSmoothing: Annotated[int, WithinRange(0, 20)] = default_of("smoothing", SequenceOptions)
+    sequencePeriodic: bool = default_of("periodic", SequenceOptions)
+    sequenceVolumes: bool = True
+    sequenceEta: Annotated[float, WithinRange(0.0, 1.0)] = 1.0
+    sequenceReport: str = ""

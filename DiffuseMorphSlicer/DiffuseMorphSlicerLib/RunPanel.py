@@ -37,6 +37,8 @@ class RunPanel:
             "align": _("Aligning"),
             "predict": _("Running the network"),
             "refine": _("Refining"),
+            "frames": _("Registering the frames"),
+            "smooth": _("Smoothing in time"),
             "deliver": _("Computing the results"),
             "display": _("Preparing the display"),
             "synthesize": _("Drawing the image"),

@@ -33,46 +33,61 @@ class VolumeImage:
         Raises DiffuseMorphError for a volume without voxels, with several components, sheared, or under a non-linear
         transform.
         """
-        import SimpleITK as sitk
-
-        name = node.GetName()
-        imageData = node.GetImageData()
-        if imageData is None or imageData.GetNumberOfPoints() == 0:
-            raise DiffuseMorphError(
-                _("The volume '{name}' has no voxels: load it again or choose another.").format(name=name)
-            )
-        if imageData.GetNumberOfScalarComponents() != 1:
-            raise DiffuseMorphError(
-                _(
-                    "The volume '{name}' has {count} components per voxel: convert it to a scalar volume "
-                    "with the Vector to Scalar Volume module first."
-                ).format(name=name, count=imageData.GetNumberOfScalarComponents())
-            )
+        name = _("The volume '{name}'").format(name=node.GetName())
+        array = VolumeImage.voxels(node, name)
         if parentToWorld is None:
             parentToWorld = VolumeImage.parentMatrix(node)
         geometry = parentToWorld @ VolumeImage.ijkToRAS(node)
-        axes = geometry[:3, :3]
-        spacing = np.linalg.norm(axes, axis=0)
+        VolumeImage.checkGeometry(geometry, array.shape, name)
+        return VolumeImage.ofVoxels(array, geometry, node)
+
+    @staticmethod
+    def voxels(node, name):
+        """The voxels of a scalar volume node, (k, j, i): a view, no copy. name: what messages begin with.
+
+        Raises DiffuseMorphError for a volume without voxels or with several components.
+        """
+        imageData = node.GetImageData()
+        if imageData is None or imageData.GetNumberOfPoints() == 0:
+            raise DiffuseMorphError(_("{name} has no voxels: load it again or choose another.").format(name=name))
+        if imageData.GetNumberOfScalarComponents() != 1:
+            raise DiffuseMorphError(
+                _(
+                    "{name} has {count} components per voxel: convert it to a scalar volume "
+                    "with the Vector to Scalar Volume module first."
+                ).format(name=name, count=imageData.GetNumberOfScalarComponents())
+            )
+        return slicer.util.arrayFromVolume(node)
+
+    @staticmethod
+    def checkGeometry(geometry, shape, name):
+        """Raises DiffuseMorphError for axes that are no image's. geometry: 4x4, voxels to mm. shape: (k, j, i)."""
+        spacing = np.linalg.norm(geometry[:3, :3], axis=0)
         if spacing.min() <= 0:
             raise DiffuseMorphError(
-                _("The volume '{name}' has an axis of zero length: correct its spacing in the Volumes module.").format(
-                    name=name
-                )
+                _("{name} has an axis of zero length: correct its spacing in the Volumes module.").format(name=name)
             )
-        directions = axes / spacing
+        directions = geometry[:3, :3] / spacing
         if np.abs(directions.T @ directions - np.eye(3)).max() > SHEAR_TOLERANCE:
             raise DiffuseMorphError(
                 _(
-                    "The axes of the volume '{name}' are not at right angles: resample it with the Resample "
+                    "{name} has axes that are not at right angles: resample it with the Resample "
                     "Scalar Volume module first."
                 ).format(name=name)
             )
-        array = slicer.util.arrayFromVolume(node)
-        thin = [axis for axis in range(3) if array.shape[2 - axis] == 1]
-        if len(thin) > 1:
+        if sorted(shape)[1] == 1:
             raise DiffuseMorphError(
-                _("The volume '{name}' is a single line of voxels: choose an image or a volume.").format(name=name)
+                _("{name} is a single line of voxels: choose an image or a volume.").format(name=name)
             )
+
+    @staticmethod
+    def ofVoxels(array, geometry, node):
+        """Copy voxels (k, j, i); no node is touched. geometry: 4x4 from voxels (i, j, k) to world RAS, checked."""
+        import SimpleITK as sitk
+
+        spacing = np.linalg.norm(geometry[:3, :3], axis=0)
+        directions = geometry[:3, :3] / spacing
+        thin = [axis for axis in range(3) if array.shape[2 - axis] == 1]
         if not thin:
             image = sitk.GetImageFromArray(array)
             rasToLps = LPS_TO_RAS[:3, :3]

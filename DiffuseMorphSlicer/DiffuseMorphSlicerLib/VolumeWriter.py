@@ -33,10 +33,16 @@ class VolumeWriter:
             node.SetAndObserveTransformNodeID(parent.GetID() if parent is not None else None)
         if node.GetDisplayNode() is None:
             node.CreateDefaultDisplayNodes()
-        display, source = node.GetDisplayNode(), like.GetDisplayNode() if like is not None else None
+        if like is not None:
+            VolumeWriter.showLike(node, like)
+        return node
+
+    @staticmethod
+    def showLike(node, like):
+        """Let a volume node have the window, level and colours of another."""
+        display, source = node.GetDisplayNode(), like.GetDisplayNode()
         if display is not None and source is not None and source.IsA("vtkMRMLScalarVolumeDisplayNode"):
             with slicer.util.NodeModify(display):
                 display.SetAutoWindowLevel(False)
                 display.SetWindowLevel(source.GetWindow(), source.GetLevel())
                 display.SetAndObserveColorNodeID(source.GetColorNodeID())
-        return node

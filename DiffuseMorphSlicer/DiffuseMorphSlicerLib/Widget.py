@@ -15,6 +15,7 @@ from .ParameterConnection import ParameterConnection
 from .ParameterNode import ViewMode
 from .ResultText import ResultText
 from .RunPanel import RunPanel
+from .SequencePanel import SequencePanel
 
 
 class DiffuseMorphSlicerWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
@@ -39,6 +40,7 @@ class DiffuseMorphSlicerWidget(ScriptedLoadableModuleWidget, VTKObservationMixin
         self.modelPanel = ModelPanel(self.ui)
         self.explorePanel = ExplorePanel(self.ui, self.logic, self._startExport)
         self.exportPanel = ExportPanel(self.ui, self.logic, self._startExport, self.runPanel.say)
+        self.sequencePanel = SequencePanel(self.ui, self.logic, self.runPanel)
         self.ui.registerButton.connect("clicked(bool)", lambda *_clicked: self.onRegister())
         self.ui.recomputeButton.connect("clicked(bool)", lambda *_clicked: self.onRegister(recompute=True))
         self.ui.synthesizeButton.connect("clicked(bool)", lambda *_clicked: self.onSynthesize())
@@ -94,7 +96,7 @@ class DiffuseMorphSlicerWidget(ScriptedLoadableModuleWidget, VTKObservationMixin
             self._connection.end()
             self._connection = None
         self._parameterNode = parameterNode
-        for panel in (self.modelPanel, self.explorePanel, self.exportPanel):
+        for panel in (self.modelPanel, self.explorePanel, self.exportPanel, self.sequencePanel):
             panel.setParameterNode(parameterNode)
         if parameterNode is not None:
             self._connection = ParameterConnection(parameterNode, self.ui, self.update)
@@ -125,6 +127,7 @@ class DiffuseMorphSlicerWidget(ScriptedLoadableModuleWidget, VTKObservationMixin
         self.modelPanel.update()
         self.explorePanel.update()
         self.exportPanel.update()
+        self.sequencePanel.update()
 
     def _onRunStateChanged(self):
         # PyTorch may have been installed meanwhile.

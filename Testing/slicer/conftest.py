@@ -56,3 +56,32 @@ def panel(module, scene):
     yield widget
     widget.cleanup()
     widget.parent.close()
+
+
+@pytest.fixture
+def beat(scene):
+    """The browser of a made heartbeat."""
+    from sequence_driver import add_beat
+
+    return add_beat()
+
+
+@pytest.fixture(scope="session")
+def _found():
+    return {}
+
+
+@pytest.fixture
+def known(_found, monkeypatch):
+    """The core answers with what it found before, where the question is the same: for tests of what becomes of it."""
+    import DiffuseMorphCore
+
+    compute = DiffuseMorphCore.register_sequence
+
+    def register(frames, *, progress=None, **options):
+        key = repr((frames.count, sorted(options.items())))
+        if key not in _found:
+            _found[key] = compute(frames, progress=progress, **options)
+        return _found[key]
+
+    monkeypatch.setattr(DiffuseMorphCore, "register_sequence", register)

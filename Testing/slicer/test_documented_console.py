@@ -31,6 +31,20 @@ def test_the_console_session(logic, application, monkeypatch, capsys):
     assert (Path(application.temporaryPath) / "trajectory.seq.nrrd").is_file()
 
 
+def test_the_session_with_a_sequence(logic, scene, capsys):
+    import slicer
+    from sequence_driver import add_beat, displaced
+
+    session = re.search(r"`logic` of the next section:\n\n```python\n(.*?)```", PAGE, flags=re.S)
+    browser = add_beat()
+    variables = {"slicer": slicer, "logic": logic}
+    exec(session.group(1), variables)
+    assert "registered" in capsys.readouterr().out
+    item = variables["transforms"].GetNthDataNode(2)
+    assert browser.GetSelectedItemNumber() == 2
+    assert abs(displaced(variables["beat"].transformNode) - 0.5 * displaced(item)).max() < 1e-4
+
+
 def test_options_named_on_the_page_exist(module):
     import inspect
 

@@ -149,7 +149,7 @@ def test_bound_widgets_and_parameters_agree():
     parameters = {statement.target.id for statement in node.body if isinstance(statement, ast.AnnAssign)}
     bound = [p.find("string").text for p in ui_tree().iter("property") if p.get("name") == "SlicerParameterName"]
     assert len(bound) == len(set(bound)), "two widgets are bound to one parameter"
-    by_hand = {"model", "device", "fieldColor", "report", "animationFile"}
+    by_hand = {"model", "device", "fieldColor", "report", "animationFile", "sequenceReport"}
     assert set(bound) == parameters - by_hand
 
 
@@ -181,7 +181,7 @@ def test_panel_has_the_sections_in_order():
         if w.get("class") == "ctkCollapsibleButton"
     ]
     outer = [s for s in sections if s not in ("Masks, initial transform, landmarks, labels", "Advanced")]
-    assert outer == ["Inputs", "Model and device", "Outputs", "Explore", "Result", "Export", "Synthesize"]
+    assert outer == ["Inputs", "Model and device", "Outputs", "Explore", "Result", "Export", "Sequence", "Synthesize"]
 
 
 def test_every_selector_gets_the_scene():
@@ -206,7 +206,7 @@ def test_nothing_heavy_is_imported_with_the_module(source):
             names = [statement.module]
         for name in names:
             top = name.split(".")[0]
-            light = name in ("DiffuseMorphCore.errors", "DiffuseMorphCore.options", "DiffuseMorphCore.progress")
+            light = name in (f"DiffuseMorphCore.{part}" for part in ("errors", "options", "job_options", "progress"))
             assert light or top in LIGHT_AT_IMPORT or top in __import__("sys").stdlib_module_names, name
 
 
@@ -224,7 +224,7 @@ def test_sentences_for_the_user_can_be_translated(source):
 
 
 def test_logic_has_no_widgets():
-    panels = {"Widget.py", "RunPanel.py", "ModelPanel.py", "ExplorePanel.py", "ExportPanel.py"}
+    panels = {"Widget.py", "RunPanel.py", "ModelPanel.py", "ExplorePanel.py", "ExportPanel.py", "SequencePanel.py"}
     for source in SOURCES:
         imports = set(re.findall(r"^\s*(?:import|from) (qt|ctk)\b", source.read_text(encoding="utf-8"), flags=re.M))
         assert not imports or source.name in panels, source.name

@@ -95,7 +95,7 @@ def test_what_cannot_be_registered_is_refused_by_name(module):
     from DiffuseMorphSlicerLib.VolumeImage import VolumeImage
 
     sheared = add_volume(axes=[[1, 0.3, 0], [0, 1, 0], [0, 0, 1]], name="Sheared")
-    assert "'Sheared' are not at right angles" in refused(lambda: VolumeImage.fromNode(sheared))
+    assert "'Sheared' has axes that are not at right angles" in refused(lambda: VolumeImage.fromNode(sheared))
     line = add_volume(shape=(1, 1, 9), name="Line")
     assert "'Line' is a single line" in refused(lambda: VolumeImage.fromNode(line))
     color = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLVectorVolumeNode", "Color")

@@ -106,7 +106,6 @@ class Application:
         for storage in (
             "vtkMRMLScriptedModuleNode",
             "vtkMRMLSequenceNode",
-            "vtkMRMLSequenceBrowserNode",
             "vtkMRMLTransformSequenceStorageNode",
             "vtkMRMLVolumeSequenceStorageNode",
             "vtkMRMLSegmentationNode",
@@ -118,6 +117,11 @@ class Application:
         ):
             if not scene.IsNodeClassRegistered(storage):
                 scene.RegisterNodeClass(getattr(slicer, storage)())
+        # Slicer's own: it is what lets the nodes of a browser follow its slider.
+        sequencesLogic = slicer.vtkSlicerSequencesLogic()
+        sequencesLogic.SetMRMLApplicationLogic(self.logic)
+        sequencesLogic.SetMRMLScene(scene)
+        slicer.modules.sequences = types.SimpleNamespace(logic=lambda: sequencesLogic)
         self._layoutManager = LayoutManager(scene, self.logic, viewSize)
 
 
