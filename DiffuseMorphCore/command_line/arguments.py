@@ -182,8 +182,8 @@ def add_format(parser: argparse.ArgumentParser, default: str | None) -> None:
     )
     parser.add_argument(
         "--format",
-        choices=("itk", "ants", "fsl"),
+        choices=("itk", "ants", "fsl", "freesurfer"),
         default=default,
-        help=f"{what}: itk (3D Slicer, SimpleITK), ants (an affine and warps as images), fsl (warps for applywarp)"
-        + (f" (default {default})" if default else ""),
+        help=f"{what}: itk (3D Slicer, SimpleITK), ants (an affine and warps as images), fsl (warps for applywarp), "
+        "freesurfer (a .lta and warps as .mgz)" + (f" (default {default})" if default else ""),
     )

@@ -24,7 +24,8 @@ The folder holds the complete result when report.json, the last of its files, is
   inverse_transform.h5    points of MOVING to points of FIXED
   deformation.npz         the deformation at every eta, for 'diffusemorph apply' and load_result in Python
                           (with --format ants 0GenericAffine.mat, 1Warp.nii.gz and 1InverseWarp.nii.gz in place of both,
-                          with --format fsl warp.nii.gz and inverse_warp.nii.gz)
+                          with --format fsl warp.nii.gz and inverse_warp.nii.gz, with --format freesurfer alignment.lta,
+                          warp.mgz and inverse_warp.mgz)
   report.json             similarity before and after, folding, displacements, times, settings, versions
   report.html             a page to look at the result with, slices, eta, difference, grid; opened by a double click
   preview.png             fixed, moving, moved, differences and the deformed grid

@@ -1,4 +1,4 @@
-"""Transforms for other programs: as ITK and Slicer, ANTs, and FSL want them."""
+"""Transforms for other programs: as ITK and Slicer, ANTs, FSL and FreeSurfer want them."""
 
 from __future__ import annotations
 
@@ -11,16 +11,17 @@ from DiffuseMorphCore.errors import DiffuseMorphError
 from DiffuseMorphCore.grid import Grid
 from DiffuseMorphCore.images import write_complete, write_image
 from DiffuseMorphCore.linear import affine_transform, linear_map
+from DiffuseMorphCore.registration.freesurfer_files import voxel_affine, write_lta, write_warp
 from DiffuseMorphCore.transforms import write_transform
 
 FORMATS = {
     "itk": ("transform.h5", "inverse_transform.h5"),
     "ants": ("0GenericAffine.mat", "1Warp.nii.gz", "1InverseWarp.nii.gz"),
     "fsl": ("warp.nii.gz", "inverse_warp.nii.gz"),
+    "freesurfer": ("alignment.lta", "warp.mgz", "inverse_warp.mgz"),
 }
 """The files of each format."""
 _FSL_DISPLACEMENT = 2006  # NIfTI's intent code for displacements of FNIRT
-_LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 
 
 def write_transforms(
@@ -40,7 +41,7 @@ def write_transforms(
     format : ``"itk"``: both as composite transforms. ``"ants"``: an affine and two warps, for ``antsApplyTransforms -t
         1Warp.nii.gz -t 0GenericAffine.mat`` and, back, ``-t [0GenericAffine.mat,1] -t 1InverseWarp.nii.gz``. ``"fsl"``:
         two displacement fields that hold everything, for ``applywarp --ref=fixed --in=moving --warp=warp`` and the way
-        back.
+        back. ``"freesurfer"``: two warps that hold everything, and the alignment alone (of a chain the identity).
 
     Returns
     -------
@@ -48,8 +49,8 @@ def write_transforms(
 
     Raises
     ------
-    DiffuseMorphError : an unknown format, an image's grid that is needed and not known, 2-D transforms for FSL, or a
-        file that cannot be written.
+    DiffuseMorphError : an unknown format, an image's grid that is needed and not known, 2-D transforms for FSL or
+        FreeSurfer, a format whose package is missing, or a file that cannot be written.
     """
     if format not in FORMATS:
         raise DiffuseMorphError(f"The format '{format}' is unknown: choose one of {', '.join(FORMATS)}.")
@@ -62,6 +63,12 @@ def write_transforms(
         write_transform(affine, folder / names[0])
         for field, name in zip(fields, names[1:]):
             write_image(sitk.Cast(field, sitk.sitkVectorFloat32), folder / name)
+    elif format == "freesurfer":
+        _check_volumes(forward, "FreeSurfer")
+        there, back = _dense(forward, fixed), _dense(backward, moving)
+        write_lta(_affine_and_fields(forward, backward, fixed, moving)[0], fixed, moving, folder / names[0])
+        for field, grids, name in ((there, (fixed, moving), names[1]), (back, (moving, fixed), names[2])):
+            write_warp(sitk.GetArrayFromImage(field), *grids, folder / name)
     else:
         for transform, grids, name in ((forward, (fixed, moving), names[0]), (backward, (moving, fixed), names[1])):
             _write_fsl(transform, *grids, folder / name)
@@ -103,8 +110,7 @@ def _dense(transform: sitk.Transform, grid: Grid | None) -> sitk.Image:
 
 def _write_fsl(transform: sitk.Transform, reference: Grid | None, source: Grid | None, path: Path) -> None:
     """A relative displacement field of FNIRT: from FSL's coordinates on the reference to those on the source."""
-    if transform.GetDimension() != 3:
-        raise DiffuseMorphError("FSL has no 2-D transforms: choose the format itk or ants.")
+    _check_volumes(transform, "FSL")
     try:
         import nibabel
     except ImportError as error:
@@ -117,11 +123,12 @@ def _write_fsl(transform: sitk.Transform, reference: Grid | None, source: Grid |
     there = source.indices(reference.points(voxels) + shifts.reshape(-1, 3))
     change = _fsl_coordinates(there, source) - _fsl_coordinates(voxels, reference)
     image = nibabel.Nifti1Image(
-        np.ascontiguousarray(change.reshape(*reference.shape, 3).transpose(2, 1, 0, 3), np.float32), _affine(reference)
+        np.ascontiguousarray(change.reshape(*reference.shape, 3).transpose(2, 1, 0, 3), np.float32),
+        voxel_affine(reference),
     )
     image.header.set_intent(_FSL_DISPLACEMENT, allow_unknown=True)
-    image.set_qform(_affine(reference), code=1)
-    image.set_sform(_affine(reference), code=1)
+    image.set_qform(voxel_affine(reference), code=1)
+    image.set_sform(voxel_affine(reference), code=1)
     image.header.set_xyzt_units("mm")
     write_complete(path, lambda part: nibabel.save(image, str(part)), image.get_data_dtype().itemsize * change.size)
 
@@ -131,14 +138,11 @@ def _fsl_coordinates(indices: np.ndarray, grid: Grid) -> np.ndarray:
     left (where the orientation is "radiological").
     """
     scaled = indices * np.array(grid.spacing)
-    if np.linalg.det(_affine(grid)[:3, :3]) > 0:
+    if np.linalg.det(voxel_affine(grid)[:3, :3]) > 0:
         scaled[:, 0] = (grid.size[0] - 1) * grid.spacing[0] - scaled[:, 0]
     return scaled
 
 
-def _affine(grid: Grid) -> np.ndarray:
-    """Voxel indices to mm in RAS, (4, 4)."""
-    matrix = np.eye(4)
-    matrix[:3, :3] = np.array(grid.direction).reshape(3, 3) * np.array(grid.spacing)
-    matrix[:3, 3] = grid.origin
-    return _LPS_TO_RAS @ matrix
+def _check_volumes(transform: sitk.Transform, program: str) -> None:
+    if transform.GetDimension() != 3:
+        raise DiffuseMorphError(f"{program} has no 2-D transforms: choose the format itk or ants.")
