@@ -167,6 +167,19 @@ def parser() -> argparse.ArgumentParser:
         "--reference", default="default", metavar="ROW", help="the row beside which the others stand (default: default)"
     )
     versus.set_defaults(run=jobs.versus, threads=1)
+    outlines = commands.add_parser("outlines", help="a picture of the moved structures over the fixed ones of one pair")
+    outlines.add_argument("benchmark", choices=sorted(BENCHMARK_HELP), help="on which images")
+    _add_common(outlines)
+    outlines.add_argument(
+        "--pair",
+        required=True,
+        metavar="MOVING_to_FIXED",
+        help="names of two scans, as cases.csv of the benchmark has them",
+    )
+    outlines.add_argument("--labels", type=_sides, default=(), metavar="N,N", help="structures to draw (default: all)")
+    outlines.add_argument("--methods", default="affine,default", help="columns (default: %(default)s)")
+    add_options(outlines, "modality")
+    outlines.set_defaults(run=jobs.outlines)
     robustness = commands.add_parser("robustness", help="success rates under known disturbances of the moving image")
     robustness.add_argument("benchmark", choices=["brain", "hippocampus", "heart"], help="on which images")
     _add_common(robustness)

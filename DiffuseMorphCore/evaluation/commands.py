@@ -52,6 +52,25 @@ def curve(options: argparse.Namespace) -> str:
     return page.read_text(encoding="utf-8")
 
 
+def outlines(options: argparse.Namespace) -> str:
+    """A picture of structures."""
+    from DiffuseMorphCore.evaluation.methods import chosen_methods
+    from DiffuseMorphCore.evaluation.outlines import run_outlines
+
+    settings = RegistrationOptions(modality=options.modality, device=options.device)
+    picture = run_outlines(
+        options.benchmark,
+        options.data,
+        options.out,
+        options.pair,
+        options.labels,
+        chosen_methods(options.methods),
+        settings,
+        options.threads,
+    )
+    return f"The picture is '{picture}'."
+
+
 def versus(options: argparse.Namespace) -> str:
     """Several runs on one page."""
     from DiffuseMorphCore.evaluation.versus import run_versus
