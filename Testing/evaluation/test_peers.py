@@ -141,6 +141,19 @@ def test_the_real_drivers_where_their_environments_are_at_hand(name, oblique_pai
     assert outcome.cpu_seconds > 0 and "not installed" not in outcome.details["versions"].values()
 
 
+@pytest.mark.parametrize("name", [name for name in PEERS if 2 in PEERS[name].dimensions])
+def test_the_real_drivers_in_2d(name):
+    if name not in AT_HAND:
+        pytest.skip(f"needs an environment with {PEERS[name].distribution}, named in DIFFUSEMORPH_PEERS")
+    where, heights = np.array([(32, 28), (18, 20), (46, 22), (24, 46)]), (160, 60, 60, 60)
+    fixed, moving = (sitk.GetImageFromArray(spots((64, 72), where + (0, shift), heights, 90.0)) for shift in (0, 3))
+    for image in (fixed, moving):
+        image.SetSpacing((1.0, 1.3))
+    outcome = peer_methods([name], AT_HAND, 2, 1)[name][1](fixed, moving, RegistrationOptions(device="cpu"))
+    points = [(place, (place[0] + 3, place[1])) for place in ((x, 1.3 * y) for y, x in where.tolist())]
+    assert mean_error(outcome.transform, points) < 1
+
+
 @pytest.mark.parametrize("name", PEERS)
 def test_an_environment_without_the_program_is_refused_before_anything_runs(name):
     module = {"elastix": "itk", "convexadam": "convexAdam", "fireants": "fireants"}[name]

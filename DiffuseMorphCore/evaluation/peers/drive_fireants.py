@@ -7,6 +7,7 @@ side of the fixed image has fewer than 32 voxels, so such an image gets a rim of
 
 from __future__ import annotations
 
+import numpy as np
 from exchange import drive
 
 SMALLEST_SIDE = 32
@@ -60,8 +61,21 @@ def register(images, request):
 
 
 def write(registration, images, request):
-    """Its whole displacement, alignment included."""
-    registration.save_as_ants_transforms(request["field"])
+    """Its whole displacement, alignment included: FireANTs' own way of writing it fails in 2-D."""
+    import SimpleITK as sitk
+
+    fixed = images[0].images[0].itk_image
+    ndim = fixed.GetDimension()
+    # Where each fixed voxel goes, from -1 to 1 across the moving image, x first.
+    where = registration.get_warped_coordinates(*images)[0].detach().cpu().numpy().astype(float)
+    to_mm = images[1].get_torch2phy()[0].cpu().numpy().astype(float)
+    there = where @ to_mm[:ndim, :ndim].T + to_mm[:ndim, ndim]
+    indices = np.moveaxis(np.indices(where.shape[:-1]), 0, -1)[..., ::-1]
+    directions = np.reshape(fixed.GetDirection(), (ndim, ndim)) * np.array(fixed.GetSpacing())
+    points = indices @ directions.T + fixed.GetOrigin()
+    field = sitk.GetImageFromArray((there - points).astype(np.float32), isVector=True)
+    field.CopyInformation(fixed)
+    sitk.WriteImage(field, request["field"])
 
 
 if __name__ == "__main__":
