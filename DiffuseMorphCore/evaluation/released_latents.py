@@ -26,14 +26,16 @@ from DiffuseMorphCore.networks.model_file import load_model
 from DiffuseMorphCore.registration import register
 from DiffuseMorphCore.registration.canonical import with_canonical
 from DiffuseMorphCore.registration.predict import network_images, trajectory
-from DiffuseMorphCore.similarity import ImagePair
+from DiffuseMorphCore.similarity import ImagePair, local_correlation
 
 MODELS = ("default3d", "canonical3d")
 ETAS = (0.0, 0.1, 0.25, 0.5, 0.75, 1.0)
-BRIGHTEST = 99.5
+BRIGHTEST, WINDOW = 99.5, 5
 LATENT_LINES = (
     ("two_contrasts", "the same person's other contrast: latents"),
     ("two_images", "the same: the images themselves"),
+    ("two_contrasts_locally", "the same, squared, in windows of 5 voxels: latents"),
+    ("two_images_locally", "in windows: the images themselves"),
     ("with_fixed", "the fixed T1 with its latent"),
     ("with_moving", "the moving T1 with that latent"),
     ("with_difference", "fixed - moving with that latent"),
@@ -121,6 +123,8 @@ def _model_row(model: DiffuseMorph, same: ImagePair, different: ImagePair, grid:
     row = {
         "two_contrasts": _correlation(latent, other.latent, head),
         "two_images": _correlation(fixed, fixed_flair, head),
+        "two_contrasts_locally": float(local_correlation(latent, other.latent, WINDOW, head.to(fixed))),
+        "two_images_locally": float(local_correlation(fixed, fixed_flair, WINDOW, head.to(fixed))),
         "with_fixed": _correlation(latent, fixed, head),
         "with_moving": _correlation(latent, moving, head),
         "with_difference": _correlation(latent, fixed - moving, head),

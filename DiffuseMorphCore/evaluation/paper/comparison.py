@@ -133,17 +133,19 @@ class Comparison:
             **score_case(case, at, self.data),
         }
 
+    def seeds_of(self, method: str) -> tuple[int, ...]:
+        """The seeds that a method is run with: nothing is random about the initial state, and SyN's seed is fixed."""
+        return self.seeds if method.removesuffix(REFINED) in COMPARED else self.seeds[:1]
+
     def rows(self) -> dict[str, list[dict]]:
         """Method -> one row a case and seed; what the folder already holds is not run again."""
         records = Records(self.out, self.settings())
         cases = self.judged()
         found: dict[str, list[dict]] = {}
         for method in self.methods:
-            # Nothing is random about the initial state and SyN is given a fixed seed: once is enough.
-            seeds = self.seeds if method.removesuffix(REFINED) in COMPARED else self.seeds[:1]
             found[method] = [
                 records.row((method, f"seed{seed}", case.name), partial(self._score, method, seed, case))
-                for seed in seeds
+                for seed in self.seeds_of(method)
                 for case in cases
             ]
         records.write_csv("cases.csv", [row for rows in found.values() for row in rows])
