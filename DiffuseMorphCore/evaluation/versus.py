@@ -20,6 +20,9 @@ from DiffuseMorphCore.evaluation.report import markdown_table, number, probabili
 OWN = ("affine", "network", "zero", "network+refine", "fast", "default", "best")
 """Rows of this project; the others are drawn as points of their own."""
 
+MARKERS = "osD^v<>PX*hp"
+"""One for each method of a picture."""
+
 REGULARITY = {"folded": 100.0, "sd_log_jacobian": 1.0, "peak_gib": 1.0}
 """Measures of a method's own pairs that stand beside the compared ones, with what they are multiplied by."""
 
@@ -216,33 +219,31 @@ def draw(found: dict[str, list[Standing]], path: Path) -> Path:
     columns = min(3, max(len(found), 1))
     rows = -(-len(found) // columns)
     figure, axes = canvas(rows, columns, width=3.9, height=3.3)
+    order = list(dict.fromkeys(line.method for lines in found.values() for line in lines if line.method not in OWN))
+    order += [method for method in OWN if any(line.method == method for lines in found.values() for line in lines)]
     for axis in axes.ravel()[len(found) :]:
         axis.set_axis_off()
     for axis, (benchmark, lines) in zip(axes.ravel(), found.items()):
         most = max(line.pairs for line in lines)
         times = [line.seconds for line in lines if line.seconds]
-        middle = np.sqrt(min(times) * max(times))
         for line in lines:
             if not line.seconds:
                 continue
-            colour = "#c44e52" if line.method in OWN else "#4878a8"
+            place = order.index(line.method)
             axis.plot(
-                line.seconds, line.score, "o", ms=6, color=colour, mfc=colour if 2 * line.pairs >= most else "white"
-            )
-            to_the_left = line.seconds > middle
-            axis.annotate(
-                title_of(line.method),
-                (line.seconds, line.score),
-                (-5 if to_the_left else 5, 4),
-                textcoords="offset points",
-                ha="right" if to_the_left else "left",
-                fontsize=6,
+                line.seconds,
+                line.score,
+                MARKERS[place % len(MARKERS)],
+                ms=7,
+                color="#c44e52" if line.method in OWN else f"C{place}",
+                mfc=None if 2 * line.pairs >= most else "white",
+                label=title_of(line.method),
             )
         ours = [(line.seconds, line.score) for line in lines if line.method in ("fast", "default", "best")]
         if ours:
             axis.plot(*np.array(sorted(ours)).T, color="#c44e52", lw=1)
         axis.set_xscale("log")
-        ticks = [10.0**power for power in range(-1, 5)]
+        ticks = [step * 10.0**power for power in range(-1, 5) for step in (1, 3)]
         axis.set_xticks(ticks, [f"{tick:g}" for tick in ticks], fontsize=7)
         axis.xaxis.set_minor_locator(NullLocator())
         axis.set_xlim(min(times) / 2, max(times) * 2)
@@ -254,4 +255,8 @@ def draw(found: dict[str, list[Standing]], path: Path) -> Path:
         axis.set_title(f"{benchmark} ({most} pairs)" if most > 1 else f"{benchmark} (1 pair)", fontsize=9)
         axis.set_xlabel("seconds of the processor", fontsize=8)
         axis.set_ylabel(measure_of(benchmark)[1], fontsize=8)
+    named = {
+        label: handle for axis in axes.ravel() for handle, label in zip(*axis.get_legend_handles_labels(), strict=True)
+    }
+    figure.legend(named.values(), named.keys(), loc="outside lower center", ncols=min(4, columns + 1), fontsize=7)
     return save(figure, path)
