@@ -17,7 +17,7 @@ from DiffuseMorphCore.evaluation.methods import METHODS
 from DiffuseMorphCore.evaluation.paper.pictures import canvas, save
 from DiffuseMorphCore.options import RegistrationOptions
 
-FIXED, MOVED = "#c9c9c9", "#b02020"
+FIXED, AROUND, MOVED = "#c9c9c9", "#9a9a9a", "#b02020"
 
 
 def run_outlines(
@@ -31,7 +31,8 @@ def run_outlines(
     threads: int = 2,
 ) -> Path:
     """One picture, `outlines.png` in ``out``: a row for each plane through the middle of the structures (in 2-D the
-    image), a column for each method. The fixed structures are grey, the outlines of the moved ones red.
+    image), a column for each method. The fixed structures are grey, the outlines of the moved ones red; a thin line is
+    the border of all fixed labels.
 
     Parameters
     ----------
@@ -75,13 +76,13 @@ def draw(
     path: Path,
 ) -> Path:
     """The picture of label maps (array order) on one grid with voxels of ``spacing``; ``scores`` are in the titles."""
-    inside = np.argwhere(np.isin(fixed, labels))
-    middle = np.median(inside, axis=0).astype(int)
-    cut = (inside.min(axis=0), inside.max(axis=0) + 1)
+    middle = np.median(np.argwhere(np.isin(fixed, labels)), axis=0).astype(int)
+    labelled = np.argwhere(fixed > 0)
+    cut = (labelled.min(axis=0), labelled.max(axis=0) + 1)
     window = tuple(slice(max(0, low - 6), high + 6) for low, high in zip(*cut))
     planes = [(None, ())] if fixed.ndim == 2 else [(axis, middle[axis]) for axis in range(3)]
     figure, axes = canvas(len(planes), len(moved), width=3.2, height=3.2)
-    for row, (axis, index) in zip(axes, planes):
+    for place, (axis, index) in enumerate(planes):
 
         def plane(array: np.ndarray, axis: int | None = axis, index: int | tuple = index) -> np.ndarray:
             if axis is None:
@@ -90,8 +91,10 @@ def draw(
 
         sides = [side for each, side in enumerate(spacing) if each != axis]
         below = plane(fixed)
-        for column, (name, array) in zip(row, moved.items()):
+        for column, (name, array) in zip(axes[place], moved.items()):
             shown = plane(array)
+            if (below > 0).any() and not (below > 0).all():
+                column.contour(below > 0, levels=[0.5], colors=AROUND, linewidths=0.6)
             for label in labels:
                 if (below == label).any():
                     column.contourf(below == label, levels=[0.5, 1.5], colors=[FIXED])
@@ -101,6 +104,6 @@ def draw(
             column.set_aspect(sides[0] / sides[1])
             if axis == 0 or axis is None:
                 column.invert_yaxis()  # the front of a head, and the first row of a picture, are above
-            if row is axes[0]:
+            if place == 0:
                 column.set_title(f"{METHODS[name][0]}, Dice {scores[name]:.3f}", fontsize=9)
     return save(figure, path)

@@ -16,14 +16,15 @@ from Testing.evaluation.test_benchmark import write_heart
 def middles(path, panels):
     """For each panel from left to right: (row, column) of the middle of grey and of red, in pixels."""
     picture = np.asarray(Image.open(path).convert("RGB")).astype(int)
-    picture = picture[30:]  # the titles
+    picture = picture[45:]  # the titles
     red = (picture[..., 0] > 150) & (picture[..., 1] < 90)
     grey = np.abs(picture - 201).max(axis=2) < 4
     width = picture.shape[1] // panels
     found = []
     for index in range(panels):
         part = slice(index * width, (index + 1) * width)
-        found.append([np.argwhere(each[:, part]).mean(axis=0) for each in (grey, red)])
+        line = np.argwhere(red[:, part])
+        found.append([np.argwhere(grey[:, part]).mean(axis=0), (line.min(axis=0) + line.max(axis=0)) / 2])
     return found
 
 
