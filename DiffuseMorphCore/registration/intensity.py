@@ -11,8 +11,6 @@ from DiffuseMorphCore.errors import DiffuseMorphError
 
 CT_RANGE = (-1000.0, 1000.0)
 """Hounsfield units kept of a CT; air, soft tissue and most bone lie inside."""
-OBJECT = 0.1
-"""Share of the range of intensities off the background from which on there is something in a voxel of usual size."""
 _SAMPLES = 500_000  # voxels that tell the percentiles
 _ROUNDING = 1e-5  # of the range of intensities
 _MOST_COMMON = 0.3  # share of the border that one value must have to be the background
@@ -150,12 +148,3 @@ def _border(array: np.ndarray, inside: np.ndarray | None) -> np.ndarray:
             face = np.take(array, index, axis=axis)
             found.append(face.ravel() if inside is None else face[np.take(inside, index, axis=axis)])
     return np.concatenate(found)
-
-
-def object_of(values: np.ndarray, background: float, least: float = OBJECT) -> np.ndarray:
-    """Where there is something but background, (*spatial) bool; everywhere where there is nothing else.
-
-    values : intensities from 0 to 1. least : how far off the background something is.
-    """
-    inside = np.abs(values - background) > least
-    return inside if inside.any() else np.ones_like(inside)

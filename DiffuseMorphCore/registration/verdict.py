@@ -12,7 +12,7 @@ import torch
 from DiffuseMorphCore.displacement import Displacement
 from DiffuseMorphCore.grid import Grid
 from DiffuseMorphCore.registration.explained import explained
-from DiffuseMorphCore.registration.intensity import object_of
+from DiffuseMorphCore.registration.object_mask import object_of
 from DiffuseMorphCore.registration.working_grid import working_shape
 from DiffuseMorphCore.similarity import ImagePair
 from DiffuseMorphCore.warp import downsample, jacobian_determinant, resize, smooth, warp

@@ -16,7 +16,7 @@ from DiffuseMorphCore.images import resample_labels
 from DiffuseMorphCore.images.frames import Frames
 from DiffuseMorphCore.options import RegistrationOptions
 from DiffuseMorphCore.registration.carried import image_to_warp, points_of, points_to_warp
-from DiffuseMorphCore.registration.intensity import object_of
+from DiffuseMorphCore.registration.object_mask import object_of
 from DiffuseMorphCore.registration.prepare import PreparedScan
 from DiffuseMorphCore.registration.result import Registration
 from DiffuseMorphCore.registration.sequence.fields import Fields

@@ -16,7 +16,7 @@ from DiffuseMorphCore.grid import Grid
 from DiffuseMorphCore.job_options import TemplateOptions
 from DiffuseMorphCore.options import RegistrationOptions, split_options, takes_options
 from DiffuseMorphCore.progress import Progress, advance, part_of
-from DiffuseMorphCore.registration.intensity import object_of
+from DiffuseMorphCore.registration.object_mask import object_of
 from DiffuseMorphCore.registration.quality import versions
 from DiffuseMorphCore.registration.result import Registration
 from DiffuseMorphCore.registration.stages import Stopwatch

@@ -16,7 +16,7 @@ import SimpleITK as sitk
 from DiffuseMorphCore.errors import DiffuseMorphError
 from DiffuseMorphCore.grid import Grid
 from DiffuseMorphCore.images import as_image, check_image, image_suffix, printable
-from DiffuseMorphCore.registration.intensity import OBJECT
+from DiffuseMorphCore.registration.object_mask import OBJECT
 from DiffuseMorphCore.registration.prepare import PreparedScan, is_slice, prepare
 
 

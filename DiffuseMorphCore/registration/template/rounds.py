@@ -13,8 +13,8 @@ import torch
 from DiffuseMorphCore.displacement import Displacement
 from DiffuseMorphCore.grid import Grid
 from DiffuseMorphCore.progress import Progress, advance
-from DiffuseMorphCore.registration.intensity import object_of
 from DiffuseMorphCore.registration.mapping import Mapping
+from DiffuseMorphCore.registration.object_mask import object_of
 from DiffuseMorphCore.registration.pipeline import register
 from DiffuseMorphCore.registration.repair import unfold
 from DiffuseMorphCore.registration.template.average import Scale, average, sharpness
