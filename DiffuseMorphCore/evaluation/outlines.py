@@ -56,9 +56,8 @@ def run_outlines(
     shared = metrics.shared_labels(target, source, data_set.structures)
     wanted = [label for label in labels or shared if label in shared]
     if not wanted:
-        raise DiffuseMorphError(
-            f"Not one of the structures {', '.join(map(str, labels))} is in both images of '{pair}'."
-        )
+        asked = ", ".join(map(str, labels)) or "that are judged"
+        raise DiffuseMorphError(f"Not one of the structures {asked} is in both images of '{pair}': name others.")
     moved = {}
     for name in methods:
         outcome = METHODS[name][1](fixed, moving, settings)

@@ -110,9 +110,7 @@ def signed_correlation(pair: ImagePair) -> float:
     scale = max(1.0, (pair.fixed[0, 0].numel() / COMPARED_VOXELS[ndim]) ** (1 / ndim))
     small = pair.at(tuple(max(8, round(size / scale)) for size in pair.shape))
     fixed, moving = small.fixed, small.moving
-    counted = (fixed > 0.08 * fixed.quantile(0.99)) & (moving > 0.08 * moving.quantile(0.99))
-    for mask in (small.fixed_mask, small.moving_mask):
-        counted = counted if mask is None else counted & (mask > 0.9)
+    counted = (fixed > 0.08 * fixed.quantile(0.99)) & (moving > 0.08 * moving.quantile(0.99)) & _seen(small)
     weight = counted.to(fixed)
     size = box_sum(weight, _WINDOW)
 
@@ -140,10 +138,7 @@ def directions_apart(pair: ImagePair, grid: Grid) -> float | None:
 
     pair : on ``grid``, with canonical images.
     """
-    counted = torch.ones_like(pair.fixed)
-    for mask in (pair.fixed_mask, pair.moving_mask):
-        counted = counted if mask is None else counted * (mask > 0.9)
-    counted = _middle((pair.fixed_canonical + pair.moving_canonical) / 2, counted > 0, grid)
+    counted = _middle((pair.fixed_canonical + pair.moving_canonical) / 2, _seen(pair), grid)
     if counted is None:
         return None
     fixed = contrast_direction(pair.fixed, pair.fixed_canonical, counted)
@@ -151,6 +146,14 @@ def directions_apart(pair: ImagePair, grid: Grid) -> float | None:
     if fixed is None or moving is None:
         return None
     return abs((fixed - moving + 180) % 360 - 180)
+
+
+def _seen(pair: ImagePair) -> Tensor:
+    """Where both masks of a pair, if it has any, let the images count; boolean, of their shape."""
+    seen = torch.ones_like(pair.fixed, dtype=torch.bool)
+    for mask in (pair.fixed_mask, pair.moving_mask):
+        seen = seen if mask is None else seen & (mask > 0.9)
+    return seen
 
 
 def _middle(canonical: Tensor, counted: Tensor, grid: Grid) -> Tensor | None:
