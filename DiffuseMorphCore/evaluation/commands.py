@@ -205,6 +205,14 @@ def sequence(options: argparse.Namespace) -> str:
     return page.read_text(encoding="utf-8")
 
 
+def lesion(options: argparse.Namespace) -> str:
+    """Lesions, ignored and not."""
+    from DiffuseMorphCore.evaluation.lesion import run_lesion
+
+    page = run_lesion(options.out, model=options.model, quality=options.quality, threads=options.threads)
+    return page.read_text(encoding="utf-8")
+
+
 def latents(options: argparse.Namespace) -> str:
     """The latents of bundled models."""
     from DiffuseMorphCore.devices import choose_device
