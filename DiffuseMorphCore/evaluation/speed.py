@@ -76,7 +76,7 @@ def stage_rows(fixed: Path, moving: Path, model: str | None, device: str, rates:
     working, ndim = tuple(reversed(result.report["grids"]["working"])), images[0].GetDimension()
     field = 4 * ndim * math.prod(result.grid.shape)
     shapes = levels(working, RefinementSettings().coarsest)
-    steps, settings = PRESETS["default"].settings("auto", math.prod(working))
+    steps, settings = PRESETS["default"].settings("auto", working)
     counts = step_counts(steps, len(shapes), settings.coarse_steps)
     volumes = [refinement_volumes(ndim, 1.0)] * len(shapes)
     refined = visited_volumes(told[:-1], shapes, counts, volumes)

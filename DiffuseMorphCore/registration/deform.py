@@ -75,7 +75,7 @@ class Deforming:
     ) -> None:
         self.pair, self.grid, self.goal, self.options, self.progress = pair, grid, goal, options, progress
         self.voxels = torch.Size(pair.shape).numel()
-        self.steps, self.settings = PRESETS[options.quality].settings(options.refine, self.voxels)
+        self.steps, self.settings = PRESETS[options.quality].settings(options.refine, pair.shape)
         self.settings = replace(self.settings, free=free_axes(options.restrict, grid.ndim))
 
     def similarity(self, displacement: Displacement) -> float:

@@ -6,6 +6,7 @@ import math
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -18,6 +19,11 @@ _ABOUT_EQUAL = 0.77  # sides of voxels from which on they count as equal: a grid
 _VOLUMES = (0.05, 20.0)  # determinants beyond are taken as these: folds have no logarithm
 _READ_EVERY, _RARELY = {"cpu": 1}, 4
 """Steps after which it is looked whether to go on: on a GPU each look waits for all that was ordered."""
+_IN_2D = {"force_smoothing": 4.0, "field_smoothing": 1.3}
+"""A pixel is compared with 25 in a window where a voxel is with 125, so in two dimensions the force is less certain. 36
+slices of hearts and 30 pairs of faces that methods are chosen on: Dice .804 and landmarks 1.71 pixels apart with the
+lengths of three dimensions, .838 and 1.53 with these (force smoothing alone .842 and 1.70). Hippocampi in 3-D lose by
+either (.785 to .781 with a force smoothing of 2, .780 with a field smoothing of 1)."""
 _LARGEST_RATE = 0.6  # voxels² a step, up to which diffusion in three dimensions is stable
 
 
@@ -55,6 +61,11 @@ class RefinementSettings:
     finest: tuple[int, float] = (10, 1e-3)
     thinness: tuple[float, ...] | None = None
     free: tuple[float, ...] | None = None
+
+    @classmethod
+    def for_images(cls, ndim: int, **changes: Any) -> RefinementSettings:
+        """What suits images of so many dimensions, with ``changes``."""
+        return cls(**(_IN_2D if ndim == 2 else {}) | changes)
 
     def at(self, fineness: float) -> RefinementSettings:
         """The same for a level with ``fineness`` times as many voxels a side as the reference grid."""

@@ -6,6 +6,7 @@ Resources/Results.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from DiffuseMorphCore.registration.descent import RefinementSettings
@@ -24,17 +25,18 @@ class Preset:
     steps: int
     finest: tuple[int, float]
 
-    def settings(self, steps: str | int, voxels: int) -> tuple[int, RefinementSettings]:
-        """Steps on the finest grid, and the settings, for ``"auto"`` or a number on a working grid of so many voxels.
+    def settings(self, steps: str | int, shape: tuple[int, ...]) -> tuple[int, RefinementSettings]:
+        """Steps on the finest grid, and the settings, for ``"auto"`` or a number on a working grid of ``shape``.
 
         A number that is asked for is used up unless nothing at all is gained. On small grids steps cost little, so
         there are as many as may pay.
         """
         if steps != "auto":
-            return int(steps), RefinementSettings()
-        if voxels <= LARGE_GRID:
-            return AUTOMATIC_STEPS, RefinementSettings()
-        return self.steps, RefinementSettings(coarse_steps=4 * AUTOMATIC_STEPS, finest=self.finest)
+            return int(steps), RefinementSettings.for_images(len(shape))
+        if math.prod(shape) <= LARGE_GRID:
+            return AUTOMATIC_STEPS, RefinementSettings.for_images(len(shape))
+        changes = {"coarse_steps": 4 * AUTOMATIC_STEPS, "finest": self.finest}
+        return self.steps, RefinementSettings.for_images(len(shape), **changes)
 
 
 AUTOMATIC_STEPS = 12

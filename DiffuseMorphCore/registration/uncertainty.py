@@ -67,7 +67,7 @@ def uncertainty(
     coarse, end = delivered.grid, delivered.values
     changed = _network_changes(model, pair, displacement.grid, shape)
     total = torch.zeros(1, 1, *shape)
-    only_here = RefinementSettings(coarsest=max(shape))  # no coarser grids
+    only_here = RefinementSettings.for_images(len(shape), coarsest=max(shape))  # no coarser grids
     for sample in range(samples):
         advance(sample / samples)
         start = end + changed(sample / samples, seed + sample)

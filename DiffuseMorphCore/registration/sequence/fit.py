@@ -70,8 +70,7 @@ class SequenceFit:
     _known: ImagePair | None = None
 
     def __post_init__(self) -> None:
-        voxels = int(np.prod(self.grid.shape))
-        self.steps, settings = PRESETS[self.options.quality].settings(self.options.refine, voxels)
+        self.steps, settings = PRESETS[self.options.quality].settings(self.options.refine, self.grid.shape)
         self.settings = replace(settings, free=free_axes(self.options.restrict, self.grid.ndim))
         half = (max(self.grid.shape) + 1) // 2
         self._near = replace(self.settings, coarsest=max(half, settings.coarsest), coarse_steps=self.steps)
