@@ -265,9 +265,10 @@ def parser() -> argparse.ArgumentParser:
     cohort.add_argument("--seconds", type=float, default=10.0, metavar="S", help="that they wait (default: 10)")
     cohort.add_argument("--rows", type=int, default=100_000, metavar="N", help="of a long table (default: 100000)")
     cohort.set_defaults(run=jobs.cohort)
-    memory = commands.add_parser("memory", help="peak memory of a 160x192x224 registration, in a process of its own")
+    memory = commands.add_parser("memory", help="time and peak memory by preset, of images as large as users have")
     _add_common(memory, data=False)
-    memory.add_argument("--scales", default="1", help="comma-separated: times the voxels of 160x192x224 (default: 1)")
+    memory.add_argument("--images", default="brain,head,ct,slide", metavar="KIND,KIND", help="default: %(default)s")
+    memory.add_argument("--quality", default="fast,default,best", metavar="NAME,NAME", help="default: %(default)s")
     memory.add_argument("--model", default="default", metavar="NAME|FILE")
     memory.set_defaults(run=jobs.memory)
     return top

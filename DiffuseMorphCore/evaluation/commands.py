@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Collection
 from pathlib import Path
 
 from DiffuseMorphCore.errors import DiffuseMorphError
@@ -112,11 +113,18 @@ def uncertainty(options: argparse.Namespace) -> str:
 
 
 def memory(options: argparse.Namespace) -> str:
-    """Memory and time by the size of the grid."""
-    from DiffuseMorphCore.evaluation.memory import run_memory
+    """Memory and time by the size of the images."""
+    from DiffuseMorphCore.evaluation.memory import KINDS, run_memory
+    from DiffuseMorphCore.options import QUALITIES
 
-    scales = tuple(float(scale) for scale in options.scales.split(","))
-    page = run_memory(options.out, scales=scales, model=options.model, device=options.device, threads=options.threads)
+    page = run_memory(
+        options.out,
+        kinds=[KINDS[name] for name in _chosen(options.images, KINDS, "--images")],
+        qualities=_chosen(options.quality, QUALITIES, "--quality"),
+        model=options.model,
+        device=options.device,
+        threads=options.threads,
+    )
     return page.read_text(encoding="utf-8")
 
 
@@ -273,3 +281,12 @@ def prepare(options: argparse.Namespace) -> str:
 
     lists = write_prepared(open_data_set(options.name, options.data), options.out, options.frames)
     return "\n".join(f"wrote {path}" for path in lists)
+
+
+def _chosen(listed: str, known: Collection[str], option: str) -> list[str]:
+    """Names separated by commas. Raises DiffuseMorphError for one that is not known."""
+    names = listed.split(",")
+    for name in names:
+        if name not in known:
+            raise DiffuseMorphError(f"{option} does not know '{name}': choose of {', '.join(known)}.")
+    return names
