@@ -166,9 +166,7 @@ def test_tissues_clearly_apart_overrule_a_high_correlation(monkeypatch):
     "fixed, moving, expected",
     [
         ("04_t1", "07_flair", "different"),
-        ("11_t1", "04_flair", "different"),
         ("04_t1", "04_flair", "different"),  # one person: correlation .91
-        ("11_t1", "11_flair", "different"),
         ("04_t1", "11_t1", "same"),  # correlation .5
         ("07_flair", "04_flair", "same"),
     ],
