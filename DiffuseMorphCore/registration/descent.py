@@ -43,14 +43,14 @@ class RefinementSettings:
     each axis how long steps and smoothing are along it, in voxels, as a share of what they are along the shortest
     sides; None: all alike. free : 1 for each axis along which displacements may change, else 0; None: all.
 
-    fine_log_jacobian_diffusion trades overlap for smoothness. Three brains that methods are chosen on, `best`: Dice and
-    SD of the log Jacobian .6472 and .415 with 0.25, **.6461 and .386 with 0.33**, .643 and .345 with 0.44, .639 and .287
-    with 0.66; `default` .6385 and .404 with 0.25, .6379 and .380 with 0.33.
+    The diffusion trades overlap for smoothness. Three brains that methods are chosen on, `best`: Dice and SD of the log
+    Jacobian .6472 and .415 with 0.25 (0.3 on coarse grids), **.6461 and .386 with 0.33**, .643 and .345 with 0.44, .639
+    and .287 with 0.66; `default` .6385 and .404 with 0.25, .6379 and .380 with 0.33.
     """
 
     force_smoothing: float = 1.1
     field_smoothing: float = 0.65
-    log_jacobian_diffusion: float = 0.3
+    log_jacobian_diffusion: float = 0.33
     fine_force_smoothing: float = 0.73
     fine_field_smoothing: float = 0.48
     fine_log_jacobian_diffusion: float = 0.33
