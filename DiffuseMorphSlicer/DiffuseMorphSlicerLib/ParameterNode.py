@@ -97,6 +97,14 @@ class SequenceReference(enum.Enum):
         return {"first": _("first frame"), "current": _("the frame shown"), "mean": _("mean of all frames")}[self.value]
 
 
+class LabelsFrame(enum.Enum):
+    current = "current"
+    reference = "reference"
+
+    def label(self):
+        return {"current": _("the frame shown"), "reference": _("the reference")}[self.value]
+
+
 @parameterNodeWrapper
 class DiffuseMorphSlicerParameterNode:
     """Everything the panel shows, kept in the scene. Names of widgets' SlicerParameterName properties are these."""
@@ -151,5 +159,7 @@ class DiffuseMorphSlicerParameterNode:
     sequenceSmoothing: Annotated[int, WithinRange(0, 20)] = default_of("smoothing", SequenceOptions)
     sequencePeriodic: bool = default_of("periodic", SequenceOptions)
     sequenceVolumes: bool = True
+    sequenceLabels: LabelsNode = None
+    sequenceLabelsFrame: LabelsFrame = LabelsFrame.current
     sequenceEta: Annotated[float, WithinRange(0.0, 1.0)] = 1.0
     sequenceReport: str = ""

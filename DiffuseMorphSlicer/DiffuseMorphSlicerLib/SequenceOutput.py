@@ -19,7 +19,7 @@ class SequenceOutput:
 
     KIND = "DiffuseMorph.SequenceOutput"
     SOURCE = "DiffuseMorph.SequenceSource"
-    TRANSFORMS, VOLUMES = "transforms", "volumes"
+    TRANSFORMS, VOLUMES, LABELS = "transforms", "volumes", "labels"
 
     @staticmethod
     def sequences(browser):
@@ -30,7 +30,7 @@ class SequenceOutput:
 
     @staticmethod
     def kind(sequence):
-        """TRANSFORMS or VOLUMES, None for a sequence that is no output of this module."""
+        """TRANSFORMS, VOLUMES or LABELS, None for a sequence that is no output of this module."""
         return sequence.GetAttribute(SequenceOutput.KIND)
 
     @staticmethod
@@ -55,20 +55,32 @@ class SequenceOutput:
             )
 
     @staticmethod
-    def write(volumes, kind, items):
+    def write(volumes, kind, items, className=None):
         """Put an item for every frame into the output of a kind; a new one comes into the scene when it is whole.
 
-        volumes: FrameVolumes. items: nodes that are in no scene, in the order of the frames. Returns the sequence and
-        its proxy.
+        volumes: FrameVolumes. items: nodes that are in no scene, in the order of the frames. className: of the items,
+        where an earlier output may have had others, whose sequence then goes. Returns the sequence and its proxy.
         """
         browser, source = volumes.browser, volumes.sequence
         sequence = SequenceOutput.find(browser, kind, source)
+        name = None if sequence is None else sequence.GetName()
+        if sequence is not None and className not in (None, sequence.GetDataNodeClassName()):
+            proxy = browser.GetProxyNode(sequence)
+            for node in (proxy, sequence):
+                if node is not None:
+                    slicer.mrmlScene.RemoveNode(node)
+            sequence = None
         isNew = sequence is None
         if isNew:
             sequence = slicer.mrmlScene.CreateNodeByClass("vtkMRMLSequenceNode")
             sequence.UnRegister(None)
-            titles = {SequenceOutput.TRANSFORMS: _("{name} transforms"), SequenceOutput.VOLUMES: _("{name} registered")}
-            sequence.SetName(slicer.mrmlScene.GenerateUniqueName(titles[kind].format(name=source.GetName())))
+            titles = {
+                SequenceOutput.TRANSFORMS: _("{name} transforms"),
+                SequenceOutput.VOLUMES: _("{name} registered"),
+                SequenceOutput.LABELS: _("{name} labels"),
+            }
+            title = titles[kind].format(name=source.GetName())
+            sequence.SetName(name or slicer.mrmlScene.GenerateUniqueName(title))
             sequence.SetAttribute(SequenceOutput.KIND, kind)
         with slicer.util.NodeModify(sequence):
             sequence.RemoveAllDataNodes()
@@ -120,8 +132,9 @@ class SequenceOutput:
             yield node
 
     @staticmethod
-    def place(volumes, transform, registered, apply):
-        """Put the proxies where they belong: transform and registered volume under the parent of the frames.
+    def place(volumes, transform, registered, labels, apply):
+        """Put the proxies where they belong: transform and registered volume under the parent of the frames, labels
+        where the frames are.
 
         apply: put the frames' own proxy under the transform. Items that were there are put back where not.
         """
@@ -139,6 +152,8 @@ class SequenceOutput:
             transform.SetNodeReferenceID(OutputTransform.SEQUENCE, volumes.browser.GetSequenceNode(transform).GetID())
             if shown is not None and apply:
                 shown.SetAndObserveTransformNodeID(transform.GetID())
+        if labels is not None:
+            labels.SetAndObserveTransformNodeID(shown.GetTransformNodeID() if shown is not None else parentID)
 
     @staticmethod
     def release(transform):

@@ -78,6 +78,8 @@ class SequencePanel(VTKObservationMixin):
                 periodic=p.sequencePeriodic,
                 smoothing=p.sequenceSmoothing,
                 makeVolumes=p.sequenceVolumes,
+                labels=p.sequenceLabels,
+                labelsFrame=p.sequenceLabelsFrame.value,
                 device=p.device,
                 refine="auto" if p.refinement < 0 else p.refinement,
                 quality=p.quality.value,

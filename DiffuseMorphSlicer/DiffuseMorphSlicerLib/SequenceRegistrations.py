@@ -18,15 +18,16 @@ from .TorchProvider import TorchProvider
 class SequenceResult:
     """What a registration of a sequence gives.
 
-    browser: of the frames and of what was made. transformSequence, volumeSequence: sequence nodes, with a transform and
-    a registered volume for each frame. transformNode, volumeNode: the nodes that show the browser's current item of
-    them. registration: DiffuseMorphCore's result. report: dictionary of figures.
+    browser: of the frames and of what was made. transformSequence, volumeSequence, labelSequence: sequence nodes, with
+    a transform, a registered volume and labels for each frame, None for what was not asked for. transformNode,
+    volumeNode, labelNode: the nodes that show the browser's current item of them. registration: DiffuseMorphCore's
+    result. report: dictionary of figures.
     """
 
     def __init__(self, job, apply):
         volumes, self.registration = job.volumes, job.registration
         self.browser, self.report = volumes.browser, job.registration.report
-        self.volumeSequence = self.volumeNode = None
+        self.volumeSequence = self.volumeNode = self.labelSequence = self.labelNode = None
         self.transformSequence, self.transformNode = SequenceOutput.write(
             volumes, SequenceOutput.TRANSFORMS, SequenceOutput.transforms(job.fields)
         )
@@ -34,7 +35,12 @@ class SequenceResult:
             self.volumeSequence, self.volumeNode = SequenceOutput.write(
                 volumes, SequenceOutput.VOLUMES, SequenceOutput.registeredVolumes(volumes, job.registered)
             )
-        SequenceOutput.place(volumes, self.transformNode, self.volumeNode, apply)
+        if job.carried is not None:
+            self.labelSequence, self.labelNode = SequenceOutput.write(
+                volumes, SequenceOutput.LABELS, job.labels.nodes(volumes, job.carried), job.labels.className
+            )
+            job.labels.style(self.labelNode)
+        SequenceOutput.place(volumes, self.transformNode, self.volumeNode, self.labelNode, apply)
 
 
 class SequenceRegistrations(VTKObservationMixin):
@@ -58,13 +64,26 @@ class SequenceRegistrations(VTKObservationMixin):
             self.addObserver(scene, event, method)
         self._onSceneEnd()
 
-    def start(self, browser, *, sequence=None, reference="first", makeVolumes=True, apply=True, **options):
+    def start(
+        self,
+        browser,
+        *,
+        sequence=None,
+        reference="first",
+        makeVolumes=True,
+        labels=None,
+        labelsFrame="current",
+        apply=True,
+        **options,
+    ):
         """Begin to register the volumes of a sequence to one of them. The scene changes only when the result is taken.
 
         browser: vtkMRMLSequenceBrowserNode. sequence: one of its sequences, needed where it is not clear which.
         reference: "first", "current" for the frame that the browser shows, the number of a frame from 0, or "mean".
-        makeVolumes: also a sequence of the registered volumes. apply: put the volume that the browser shows under the
-        transform, so that it follows frame and eta.
+        makeVolumes: also a sequence of the registered volumes. labels: segmentation or label map that was drawn on one
+        frame: it is carried to all, as a sequence of such nodes. labelsFrame: that frame, "current" for the one that
+        the browser shows, "reference", or its number from 0. apply: put the volume that the browser shows, and the
+        labels, under the transform, so that they follow frame and eta.
         options: all others of DiffuseMorphCore.register_sequence (periodic, smoothing, modality, quality, device ...).
         Outputs of an earlier registration of the same sequence in this browser are replaced.
 
@@ -72,7 +91,15 @@ class SequenceRegistrations(VTKObservationMixin):
         registered, and when PyTorch is missing.
         """
         self._checkFree()
-        job = SequenceJob(browser, sequence=sequence, reference=reference, makeVolumes=makeVolumes, **options)
+        job = SequenceJob(
+            browser,
+            sequence=sequence,
+            reference=reference,
+            makeVolumes=makeVolumes,
+            labels=labels,
+            labelsFrame=labelsFrame,
+            **options,
+        )
         SequenceOutput.checkBrowser(browser)
         TorchProvider.ensure()
         logging.info(f"DiffuseMorph registers the sequence {job.volumes.sequence.GetName()}")

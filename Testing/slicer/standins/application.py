@@ -130,6 +130,10 @@ def start(qtApplication) -> Application:
     slicer.app = application
     slicer.selfTests = {}
     slicer.modules = types.SimpleNamespace()
+    # As the setup of Slicer's Segmentations module does it; without, segmentations cannot be copied.
+    converters = slicer.vtkSegmentationConverterFactory.GetInstance()
+    for rule in ("vtkBinaryLabelmapToClosedSurfaceConversionRule", "vtkClosedSurfaceToBinaryLabelmapConversionRule"):
+        converters.RegisterConverterRule(getattr(slicer, rule)())
     application.startScene()
     return application
 
