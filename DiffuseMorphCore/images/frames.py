@@ -19,6 +19,7 @@ from DiffuseMorphCore.errors import DiffuseMorphError
 from DiffuseMorphCore.files import printable
 from DiffuseMorphCore.images.arrays import as_image, image_from_array
 from DiffuseMorphCore.images.checking import check_image
+from DiffuseMorphCore.images.enhanced import enhanced_frames, is_dicom
 from DiffuseMorphCore.images.geometry import shift_in_voxels
 from DiffuseMorphCore.images.lengths import check_length
 from DiffuseMorphCore.images.names import image_suffix, itk_name
@@ -91,8 +92,9 @@ def open_frames(source: Any, slices_are_frames: bool = False) -> Frames:
     ----------
     source : the name of a file with a last axis of time (NIfTI, NRRD …), of a sequence of 3D Slicer (.seq.nrrd), of a
         folder of images (sorted by the numbers in their names), of DICOM phases (one folder or series each, or one
-        series with every position at several times); a 4-D SimpleITK image; a list of images in any form; or numpy
-        arrays of frames with voxels of 1 mm, as a list or as one with time as its first axis.
+        series with every position at several times), of a DICOM file with images at several times (enhanced MR or CT);
+        a 4-D SimpleITK image; a list of images in any form; or numpy arrays of frames with voxels of 1 mm, as a list or
+        as one with time as its first axis.
     slices_are_frames : the source is one 3-D image or its file, and its last axis is time.
 
     Raises
@@ -164,6 +166,8 @@ def _times(count: int, start: float, step: float) -> tuple[float, ...] | None:
 
 def _of_file(path: Path) -> Frames:
     name = f"sequence '{printable(path)}'"
+    if is_dicom(path):
+        return Frames(name, *enhanced_frames(path))
     if image_suffix(path) == ".nrrd":
         nrrd = Nrrd.of(path)
         if nrrd is not None:
@@ -214,6 +218,9 @@ def _of_folder(path: Path) -> Frames:
     folders = [each for each in entries if each.is_dir() and sitk.ImageSeriesReader.GetGDCMSeriesIDs(str(each))]
     if len(folders) > 1:
         return Frames(name, len(folders), lambda number: read_image(folders[number]))
+    alone = [each for each in entries if each.is_file()]
+    if not folders and len(alone) == 1 and is_dicom(alone[0]):
+        return Frames(name, *enhanced_frames(alone[0]))
     phases, times = phases_of(folders[0] if folders else path)
     return Frames(name, len(phases), lambda number: read_files(phases[number]), times)
 
