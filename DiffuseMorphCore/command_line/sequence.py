@@ -14,8 +14,9 @@ DESCRIPTION = """\
 Register the frames of a sequence in time (a beating heart, breathing, a film) to one of them. FRAMES is a 4-D file
 (NIfTI, NRRD, MetaImage), a sequence of 3D Slicer (.seq.nrrd), a folder of images in the order of the numbers in their
 names, a folder of DICOM phases, an enhanced DICOM file with images at several times (needs pydicom), or with
---slices-are-frames a film of 2-D images in one 3-D file. All frames lie on one grid; they are counted from 0. Each begins where its neighbour ended, and the way of every point through time is
-smoothed. One frame at a time is in memory. The folder holds the complete result when report.json is there:
+--slices-are-frames a film of 2-D images in one 3-D file. All frames lie on one grid; they are counted from 0. Each
+begins where its neighbour ended, and the way of every point through time is smoothed. One frame at a time is in memory.
+The folder holds the complete result when report.json is there:
   report.html         the page to look at: the frames before and after, moving, and the curves
   registered.nii.gz   the frames on the reference, where they should stand still (4-D)
   reference.nii.gz    the reference
