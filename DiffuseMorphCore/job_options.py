@@ -81,6 +81,12 @@ class SequenceOptions:
         lowest=0,
         highest=20,
     )
+    align: str = declare(
+        "none",
+        "linear alignment of each frame with the reference, before the deformation: 'rigid' for a head that moves "
+        "between frames, 'affine' where it is scaled, too; 'none' where all motion bends",
+        choices=("none", "rigid", "affine"),
+    )
     slices_are_frames: bool = declare(
         False, "the slices of one 3-D image, its last axis, are the frames: films of 2-D images in one file"
     )

@@ -35,6 +35,8 @@ examples:
     diffusemorph sequence cine.nii.gz --output beat --periodic --labels ventricle.nii.gz
   ten phases of a CT of breathing, onto the end of exhalation, landmarks tracked:
     diffusemorph sequence phases --output breath --reference 5 --periodic --points lung.mrk.json --points-frame 0
+  a head that moves in the scanner, nothing bends:
+    diffusemorph sequence fmri.nii.gz --output still --align rigid --refine 0
   labels of the reference onto frame 7 alone:
     diffusemorph apply beat/frames/007 --inverse --to ventricle.nii.gz --output on_7.nii.gz"""
 

@@ -154,13 +154,13 @@ def _write_frame(folder: Path, registration: Registration, format: str | None) -
 
 def _mean_motion(result: SequenceRegistration) -> Registration:
     """From the reference to where every point is on the mean of all times, as the registration of a frame."""
-    mean = sum(result.fields[number].double() for number in range(len(result))) / len(result)
+    mean = sum(result.whole(number).values.double() for number in range(len(result))) / len(result)
     own = result.registration(0)
     path = EtaPath.straight(Displacement(mean.float(), result.grid)).faded()
     lengths = np.linalg.norm(Displacement(mean.float(), result.grid).vectors(), axis=-1)[result.inside_object()]
     report = {key: own.report[key] for key in ("modality", "settings", "versions", "eta", "notes")}
     report |= {"displacement_mm": {"mean": float(lengths.mean()), "max": float(lengths.max())}}
-    return replace(own, path=path, report=report)
+    return replace(own, path=path, report=report, alignment=sitk.AffineTransform(result.grid.ndim))
 
 
 def _write_table(path: Path, rows: Sequence[dict[str, Any]]) -> None:

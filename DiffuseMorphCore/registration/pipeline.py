@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import cache, partial
@@ -19,6 +20,7 @@ from DiffuseMorphCore.options import RegistrationOptions, free_axes, takes_optio
 from DiffuseMorphCore.progress import Progress, advance
 from DiffuseMorphCore.registration.align import align as align_linearly
 from DiffuseMorphCore.registration.align import as_affine
+from DiffuseMorphCore.registration.aligned_similarity import aligned_similarity
 from DiffuseMorphCore.registration.deform import Deformation, deform
 from DiffuseMorphCore.registration.guides import Guides
 from DiffuseMorphCore.registration.inputs import Image, load_pair
@@ -34,13 +36,11 @@ from DiffuseMorphCore.registration.region import working_region
 from DiffuseMorphCore.registration.result import Registration
 from DiffuseMorphCore.registration.stages import Stopwatch
 from DiffuseMorphCore.registration.verdict import NO_GAIN, inside_object, judge, odd_units
-from DiffuseMorphCore.registration.working_grid import choose_grid, delivered_grid, working_shape
+from DiffuseMorphCore.registration.working_grid import choose_grid, delivered_grid
 from DiffuseMorphCore.registration.working_pair import working_pair
 from DiffuseMorphCore.similarity import MODALITIES, Similarity
 from DiffuseMorphCore.threads import with_threads
 from DiffuseMorphCore.transforms import as_transform
-
-_COMPARED = 60_000  # voxels on which the alignment is compared with the start
 
 
 @takes_options
@@ -224,15 +224,5 @@ def _kept_start(
     if start.GetParameters() == found.GetParameters():
         return found
     region = working_region(scans[0].grid, scans[1].grid, found)
-    grid = region.resampled(working_shape(region, _COMPARED))
-    values = []
-    for alignment in (start, found):
-        try:
-            pair = working_pair(scans, grid, alignment, tissue=goal.uses_tissue)
-        except DiffuseMorphError:  # there the images do not meet
-            return found
-        if alignment is start and pair.identical():
-            return start
-        seen = 1.0 if pair.moving_mask is None else float(pair.moving_mask.mean())
-        values.append(seen * goal.of_images.evaluate(pair, torch.zeros((1, ndim, *grid.shape))))
-    return start if values[0] >= values[1] else found
+    at_start, at_found = (aligned_similarity(scans, alignment, region, goal) for alignment in (start, found))
+    return start if at_start >= at_found and at_start > -math.inf else found

@@ -41,6 +41,13 @@ class SequenceJob:
         if reference == "current":
             reference = self.volumes.current
         # What would fail later in the background is refused at once.
+        if options.get("align", "none") != "none":
+            raise DiffuseMorphError(
+                _(
+                    "Frames are not aligned linearly in 3D Slicer: use 'diffusemorph sequence --align', or leave the "
+                    "option align out."
+                )
+            )
         shared = split_options(SequenceOptions, {**options, "reference": reference})[1]
         RegistrationOptions(**shared)
         if reference not in ("first", "mean") and int(reference) >= len(self.volumes):

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import asdict
 from typing import Any
 
+import SimpleITK as sitk
 import torch
 
 from DiffuseMorphCore.devices import choose_device, describe_device
@@ -18,6 +19,7 @@ from DiffuseMorphCore.registration.intensity import check_fill
 from DiffuseMorphCore.registration.memory import within_memory
 from DiffuseMorphCore.registration.prepare import PreparedScan, prepare
 from DiffuseMorphCore.registration.quality import versions
+from DiffuseMorphCore.registration.sequence.alignments import align_frames
 from DiffuseMorphCore.registration.sequence.fit import SequenceFit, order
 from DiffuseMorphCore.registration.sequence.mean_reference import mean_reference
 from DiffuseMorphCore.registration.sequence.result import SequenceRegistration
@@ -32,7 +34,8 @@ from DiffuseMorphCore.threads import with_threads
 def register_sequence(frames: Any, *, progress: Progress | None = None, **options: Any) -> SequenceRegistration:
     """Register every frame of a sequence in time to one reference.
 
-    The frames lie on one grid, as one scan gives them; there is no alignment and no network. From the reference
+    The frames lie on one grid, as one scan gives them; there is no network, and an alignment only where ``align`` asks
+    for one, of each frame with the reference, begun where its neighbour lies. From the reference
     outwards each frame begins where its neighbour ended and is registered to the reference itself, so errors do not add
     up. Then the way of every point through time is smoothed (a parabola through the frames around it), except in frames
     that fit clearly less then.
@@ -42,8 +45,8 @@ def register_sequence(frames: Any, *, progress: Progress | None = None, **option
     frames : the name of a file with a last axis of time (NIfTI, NRRD ...), of a sequence of 3D Slicer (.seq.nrrd), of a
         folder of images or of DICOM phases; a 4-D SimpleITK image; a list of images in any form that
         :func:`DiffuseMorphCore.register` takes; or a numpy array with time as its first axis and voxels of 1 mm.
-    progress : called with a stage (prepare, frames, smooth, deliver) and the fraction of it that is done; returning
-        False cancels.
+    progress : called with a stage (prepare, align, frames, smooth, deliver) and the fraction of it that is done;
+        returning False cancels.
     {options}
 
     Returns
@@ -56,7 +59,7 @@ def register_sequence(frames: Any, *, progress: Progress | None = None, **option
         sentence; Cancelled when ``progress`` cancels.
     """
     own, shared = split_options(SequenceOptions, options)
-    wanted = RegistrationOptions(**shared, model="none", align="none", modality=own.modality)
+    wanted = RegistrationOptions(**shared, model="none", align=own.align, modality=own.modality)
     device, stopwatch, notes = choose_device(wanted.device), Stopwatch(), []
     with stopwatch("prepare"):
         advance(progress, "prepare", 0.0)
@@ -77,23 +80,33 @@ def register_sequence(frames: Any, *, progress: Progress | None = None, **option
         def scan(number: int) -> PreparedScan:
             return prepare(frames.image(number), frames.frame_name(number), None, None, window)
 
+    ways, alignments = order(count, start, own.periodic), {}
+    if own.align != "none":
+        with stopwatch("align"):
+            alignments = align_frames(
+                reference,
+                scan,
+                ways,
+                own.align,
+                MODALITIES[own.modality],
+                lambda fraction: advance(progress, "align", fraction),
+            )
+    still = sitk.AffineTransform(reference.grid.ndim).GetParameters()
+    moved = {number: each for number, each in alignments.items() if each.GetParameters() != still}
+
     def attempt(device: torch.device, reduction: int) -> tuple[PreparedScan, SequenceFit]:
         goal = MODALITIES[own.modality]
         grid = choose_grid(reference.grid, device, goal, notes, reduction, wanted.quality)
-        fit = SequenceFit(reference, scan, count, start, own.periodic, grid, device, goal, wanted)
+        fit = SequenceFit(reference, scan, count, start, own.periodic, grid, device, goal, wanted, moved)
         passes = 2 if own.reference == "mean" else 1
-        ways = order(count, start, own.periodic)
         with stopwatch("frames"):
-            for place, (number, neighbour) in enumerate(ways):
-                step = _part(progress, "frames", place, passes * count)
-                if neighbour in (None, start):
-                    fit.fit(number, None, step)
-                else:
-                    fit.fit(number, fit.fields[neighbour], step, fit.after[neighbour])
+            for place, (number, _) in enumerate(ways):
+                starts, expected = fit.ahead(number)
+                fit.fit(number, starts, _part(progress, "frames", place, passes * count), expected)
             if own.reference == "mean":
                 fit = mean_reference(fit, frames)
                 for number in range(count):
-                    fit.fit(number, fit.fields[number], _part(progress, "frames", count + number, 2 * count), 0.0)
+                    fit.fit(number, [fit.fields[number]], _part(progress, "frames", count + number, 2 * count), 0.0)
             advance(progress, "frames", 1.0)
         if own.smoothing and count > 3:
             with stopwatch("smooth"):
@@ -124,6 +137,7 @@ def register_sequence(frames: Any, *, progress: Progress | None = None, **option
         "similarity": {
             "measure": fit.goal.measure,
             "before": [fit.before[number] for number in range(count)],
+            "aligned": [fit.aligned[number] for number in range(count)],
             "registered": [fit.after[number] for number in range(count)],
         },
         "smoothed": sorted(fit.smooth_ones),
@@ -133,7 +147,7 @@ def register_sequence(frames: Any, *, progress: Progress | None = None, **option
         "versions": versions(),
         "notes": list(dict.fromkeys(notes)),
     }
-    return SequenceRegistration(reference, frames, fit.fields, fit.grid, report, wanted)
+    return SequenceRegistration(reference, frames, fit.fields, fit.grid, report, wanted, moved)
 
 
 def _start(reference: Any, frames: Frames) -> int:

@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 import SimpleITK as sitk
 
-from DiffuseMorphCore.displacement import Displacement
 from DiffuseMorphCore.registration.sequence.result import SequenceRegistration
 
 
@@ -20,8 +19,8 @@ def label_sizes(
 ) -> dict[int, list[float]]:
     """The volume in mm³ (of pictures the area in mm²) of each label but 0 in every frame.
 
-    It is the Jacobian determinant of the way from the reference, summed up over the label's voxels there, which changes
-    smoothly where counted voxels would jump.
+    It is the Jacobian determinant of the whole way from the reference, summed up over the label's voxels there, which
+    changes smoothly where counted voxels would jump.
 
     Parameters
     ----------
@@ -34,25 +33,27 @@ def label_sizes(
     places = np.searchsorted(names, array)
     inside = array != 0
     found: dict[int, list[float]] = {label: [] for label in names}
+    ndim = result.grid.ndim
     for number in range(len(result)):
         step(number / len(result))
+        scale = abs(np.linalg.det(np.array(result.alignment(number).GetMatrix()).reshape(ndim, ndim)))
         determinant = sitk.GetArrayFromImage(result.registration(number).jacobian())
         sums = np.bincount(places[inside], determinant[inside].astype(np.float64), minlength=len(names))
         for label, value in zip(names, sums.tolist()):
-            found[label].append(value * voxel)
+            found[label].append(value * voxel * scale)
     return found
 
 
 def motion_rows(result: SequenceRegistration) -> list[dict[str, float]]:
     """For each frame: its number and time, the similarity to the reference before and registered, mean and largest
-    displacement in mm, and the mean Jacobian determinant; the last three where the reference is no background, whose
-    noise says nothing of motion.
+    displacement in mm, alignment included, and the mean Jacobian determinant; the last three where the reference is no
+    background, whose noise says nothing of motion.
     """
     similarity = result.report["similarity"]
     inside = result.inside_object()
     rows = []
     for number, time in enumerate(result.times):
-        displacement = Displacement(result.fields[number], result.grid)
+        displacement = result.whole(number)
         lengths = np.linalg.norm(displacement.vectors(), axis=-1)[inside]
         rows.append(
             {

@@ -30,12 +30,16 @@ def mean_reference(fit: SequenceFit, frames: Frames) -> SequenceFit:
     total, reference, plane = 0.0, fit.reference.original, fit.reference.plane
     flat = reference if plane is None else flatten_slice(reference)[0]
     moved = SequenceFit(fit.reference, fit.scan, count, None, fit.periodic, grid, fit.device, fit.goal, fit.options)
+    moved.alignments = fit.alignments
     for number in range(count):
         way = Displacement(fit.fields[number], grid).compose(back)
         moved.fields[number] = way.values
         image = grey(frames.image(number))
         image = image if plane is None else flatten_slice(image)[0]
-        on_mean = sitk.Resample(image, flat, way.transform(), sitk.sitkLinear, outside_value(image), sitk.sitkFloat32)
+        transform = sitk.CompositeTransform(way.transform())
+        if number in fit.alignments:  # of what is in the list, the last comes first
+            transform = sitk.CompositeTransform([fit.alignments[number], transform])
+        on_mean = sitk.Resample(image, flat, transform, sitk.sitkLinear, outside_value(image), sitk.sitkFloat32)
         total = total + sitk.GetArrayFromImage(on_mean).astype(np.float64)
     found = sitk.GetImageFromArray((total / count).astype(np.float32).reshape(tuple(reversed(reference.GetSize()))))
     found.CopyInformation(reference)

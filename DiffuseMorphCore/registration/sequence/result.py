@@ -33,6 +33,7 @@ class SequenceRegistration:
     ----------
     scan : the reference, prepared. frames : the sequence, read one frame at a time. report : settings, similarity of
     every frame before and after, seconds, notes; plain types, ready for JSON. options : of each registration.
+    alignments : of frames that lie elsewhere than the reference, from its points to theirs, by their numbers.
     """
 
     scan: PreparedScan = field(repr=False)
@@ -41,6 +42,7 @@ class SequenceRegistration:
     grid: Grid
     report: dict[str, Any]
     options: RegistrationOptions = RegistrationOptions()
+    alignments: dict[int, sitk.AffineTransform] = field(default_factory=dict, repr=False)
 
     def __len__(self) -> int:
         return len(self.frames)
@@ -67,6 +69,19 @@ class SequenceRegistration:
         """
         return object_of(downsample(self.scan.values, self.grid.shape)[0, 0].numpy(), self.scan.background)
 
+    def alignment(self, number: int) -> sitk.AffineTransform:
+        """Of a frame, from points of the reference to where they are in it before anything bends."""
+        return self.alignments.get(number) or sitk.AffineTransform(self.grid.ndim)
+
+    def whole(self, number: int) -> Displacement:
+        """From the reference to a frame, alignment and deformation in one, on :attr:`grid`."""
+        found = Displacement(self.fields[number], self.grid)
+        if number not in self.alignments:
+            return found
+        points = self.grid.points(np.indices(self.grid.shape)[::-1].reshape(self.grid.ndim, -1).T)
+        ends = transform_points(self.alignments[number], points + found.vectors().reshape(points.shape))
+        return Displacement.from_vectors((ends - points).reshape(*self.grid.shape, self.grid.ndim), self.grid)
+
     def registration(self, number: int) -> Registration:
         """A frame's registration: the reference is the fixed image, the frame the moving one.
 
@@ -84,7 +99,7 @@ class SequenceRegistration:
             "similarity": {
                 "measure": similarity["measure"],
                 "initial": similarity["before"][number],
-                "aligned": similarity["before"][number],
+                "aligned": similarity["aligned"][number],
                 "registered": similarity["registered"][number],
             },
             "folding": {"share": folds.share, "volume": folds.volume, "minimum": folds.minimum},
@@ -100,7 +115,7 @@ class SequenceRegistration:
         return Registration(
             self.reference,
             self.frames.image(number),
-            sitk.AffineTransform(self.grid.ndim),
+            self.alignment(number),
             EtaPath.straight(end).faded(),
             self.grid,
             report,
