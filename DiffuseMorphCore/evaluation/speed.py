@@ -49,10 +49,9 @@ def stage_rows(fixed: Path, moving: Path, model: str | None, device: str, rates:
     from DiffuseMorphCore.networks import load_model
     from DiffuseMorphCore.previews import save_preview
     from DiffuseMorphCore.registration import register
-    from DiffuseMorphCore.registration.descent import RefinementSettings
     from DiffuseMorphCore.registration.predict import pass_shapes
     from DiffuseMorphCore.registration.presets import PRESETS
-    from DiffuseMorphCore.registration.refine import levels, step_counts
+    from DiffuseMorphCore.registration.refine import plan
     from DiffuseMorphCore.transforms import write_transform
 
     target, processor = choose_device(device), torch.device("cpu")
@@ -75,11 +74,9 @@ def stage_rows(fixed: Path, moving: Path, model: str | None, device: str, rates:
     voxels = [image.GetNumberOfPixels() for image in images]
     working, ndim = tuple(reversed(result.report["grids"]["working"])), images[0].GetDimension()
     field = 4 * ndim * math.prod(result.grid.shape)
-    shapes = levels(working, RefinementSettings().coarsest)
-    steps, settings = PRESETS["default"].settings("auto", working)
-    counts = step_counts(steps, len(shapes), settings.coarse_steps)
-    volumes = [refinement_volumes(ndim, 1.0)] * len(shapes)
-    refined = visited_volumes(told[:-1], shapes, counts, volumes)
+    visits = plan(working, *PRESETS["default"].settings("auto", working)).visits
+    shapes, volumes = [visit.shape for visit in visits], [refinement_volumes(ndim, 1.0)] * len(visits)
+    refined = visited_volumes(told[:-1], shapes, [visit.steps for visit in visits], volumes)
     operations = network_operations(network, pass_shapes(network, working)[0], len(result.etas)) if network else 0
 
     def moved(count: float) -> float:

@@ -19,7 +19,7 @@ _ABOUT_EQUAL = 0.77  # sides of voxels from which on they count as equal: a grid
 _VOLUMES = (0.05, 20.0)  # determinants beyond are taken as these: folds have no logarithm
 _READ_EVERY, _RARELY = {"cpu": 1}, 4
 """Steps after which it is looked whether to go on: on a GPU each look waits for all that was ordered."""
-_IN_2D = {"force_smoothing": 4.0, "field_smoothing": 1.3}
+_IN_2D = {"force_smoothing": 4.0, "field_smoothing": 1.3, "search_smoothing": None}
 """A pixel is compared with 25 in a window where a voxel is with 125, so in two dimensions the force is less certain. 36
 slices of hearts and 30 pairs of faces that methods are chosen on: Dice .804 and landmarks 1.71 pixels apart with the
 lengths of three dimensions, .838 and 1.53 with these (force smoothing alone .842 and 1.70). Hippocampi in 3-D lose by
@@ -31,17 +31,18 @@ _LARGEST_RATE = 0.6  # voxels² a step, up to which diffusion in three dimension
 class RefinementSettings:
     """Settings of the optimisation; lengths in voxels of the level at work, along its finest axis.
 
-    force_smoothing, field_smoothing : Gaussian widths for the force and the displacement. log_jacobian_diffusion :
-    voxels² that the logarithm of the determinant diffuses after each step. fine_force_smoothing,
-    fine_field_smoothing, fine_log_jacobian_diffusion : the least of these three in voxels of the reference grid, see
+    force_smoothing, field_smoothing : Gaussian widths for the force and the displacement. search_smoothing : of the
+    force in a second search on coarse grids; None: no such search. log_jacobian_diffusion : voxels² that the logarithm
+    of the determinant diffuses after each step. fine_force_smoothing, fine_field_smoothing,
+    fine_log_jacobian_diffusion : the least of these three in voxels of the reference grid, see
     :func:`DiffuseMorphCore.similarity.fineness`, so that they are as long in mm on every grid that is finer.
-    largest_step : the longest step. least_force
-    : forces well below this multiple of their mean get less than a full step, so that an empty background stays calm.
-    beta1, beta2 : Adam's two averages. coarsest : longest side of the coarsest grid. coarse_steps : most steps on each
-    grid but the finest; None: four times as many as there. patience, least_gain : a level
-    ends when ``patience`` steps gained less than this share; finest : the same two for the finest grid. thinness : for
-    each axis how long steps and smoothing are along it, in voxels, as a share of what they are along the shortest
-    sides; None: all alike. free : 1 for each axis along which displacements may change, else 0; None: all.
+    largest_step : the longest step. least_force : forces well below this multiple of their mean get less than a full
+    step, so that an empty background stays calm. beta1, beta2 : Adam's two averages. coarsest : longest side of the
+    coarsest grid. coarse_steps : most steps on each grid but the finest; None: four times as many as there. patience,
+    least_gain : a level ends when ``patience`` steps gained less than this share; finest : the same two for the finest
+    grid. thinness : for each axis how long steps and smoothing are along it, in voxels, as a share of what they are
+    along the shortest sides; None: all alike. free : 1 for each axis along which displacements may change, else 0;
+    None: all.
 
     The diffusion trades overlap for smoothness. Three brains that methods are chosen on, `best`: Dice and SD of the log
     Jacobian .6472 and .415 with 0.25 (0.3 on coarse grids), **.6461 and .386 with 0.33**, .643 and .345 with 0.44, .639
@@ -49,6 +50,7 @@ class RefinementSettings:
     """
 
     force_smoothing: float = 1.1
+    search_smoothing: float | None = 4.0
     field_smoothing: float = 0.65
     log_jacobian_diffusion: float = 0.33
     fine_force_smoothing: float = 0.73
@@ -132,7 +134,7 @@ def ascend(
         sums = in_slabs(average, shape, device)
         # Adam's bias corrections are common factors, and the longest step is fixed, so they cancel. Where there is
         # next to no force, as in an empty background, its lower bound keeps noise from becoming a full step.
-        least = _column(torch.stack(sums).sum(dim=0) * (settings.least_force / force[0].numel()), force)
+        least = column(torch.stack(sums).sum(dim=0) * (settings.least_force / force[0].numel()), force)
 
         def direction(part: slice) -> Tensor:
             here = (slice(None), slice(None), part)
@@ -143,12 +145,12 @@ def ascend(
         moving &= longest.isfinite() & (longest != 0)
         if step % every == 0 and not bool(moving.any()):
             break
-        change = force.mul_(thin * _column(settings.largest_step / longest, force))
+        change = force.mul_(thin * column(settings.largest_step / longest, force))
         moved = smooth(compose(displacement, change), field_widths)
         for _ in range(diffusions):
             moved = diffuse_log_jacobian(moved, settings.log_jacobian_diffusion / diffusions * thin.square() * free)
         alone = every == 1 and bool(moving.all())
-        displacement = moved if alone else torch.where(_column(moving, moved), moved, displacement)
+        displacement = moved if alone else torch.where(column(moving, moved), moved, displacement)
     return displacement
 
 
@@ -199,5 +201,6 @@ class _Gain:
         return torch.stack(tuple(self.recent)).amax(dim=0) - self.earlier < self.least * self.earlier.abs()
 
 
-def _column(marked: Tensor, like: Tensor) -> Tensor:
+def column(marked: Tensor, like: Tensor) -> Tensor:
+    """One number for each item of a batch, (B,), as (B, 1, …) to be combined with ``like``."""
     return marked.view(-1, *[1] * (like.dim() - 1))

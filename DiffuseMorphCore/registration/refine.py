@@ -13,13 +13,14 @@ with it, brains lost .03.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
-from DiffuseMorphCore.registration.descent import RefinementSettings, ascend, thinness
+from DiffuseMorphCore.registration.descent import RefinementSettings, ascend, column, thinness
 from DiffuseMorphCore.similarity import MODALITIES, ImagePair, Similarity, fineness
 from DiffuseMorphCore.warp import resize_displacement
 
@@ -32,6 +33,13 @@ MOST_THICK = 0.25
 """Share, on the working grid, up to which lengths are equal in mm along all axes, so that tissue is not moved through
 thick slices. From :data:`LEAST_THIN` on they are equal in voxels: with lengths equal in mm a lung of 1.4 × 1.4 × 2.5 mm
 ended at 1.71 mm in place of 1.55. Between the two they go over into each other."""
+_SETTLING_STEPS = 6
+_CLEARLY = 0.01
+"""A second search on coarse grids, with the force smoothed more, finds large motion that many neighbours share; it is
+taken where, after a few steps with the usual smoothing, it is more similar by this share. Mean distance of 32 landmarks
+of a liver that breathes by 20 mm, two breaths: 5.6 mm in both without, 3.2 mm with it, where it was more similar by
+2 %; with two and four times as many of its steps 2.9 and 2.5 mm. On brains of two people, which have little such
+motion, it was more similar by at most 0.4 %, and their Dice less by .012."""
 
 
 def movable(shape: tuple[int, ...]) -> tuple[float, ...]:
@@ -79,11 +87,46 @@ def spacing_at(shape: tuple[int, ...], finest: tuple[int, ...], spacing: Sequenc
     return tuple(step * max(own - 1, 1) / max(size - 1, 1) for step, own, size in zip(spacing, finest, shape))
 
 
-def step_counts(steps: int, grids: int, coarse_steps: int | None = None) -> list[int]:
-    """Steps allowed on each of so many grids, coarse to fine: on coarser ones, where they are cheap, ``coarse_steps``,
-    or four times as many as on the finest.
+@dataclass(frozen=True)
+class Visit:
+    """A level of resolution in the order of work: its shape, most steps, and the settings there."""
+
+    shape: tuple[int, ...]
+    steps: int
+    settings: RefinementSettings
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Which levels a refinement visits: the ``search`` on coarse grids, a second search whose force is smoothed more
+    (both empty where there is but one grid, the second also where the settings want none), and the finest grid.
     """
-    return [coarse_steps or 4 * steps] * (grids - 1) + [steps]
+
+    search: list[Visit]
+    smooth_search: list[Visit]
+    finest: Visit
+
+    @property
+    def visits(self) -> list[Visit]:
+        """All of them, in their order."""
+        return [*self.search, *self.smooth_search, self.finest]
+
+
+def plan(
+    shape: tuple[int, ...], steps: int, settings: RefinementSettings, spacing: Sequence[float] | None = None
+) -> Plan:
+    """The levels for a working grid of ``shape`` with ``steps`` at most on it: on coarser grids, where they are cheap,
+    four times as many, or as the settings say.
+    """
+    shapes = levels(shape, settings.coarsest, spacing)
+    search = [Visit(each, settings.coarse_steps or 4 * steps, settings) for each in shapes[:-1]]
+    patient = replace(settings, patience=settings.finest[0], least_gain=settings.finest[1])
+    smooth: list[Visit] = []
+    if search and settings.search_smoothing is not None:
+        smoothed = replace(settings, force_smoothing=settings.search_smoothing)
+        smooth = [Visit(each.shape, (each.steps + 3) // 4, smoothed) for each in search]
+        smooth.append(replace(search[-1], steps=min(_SETTLING_STEPS, search[-1].steps)))
+    return Plan(search, smooth, Visit(shapes[-1], steps, patient))
 
 
 @torch.no_grad()
@@ -114,28 +157,56 @@ def refine(
     -------
     (B, ndim, *spatial) displacements in voxels of the working grid.
     """
-    shapes = levels(pair.shape, settings.coarsest, spacing)
-    counts = step_counts(steps, len(shapes), settings.coarse_steps)
-    work = [count * torch.Size(shape).numel() for count, shape in zip(counts, shapes)]
-    own = thinness(spacing_at(pair.shape, pair.shape, spacing))
-    correction = start
-    done = 0.0
-    for shape, count, share in zip(shapes, counts, work):
-        prepared = similarity.prepare(pair, correction, shape)
-        coarse = resize_displacement(correction, shape)
-        scaled = settings.at(fineness(shape))
-        if shape == shapes[-1]:
-            scaled = replace(scaled, patience=settings.finest[0], least_gain=settings.finest[1])
-        lengths = _lengths(thinness(spacing_at(shape, pair.shape, spacing)), own)
-        thin = tuple(length * free for length, free in zip(lengths, movable(pair.shape)))
-        better = ascend(
-            prepared,
-            coarse,
-            count,
-            replace(scaled, thinness=thin),
-            lambda fraction: advance((done + fraction * share) / sum(work)),
-        )
-        # Add what this level gained, so that detail of the start finer than this grid survives.
-        correction = correction + resize_displacement(better - coarse, pair.shape)
-        done += share
-    return correction
+    planned = plan(pair.shape, steps, settings, spacing)
+    climb = _Climb(pair, similarity, spacing, planned.visits, advance)
+    found = climb.through(planned.search, start)
+    if planned.smooth_search:
+        other = climb.through(planned.smooth_search, start)
+        level = planned.search[-1].shape
+        least, reached = climb.value(found, level), climb.value(other, level)
+        found = torch.where(column(reached > least + _CLEARLY * least.abs(), found), other, found)
+    return climb.through([planned.finest], found)
+
+
+class _Climb:
+    """Going from level to level with one pair; ``advance`` is told the share of all ``visits`` that is done."""
+
+    def __init__(
+        self,
+        pair: ImagePair,
+        similarity: Similarity,
+        spacing: Sequence[float] | None,
+        visits: Sequence[Visit],
+        advance: Callable[[float], None],
+    ) -> None:
+        self.pair, self.similarity, self.spacing, self.advance = pair, similarity, spacing, advance
+        self.own = thinness(spacing_at(pair.shape, pair.shape, spacing))
+        self.whole, self.done = sum(map(_work, visits)), 0
+
+    def through(self, visits: Sequence[Visit], displacement: Tensor) -> Tensor:
+        """Displacements (B, ndim, *spatial) of the working grid, moved on each of these levels in turn."""
+        for visit in visits:
+            prepared = self.similarity.prepare(self.pair, displacement, visit.shape)
+            coarse = resize_displacement(displacement, visit.shape)
+            lengths = _lengths(thinness(spacing_at(visit.shape, self.pair.shape, self.spacing)), self.own)
+            thin = tuple(length * free for length, free in zip(lengths, movable(self.pair.shape)))
+            better = ascend(
+                prepared,
+                coarse,
+                visit.steps,
+                replace(visit.settings.at(fineness(visit.shape)), thinness=thin),
+                lambda fraction, visit=visit: self.advance((self.done + fraction * _work(visit)) / self.whole),
+            )
+            # Add what this level gained, so that detail of the start finer than this grid survives.
+            displacement = displacement + resize_displacement(better - coarse, self.pair.shape)
+            self.done += _work(visit)
+        return displacement
+
+    def value(self, displacement: Tensor, shape: tuple[int, ...]) -> Tensor:
+        """(B,): the similarity on the grid of ``shape``."""
+        prepared = self.similarity.prepare(self.pair, displacement, shape)
+        return prepared.value(resize_displacement(displacement, shape))
+
+
+def _work(visit: Visit) -> int:
+    return visit.steps * math.prod(visit.shape)

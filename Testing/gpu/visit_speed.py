@@ -6,7 +6,6 @@ python -m Testing.gpu.visit_speed [--device cuda] [--small] [--minutes 4] [--out
 from __future__ import annotations
 
 import argparse
-import math
 import resource
 import sys
 import time
@@ -27,10 +26,9 @@ from DiffuseMorphCore.evaluation.lower_bounds import (
     visited_volumes,
 )
 from DiffuseMorphCore.networks import load_model
-from DiffuseMorphCore.registration.descent import RefinementSettings
 from DiffuseMorphCore.registration.predict import pass_shapes
 from DiffuseMorphCore.registration.presets import PRESETS
-from DiffuseMorphCore.registration.refine import levels, step_counts
+from DiffuseMorphCore.registration.refine import plan
 from DiffuseMorphCore.samplers import Trajectory
 from Testing.gpu.checks import CHECKS, made_pair
 from Testing.gpu.visit import Visit
@@ -72,9 +70,8 @@ def registration(visit: Visit, pair: list[torch.Tensor], rates: Any, refine: str
     operations = network_operations(model, pass_shapes(model, shape)[0], 5)
     bounds = {"predict": operations / rates.operations}
     if refine:
-        count, settings = PRESETS["default"].settings("auto", math.prod(shape))
-        grids = levels(shape, RefinementSettings().coarsest)
-        counts = step_counts(count, len(grids), settings.coarse_steps)
+        visits = plan(shape, *PRESETS["default"].settings("auto", shape)).visits
+        grids, counts = [visit.shape for visit in visits], [visit.steps for visit in visits]
         volumes = visited_volumes(steps[:-1], grids, counts, [refinement_volumes(3)] * len(grids))
         bounds["refine"] = 4 * volumes / rates.bytes
     title = "registration" if refine else "registration, network alone"
