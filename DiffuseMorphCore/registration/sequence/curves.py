@@ -36,7 +36,7 @@ def label_sizes(
     ndim = result.grid.ndim
     for number in range(len(result)):
         step(number / len(result))
-        scale = abs(np.linalg.det(np.array(result.alignment(number).GetMatrix()).reshape(ndim, ndim)))
+        scale = float(abs(np.linalg.det(np.array(result.alignment(number).GetMatrix()).reshape(ndim, ndim))))
         determinant = sitk.GetArrayFromImage(result.registration(number).jacobian())
         sums = np.bincount(places[inside], determinant[inside].astype(np.float64), minlength=len(names))
         for label, value in zip(names, sums.tolist()):
