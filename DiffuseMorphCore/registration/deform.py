@@ -14,7 +14,7 @@ from DiffuseMorphCore.networks import DiffuseMorph
 from DiffuseMorphCore.options import RegistrationOptions, free_axes
 from DiffuseMorphCore.progress import Progress, advance
 from DiffuseMorphCore.registration.canonical import with_canonical
-from DiffuseMorphCore.registration.initialise import TWO_STARTS, Start, choose_result, choose_starts
+from DiffuseMorphCore.registration.initialise import Start, choose_result, choose_starts
 from DiffuseMorphCore.registration.predict import predict
 from DiffuseMorphCore.registration.presets import PRESETS
 from DiffuseMorphCore.registration.refine import movable, refine
@@ -156,7 +156,7 @@ def deform(
             others.append(work.start("network's answer", work.predicted(network.to(device))))
             similarity["network"] = others[-1].similarity
             advance(progress, "predict", 1.0)
-        starts = choose_starts(zero, others, bool(work.steps) and work.voxels <= TWO_STARTS, notes)
+        starts = choose_starts(zero, others, work.voxels if work.steps else None, notes)
     with stopwatch("refine"):
         if work.steps:
             starts = [work.optimised(start, index, len(starts)) for index, start in enumerate(starts)]

@@ -11,6 +11,7 @@ from DiffuseMorphCore.displacement import Displacement
 from DiffuseMorphCore.grid import Grid
 from DiffuseMorphCore.options import RegistrationOptions
 from DiffuseMorphCore.registration.deform import deform
+from DiffuseMorphCore.registration.initialise import Start, choose_starts
 from DiffuseMorphCore.registration.repair import unfold
 from DiffuseMorphCore.registration.stages import Stopwatch
 from DiffuseMorphCore.samplers import EtaPath, even_etas
@@ -54,6 +55,22 @@ def test_an_answer_that_leads_the_refinement_astray_is_dropped(striped, small_mo
     error = (found.path.end.on(GRID).values - shifted(SHIFT)).norm(dim=1)[0, 15:-15, 15:-15]
     assert float(error.median()) < 0.3
     assert not found.path.keyframes[0].any()
+
+
+@pytest.mark.parametrize(
+    "gained, voxels, names",
+    [
+        (0.02, 2_000_000, ["answer", "zero"]),  # so little may lead astray
+        (0.10, 2_000_000, ["answer"]),
+        (0.10, 100_000, ["answer", "zero"]),  # where it costs little
+        (0.02, None, ["answer"]),  # nothing is refined
+        (-0.1, 2_000_000, ["zero"]),
+    ],
+)
+def test_what_gained_little_is_not_trusted_alone(gained, voxels, names):
+    path = EtaPath.straight(Displacement.zero(GRID))
+    zero, answer = Start("zero", path, 0.4), Start("answer", path, 0.4 + 0.6 * gained)
+    assert [start.name for start in choose_starts(zero, [answer], voxels, [])] == names
 
 
 def wild():
