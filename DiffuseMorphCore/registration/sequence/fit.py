@@ -77,7 +77,8 @@ class SequenceFit:
         self.settings = replace(settings, free=free_axes(self.options.restrict, self.grid.ndim))
         half = (max(self.grid.shape) + 1) // 2
         fewer = max(self.steps, (settings.coarse_steps or 0) // 2)
-        self._near = replace(self.settings, coarsest=max(half, settings.coarsest), coarse_steps=fewer)
+        coarsest = max(half, settings.coarsest)
+        self._near = replace(self.settings, coarsest=coarsest, coarse_steps=fewer, search_smoothing=None)
 
     def ahead(self, number: int) -> tuple[list[Tensor], float | None]:
         """Where a frame may begin, seen from the frames before it, and the similarity that is to be expected there.
