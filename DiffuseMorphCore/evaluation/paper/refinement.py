@@ -6,6 +6,7 @@ import torch
 
 from DiffuseMorphCore.evaluation.paper.baselines import TrajectoryAt
 from DiffuseMorphCore.evaluation.paper.preparation import Case
+from DiffuseMorphCore.registration.descent import RefinementSettings
 from DiffuseMorphCore.registration.presets import AUTOMATIC_STEPS
 from DiffuseMorphCore.registration.refine import refine
 from DiffuseMorphCore.similarity import ImagePair
@@ -22,5 +23,6 @@ def refined(case: Case, at: TrajectoryAt, device: torch.device) -> TrajectoryAt:
     """
     pair = ImagePair((case.fixed + 1) / 2, (case.moving + 1) / 2).to(device)
     start = at(1.0).to(device)
-    correction = refine(pair, start, steps=AUTOMATIC_STEPS) - start
+    settings = RefinementSettings.for_images(start.dim() - 2)
+    correction = refine(pair, start, steps=AUTOMATIC_STEPS, settings=settings) - start
     return lambda eta: at(eta) + eta * correction.to(at(eta).device)
