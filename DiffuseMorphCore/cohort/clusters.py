@@ -87,6 +87,9 @@ def _distributed() -> Any:
             # Looking on a hundred times a second would take time from the registration, and nobody sees it.
             "distributed.worker.profile.enabled": False,
             "distributed.admin.tick.limit": "1h",
+            # The scheduler keeps its last messages to each worker, and every pair is one: of a thousand each it would
+            # grow with the table.
+            "distributed.admin.low-level-log-length": 10,
             "logging.distributed": "critical",
         }
     )

@@ -31,6 +31,7 @@ _QUIET = {
     "distributed.worker.profile.enabled": False,
     "distributed.admin.system-monitor.interval": "1h",
     "distributed.admin.tick.limit": "1h",
+    "distributed.admin.low-level-log-length": 10,  # as of the schedulers that the command starts
     "logging.distributed": "critical",
 }
 

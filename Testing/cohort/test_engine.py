@@ -240,3 +240,13 @@ def test_slurm_is_told_of_cores_memory_options_and_the_gpu():
     for line in ("--partition=long", "--time=8:00:00", "--cpus-per-task=2", "--mem=3G"):
         assert f"#SBATCH {line}" in script.splitlines()
     assert "export OMP_NUM_THREADS=2" in script and "--resources GPU=1" in script and "--nthreads 1" in script
+
+
+def test_the_scheduler_does_not_remember_every_pair():
+    """Dask keeps a thousand messages to each worker unless told; a pair is one."""
+    with clusters.connected(Place(workers=1, memory=LITTLE)) as (client, _):
+        client.wait_for_workers(1)
+        kept = client.run_on_scheduler(
+            lambda dask_scheduler: [each.recent_message_log.maxlen for each in dask_scheduler.stream_comms.values()]
+        )
+    assert kept and max(kept) <= 10
