@@ -72,7 +72,7 @@ def test_labels_come_to_every_frame(logic, beat, known, kind, drawn_on):
         beat.SetSelectedItemNumber(number)
         frame = frames.GetNthDataNode(number)
         carried = labels_of(result.labelNode, frame)
-        assert overlap(carried > 0, inside(frame)) > (0.999 if number == drawn_on else 0.9)
+        assert overlap(carried > 0, inside(frame)) > (0.999 if number == drawn_on else 0.93)
         middle = len(carried) // 2
         assert set(np.unique(carried[: middle - 3])) == {0, 1} and set(np.unique(carried[middle + 3 :])) == {0, 2}
         assert result.labelNode.GetParentTransformNode() is shown.GetParentTransformNode() is result.transformNode
@@ -127,7 +127,7 @@ def test_frames_and_labels_under_transforms_of_their_own(logic, beat, known):
     node.SetAndObserveTransformNodeID(None)
     node.ApplyTransformMatrix(slicer.util.vtkMatrixFromArray(turned))
     result = logic.sequences.register(beat, labels=node, labelsFrame=0, **OPTIONS)
-    assert overlap(labels_of(result.labelNode, frames.GetNthDataNode(0)) > 0, inside(frames.GetNthDataNode(0))) > 0.9
+    assert overlap(labels_of(result.labelNode, frames.GetNthDataNode(0)) > 0, inside(frames.GetNthDataNode(0))) > 0.93
 
 
 @pytest.mark.parametrize(
@@ -182,4 +182,4 @@ def test_they_come_back_with_a_saved_scene(logic, beat, known, tmp_path, kind):
     for number in (0, 2, 1):
         browser.SetSelectedItemNumber(number)
         carried = labels_of(browser.GetProxyNode(sequence_named("Beat labels")), frames.GetNthDataNode(number))
-        assert overlap(carried > 0, inside(frames.GetNthDataNode(number))) > 0.9
+        assert overlap(carried > 0, inside(frames.GetNthDataNode(number))) > 0.93
