@@ -127,7 +127,7 @@ def test_frames_and_labels_under_transforms_of_their_own(logic, beat, known):
     node.SetAndObserveTransformNodeID(None)
     node.ApplyTransformMatrix(slicer.util.vtkMatrixFromArray(turned))
     result = logic.sequences.register(beat, labels=node, labelsFrame=0, **OPTIONS)
-    assert overlap(labels_of(result.labelNode, frames.GetNthDataNode(0)) > 0, inside(frames.GetNthDataNode(0))) > 0.93
+    assert overlap(labels_of(result.labelNode, frames.GetNthDataNode(0)) > 0, inside(frames.GetNthDataNode(0))) > 0.9
 
 
 @pytest.mark.parametrize(
