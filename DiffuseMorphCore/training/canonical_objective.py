@@ -22,7 +22,7 @@ class CanonicalObjective(JointObjective):
     the noise loss of equation 8 with other weights of the time steps) and from the image itself, of any contrast, as
     inference does it. Both roles of a pair are trained at once. The deformation network gets the canonical images as
     they come out, so the gradient of the registration flows through the latent as in the paper; it is compared on the
-    true ones.
+    true ones. The control gets the images of any contrast themselves, and is compared on the true canonical ones too.
     """
 
     def forward(self, pair: TissuePair, drawn: Draw) -> dict[str, Tensor]:
@@ -48,6 +48,8 @@ class CanonicalObjective(JointObjective):
             registration, parts = self._registration(pair, model.field(moving, fixed), drawn)
             terms |= parts
             total = total + weights.registration * registration
+        if self.control is not None:
+            total = total + self._train_control(pair, drawn, terms)
         return {"loss": total, **terms}
 
 

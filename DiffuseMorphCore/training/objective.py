@@ -144,10 +144,14 @@ class JointObjective(nn.Module):
                 terms[name] = terms.get(name, 0) + value / len(latents)
             total = total + weights.registration * registration / len(latents)
         if self.control is not None:
-            registration, parts = self._registration(pair, self.control.field(pair.moving, pair.fixed), drawn)
-            terms["control_similarity"] = parts["similarity"]
-            total = total + weights.registration * registration
+            total = total + self._train_control(pair, drawn, terms)
         return {"loss": total, **terms}
+
+    def _train_control(self, pair: TrainingPair, drawn: Draw, terms: dict[str, Tensor]) -> Tensor:
+        """The loss of the control, which gets the images as they are; its similarity is added to the terms."""
+        registration, parts = self._registration(pair, self.control.field(pair.moving, pair.fixed), drawn)
+        terms["control_similarity"] = parts["similarity"]
+        return self.weights.registration * registration
 
     @torch.no_grad()
     def _moved(self, pair: TrainingPair, scale: float) -> TrainingPair:

@@ -39,11 +39,15 @@ def test_the_objective_of_the_canonical_contrast(zero_share):
     source = TissuePairs(heads(), [], replace(TrainingRun().geometry, shape=SHAPE, spacing=5.0))
     pair = stack([source.draw(0, torch.device("cpu"))])
     weights = LossWeights(zero_share=zero_share)
-    objective = CanonicalObjective(DiffuseMorph(PRESETS["canonical3d"].model), weights)
+    model = DiffuseMorph(PRESETS["canonical3d"].model)
+    control = DiffuseMorph(replace(model.configuration, diffusion=None))
+    objective = CanonicalObjective(model, weights, control)
     drawn = draw(pair, weights, 2000, generator(0))
     with Readings() as readings:
         objective(pair, drawn)["loss"].backward()
-    assert readings.counts == {"aten::_local_scalar_dense": 1}
+    assert readings.counts == {"aten::_local_scalar_dense": 2}  # one field of the model, one of the control
+    assert all(weight.grad.isfinite().all() for weight in control.parameters())
+    assert any(weight.grad.any() for weight in control.parameters())
 
 
 @pytest.mark.parametrize("steps, fields", [("same", 1), ("zero", 1), ("both", 2)])
