@@ -126,13 +126,11 @@ def deform(
     options: RegistrationOptions,
     stopwatch: Stopwatch,
     progress: Progress | None,
-    given: Displacement | None = None,
 ) -> Deformation:
     """Run the network and the refinement on ``device``; the path lies on ``grid``, fold-free on ``fixed_shape``.
 
-    The correction by the refinement is a displacement scaled with eta: nothing at 0, whole at 1. The network's answer,
-    or a displacement that is ``given``, is kept only where it makes the images more similar, and does not lead the
-    refinement astray.
+    The correction by the refinement is a displacement scaled with eta: nothing at 0, whole at 1. The network's answer
+    is kept only where it makes the images more similar, and does not lead the refinement astray.
     """
     pair, notes = pair.to(device), []
     if network is not None and network.is_canonical:
@@ -147,16 +145,14 @@ def deform(
             zero.path.to("cpu"), grid, pair.to(torch.device("cpu")), similarity, Repair(zero.path, True, 0)
         )
         return found.undone("The aligned images are the same, so nothing was deformed.")
-    others = (
-        [] if given is None else [work.start("given displacement", EtaPath.straight(given.at(grid.shape).to(device)))]
-    )
+    answer = None
     with stopwatch("predict"):
         if network is not None:
             advance(progress, "predict", 0.0)
-            others.append(work.start("network's answer", work.predicted(network.to(device))))
-            similarity["network"] = others[-1].similarity
+            answer = work.start("network's answer", work.predicted(network.to(device)))
+            similarity["network"] = answer.similarity
             advance(progress, "predict", 1.0)
-        starts = choose_starts(zero, others, work.voxels if work.steps else None, notes)
+        starts = choose_starts(zero, answer, work.voxels if work.steps else None, notes)
     with stopwatch("refine"):
         if work.steps:
             starts = [work.optimised(start, index, len(starts)) for index, start in enumerate(starts)]

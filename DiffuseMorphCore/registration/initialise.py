@@ -14,9 +14,9 @@ TWO_STARTS, CLEARLY = 300_000, 1.01
 """On working grids of at most so many voxels, where it costs little, the optimisation is tried from zero too; what
 began elsewhere is dropped where the match from zero is so many times as good."""
 LITTLE = 0.02
-"""Share of what the alignment leaves dissimilar: a start that gains less may lead astray, so zero is tried too on any
-grid. Brains: 0.09 to 0.10, on grids of 1 mm 0.046 to 0.052. A liver that breathed by 20 mm: 0.005, and from there it
-ended at 5.8 mm in place of 3.2."""
+"""Share of what the alignment leaves dissimilar: an answer that gains less may lead astray, so a larger grid begins at
+zero. Brains: 0.09 to 0.10, on grids of 1 mm 0.046 to 0.052. A liver that breathed by 20 mm: 0.005, and from there it
+ended at 5.8 mm in place of 2.8, though more similar."""
 
 
 @dataclass(frozen=True)
@@ -37,20 +37,24 @@ class Start:
         return replace(self, path=self.path.plus(change), similarity=similarity, end=end)
 
 
-def choose_starts(zero: Start, others: Sequence[Start], voxels: int | None, notes: list[str]) -> list[Start]:
-    """What to begin with: the most similar of the others if it beats zero, then zero too where that costs little or the
-    other gained little; else zero alone.
+def choose_starts(zero: Start, answer: Start | None, voxels: int | None, notes: list[str]) -> list[Start]:
+    """What to begin with: the network's answer if it beats zero, and zero too where that costs little; else zero alone.
 
     voxels : of the working grid that is refined on; None where nothing is.
     """
-    for other in others:
-        if other.similarity <= zero.similarity:
-            notes.append(f"The {other.name} did not make the images more similar, so it was not used.")
-    first = max((zero, *others), key=lambda start: start.similarity)  # of equals the first
-    if voxels is None or first is zero:
-        return [first]
-    little = first.similarity - zero.similarity < LITTLE * (1 - zero.similarity)
-    return [first, zero] if voxels <= TWO_STARTS or little else [first]
+    if answer is None:
+        return [zero]
+    if answer.similarity <= zero.similarity:
+        notes.append(f"The {answer.name} did not make the images more similar, so it was not used.")
+        return [zero]
+    if voxels is None:
+        return [answer]
+    if voxels <= TWO_STARTS:
+        return [answer, zero]
+    if answer.similarity - zero.similarity < LITTLE * (1 - zero.similarity):
+        notes.append(f"The {answer.name} made the images hardly more similar, so the refinement began without it.")
+        return [zero]
+    return [answer]
 
 
 def choose_result(optimised: Sequence[Start], notes: list[str]) -> Start:
