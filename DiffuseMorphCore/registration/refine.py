@@ -41,9 +41,10 @@ which have little such motion, it was more similar by at most 0.4 %, and their D
 of a liver, 20 mm: it was more similar by 2 %, and 32 landmarks 5.6 mm apart on average without it."""
 _FINEST_SMOOTHING = 2.0
 """Voxels by which the force is smoothed on the finest grid, at least, where such motion was found: there the search is
-done again with all its steps, and neighbours are trusted on. The same two breaths: 3.2 and 3.1 mm by going on from the
-short search in the usual way, 2.5 and 2.7 from the long one, **2.35 and 2.56 mm** with this smoothing too, 2.2 and 2.6
-with 4 voxels, which leave the images far less similar (squared local correlation .67 for .74)."""
+done again with all its steps, and neighbours are trusted on. The same two breaths, landmarks from the fixed image:
+3.2 and 3.1 mm by going on from the short search in the usual way, 2.5 and 2.7 from the long one, **2.35 and 2.56 mm**
+with this smoothing too, 2.2 and 2.6 with 4 voxels, which leave the images less similar (squared local correlation .67
+for .74)."""
 
 
 def movable(shape: tuple[int, ...]) -> tuple[float, ...]:
