@@ -25,11 +25,13 @@ class LabelImage:
         """reference: VolumeImage whose grid the labels are put on (nearest neighbour).
 
         values: {segment name: label}, shared by the segmentations of two volumes so that equal names get equal labels;
-        new names are added. parentToWorld: 4x4 matrix to use in place of the node's own parent transforms.
-        Raises DiffuseMorphError where the node has no labels on that grid.
+        new names are added; None where names do not matter. parentToWorld: 4x4 matrix to use in place of the node's
+        own parent transforms.
+        Raises DiffuseMorphError where the node has no labels on that grid, and where two segments have one name
+        although names matter.
         """
         if node.IsA("vtkMRMLSegmentationNode"):
-            image, names = _segments(node, reference, {} if values is None else values, parentToWorld)
+            image, names = _segments(node, reference, values, parentToWorld)
         else:
             image = _onGrid(VolumeImage.fromNode(node, parentToWorld), reference)
             names = {int(label): str(int(label)) for label in np.unique(_array(image)) if label}
@@ -93,6 +95,7 @@ def _segments(node, reference, values, parentToWorld):
     if parentToWorld is None:
         parentToWorld = VolumeImage.parentMatrix(node)
     merged, names = np.zeros(sitk.GetArrayViewFromImage(reference.image).shape, np.uint16), {}
+    labels = {} if values is None else values
     for index in range(segmentation.GetNumberOfSegments()):
         identifier = segmentation.GetNthSegmentID(index)
         segment = segmentation.GetSegment(identifier)
@@ -103,7 +106,13 @@ def _segments(node, reference, values, parentToWorld):
         labelmap.GetImageToWorldMatrix(geometry)
         inside = _binary(labelmap, segment.GetLabelValue(), parentToWorld @ slicer.util.arrayFromVTKMatrix(geometry))
         onGrid = sitk.Resample(inside, reference.image, sitk.Transform(), sitk.sitkNearestNeighbor, 0)
-        label = values.setdefault(segment.GetName(), len(values) + 1)
+        label = labels.setdefault(segment.GetName(), len(labels) + 1)
+        if label in names and values is not None:
+            raise DiffuseMorphError(
+                _("The segmentation '{labels}' has two segments named '{name}': give each a name of its own.").format(
+                    labels=node.GetName(), name=segment.GetName()
+                )
+            )
         merged[sitk.GetArrayViewFromImage(onGrid) != 0] = label
         names[label] = segment.GetName()
     image = sitk.GetImageFromArray(merged)

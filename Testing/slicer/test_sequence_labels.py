@@ -155,6 +155,24 @@ def test_refusals_come_at_once(logic, beat, options, text):
     assert not logic.running
 
 
+def test_segments_of_one_name_are_refused_as_labels_and_do_as_a_region(logic, beat):
+    import SimpleITK as sitk
+    from DiffuseMorphSlicerLib.RegionImage import RegionImage
+    from DiffuseMorphSlicerLib.VolumeImage import VolumeImage
+
+    from DiffuseMorphCore.errors import DiffuseMorphError
+
+    node = add_labels(0)
+    whole = labels_of(node, sequence_named("Beat").GetNthDataNode(0)) > 0
+    for number in range(2):
+        node.GetSegmentation().GetNthSegment(number).SetName("ventricle")
+    with pytest.raises(DiffuseMorphError, match="'Drawn' has two segments named 'ventricle'"):
+        logic.sequences.start(beat, labels=node)
+    assert not logic.running
+    frame = VolumeImage.fromNode(beat.GetProxyNode(sequence_named("Beat")))
+    assert ((sitk.GetArrayFromImage(RegionImage.fromNode(node, frame)) > 0) == whole).all()
+
+
 def test_the_panel(panel):
     ui, parameters = panel.ui, panel.logic.getParameterNode()
     beat = add_beat()
