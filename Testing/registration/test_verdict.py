@@ -285,6 +285,6 @@ def test_air_and_its_noise_have_no_part_in_the_displacement(slices):
     lengths = np.linalg.norm(transform_points(result.transform(), places) - places, axis=1).reshape(brain.shape)
     found = result.report["displacement_mm"]
     near = sitk.BinaryDilate(sitk.GetImageFromArray(brain.astype(np.uint8)), (4, 4))
-    assert lengths[brain].max() <= found["max"] <= lengths[array(near) > 0].max() * 1.01
+    assert (1 - 1e-6) * lengths[brain].max() <= found["max"] <= lengths[array(near) > 0].max() * 1.01
     assert found["mean"] == pytest.approx(lengths[brain].mean(), rel=0.1)
     assert found["border_max"] == 0 and lengths[:, [0, -1]].max() > 0, "the brain does not reach the border"
