@@ -4,6 +4,8 @@ from .FieldGrid import MAXIMUM_POINTS, FieldGrid
 class FrameFields(FieldGrid):
     """The deformations of all frames of a registered sequence, from points of the reference to points of the frame.
 
+    A frame that was aligned before it was deformed has both in one field.
+
     fields: float32 arrays (k, j, i, 3) in mm, RAS, all on one grid, which is all that a .seq.nrrd can hold.
     """
 
@@ -16,10 +18,9 @@ class FrameFields(FieldGrid):
         shape = self.shapeFor(registration.grid.shape, MAXIMUM_POINTS, count)
 
         def vectors(number):
-            from DiffuseMorphCore.displacement import Displacement
             from DiffuseMorphCore.samplers import EtaPath
 
-            end = Displacement(registration.fields[number], registration.grid)
+            end = registration.whole(number)
             return (end if shape == tuple(end.grid.shape) else EtaPath.straight(end).resized(shape).end).vectors()
 
         grid = registration.grid.resampled(shape)

@@ -97,6 +97,15 @@ class SequenceReference(enum.Enum):
         return {"first": _("first frame"), "current": _("the frame shown"), "mean": _("mean of all frames")}[self.value]
 
 
+class FrameAlignment(enum.Enum):
+    none = "none"
+    rigid = "rigid"
+    affine = "affine"
+
+    def label(self):
+        return {"none": _("none"), "rigid": _("rigid"), "affine": _("affine")}[self.value]
+
+
 class LabelsFrame(enum.Enum):
     current = "current"
     reference = "reference"
@@ -157,6 +166,7 @@ class DiffuseMorphSlicerParameterNode:
     sequenceBrowser: vtkMRMLSequenceBrowserNode
     sequenceReference: SequenceReference = SequenceReference.first
     sequenceSmoothing: Annotated[int, WithinRange(0, 20)] = default_of("smoothing", SequenceOptions)
+    sequenceAlignment: FrameAlignment = FrameAlignment(default_of("align", SequenceOptions))
     sequencePeriodic: bool = default_of("periodic", SequenceOptions)
     sequenceVolumes: bool = True
     sequenceLabels: LabelsNode = None

@@ -17,7 +17,7 @@ class SequenceJob:
     labels (k, j, i) on every frame, or None.
     """
 
-    WEIGHTS = {"prepare": 1, "frames": 30, "smooth": 4, "deliver": 3, "display": 4}
+    WEIGHTS = {"prepare": 1, "align": 5, "frames": 30, "smooth": 4, "deliver": 3, "display": 4}
 
     def __init__(
         self,
@@ -34,20 +34,14 @@ class SequenceJob:
         labels, labelsFrame: segmentation or label map to carry to all frames, and the frame that it was drawn on:
         "current", "reference", or the number of an item.
 
-        options: passed on to DiffuseMorphCore.register_sequence (periodic, smoothing, modality, quality, device ...).
+        options: passed on to DiffuseMorphCore.register_sequence (periodic, smoothing, align, modality, quality,
+        device ...).
         Raises DiffuseMorphError for a sequence that cannot be registered, and labels that do not lie on it.
         """
         self.volumes = FrameVolumes(browser, sequence)
         if reference == "current":
             reference = self.volumes.current
         # What would fail later in the background is refused at once.
-        if options.get("align", "none") != "none":
-            raise DiffuseMorphError(
-                _(
-                    "Frames are not aligned linearly in 3D Slicer: use 'diffusemorph sequence --align', or leave the "
-                    "option align out."
-                )
-            )
         shared = split_options(SequenceOptions, {**options, "reference": reference})[1]
         RegistrationOptions(**shared)
         if reference not in ("first", "mean") and int(reference) >= len(self.volumes):

@@ -77,6 +77,7 @@ class SequencePanel(VTKObservationMixin):
                 reference=p.sequenceReference.value,
                 periodic=p.sequencePeriodic,
                 smoothing=p.sequenceSmoothing,
+                align=p.sequenceAlignment.value,
                 makeVolumes=p.sequenceVolumes,
                 labels=p.sequenceLabels,
                 labelsFrame=p.sequenceLabelsFrame.value,

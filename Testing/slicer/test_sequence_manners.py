@@ -25,7 +25,7 @@ def other_grid(number, node):
         (add_beat, {"reference": 9}, "The reference is item 9"),
         (add_beat, {"reference": "last"}, "option reference is 'last'"),
         (add_beat, {"smoothing": -1}, "option smoothing is '-1'"),
-        (add_beat, {"align": "rigid"}, "not aligned linearly in 3D Slicer"),
+        (add_beat, {"align": "center"}, "option align is 'center'"),
         (add_beat, {"quality": "superb"}, "option quality is 'superb'"),
         (add_beat, {"sequence": "other"}, "does not show the sequence 'Other'"),
     ],

@@ -39,6 +39,53 @@ def test_every_frame_comes_onto_the_reference_and_the_browser_drives_all(registe
     assert registered.volumeNode.GetImageData().GetScalarTypeAsString() == "short"
 
 
+def test_frames_that_lie_elsewhere_are_aligned_and_deformed_in_one_transform(logic, scene, known):
+    """One frame is turned by 20 degrees and pushed by 10 mm: a deformation alone moves nothing around the ball."""
+    import slicer
+
+    turn, moved = np.radians(20), np.eye(4)
+    moved[:2, :2] = [[np.cos(turn), -np.sin(turn)], [np.sin(turn), np.cos(turn)]]
+    moved[:3, 3] = 9.0, -4.0, 2.0
+
+    def elsewhere(number, node):
+        if number == 2:
+            lies = slicer.util.arrayFromVTKMatrix(ijk_to_ras(node))
+            there = np.linalg.inv(lies) @ np.linalg.inv(moved) @ lies
+            slicer.util.updateVolumeFromArray(node, resampled(slicer.util.arrayFromVolume(node), there))
+
+    beat = add_beat(change=elsewhere)
+    beat.SetSelectedItemNumber(2)
+    point, errors = np.array([0.0, -16.0, 0.0]), {}  # beside the ball, where nothing is but the turn
+    expected = moved[:3, :3] @ point + moved[:3, 3] - point
+    for align in ("none", "rigid"):
+        result = logic.sequences.register(beat, align=align, **OPTIONS)
+        errors[align] = np.linalg.norm(displaced(result.transformNode, point) - expected)
+    assert 2 * errors["rigid"] < errors["none"]
+    whole = displaced(result.transformNode)
+    frames = sequence_named("Beat")
+    written = slicer.util.arrayFromVolume(result.volumeNode).astype(float)
+    inside = (slice(3, -3),) * 3
+    assert np.abs(reslice(beat.GetProxyNode(frames), written.shape) - written)[inside].max() < 12, "of 1000"
+    logic.sequences.setEta(0.5)
+    np.testing.assert_allclose(displaced(result.transformNode), 0.5 * whole, atol=1e-3)
+
+
+def ijk_to_ras(node):
+    import vtk
+
+    matrix = vtk.vtkMatrix4x4()
+    node.GetIJKToRASMatrix(matrix)
+    return matrix
+
+
+def resampled(array, toSource):
+    """An array (k, j, i) that shows at the index x what is at toSource @ x, 4x4 in the order i, j, k."""
+    from scipy.ndimage import affine_transform
+
+    turned = toSource[:3, :3][::-1, ::-1]
+    return affine_transform(array.astype(float), turned, toSource[:3, 3][::-1], order=1).astype(array.dtype)
+
+
 def test_eta_scales_every_frame_whichever_way_it_is_reached(logic, registered, beat):
     beat.SetSelectedItemNumber(2)
     whole = displaced(registered.transformNode)
