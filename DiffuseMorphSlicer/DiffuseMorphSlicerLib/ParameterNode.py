@@ -103,7 +103,7 @@ class FrameAlignment(enum.Enum):
     affine = "affine"
 
     def label(self):
-        return {"none": _("none"), "rigid": _("rigid"), "affine": _("affine")}[self.value]
+        return Alignment(self.value).label()
 
 
 class LabelsFrame(enum.Enum):

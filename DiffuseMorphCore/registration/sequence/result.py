@@ -14,6 +14,7 @@ from DiffuseMorphCore.errors import DiffuseMorphError
 from DiffuseMorphCore.grid import Grid
 from DiffuseMorphCore.images import resample_labels
 from DiffuseMorphCore.images.frames import Frames
+from DiffuseMorphCore.linear import linear_map
 from DiffuseMorphCore.options import RegistrationOptions
 from DiffuseMorphCore.registration.carried import image_to_warp, points_of, points_to_warp
 from DiffuseMorphCore.registration.object_mask import object_of
@@ -78,8 +79,9 @@ class SequenceRegistration:
         found = Displacement(self.fields[number], self.grid)
         if number not in self.alignments:
             return found
+        matrix, offset = linear_map(self.alignments[number])
         points = self.grid.points(np.indices(self.grid.shape)[::-1].reshape(self.grid.ndim, -1).T)
-        ends = transform_points(self.alignments[number], points + found.vectors().reshape(points.shape))
+        ends = (points + found.vectors().reshape(points.shape)) @ matrix.T + offset
         return Displacement.from_vectors((ends - points).reshape(*self.grid.shape, self.grid.ndim), self.grid)
 
     def registration(self, number: int) -> Registration:
